@@ -1,0 +1,82 @@
+"""The methods that people use for this job today.
+
+To add a rival, write a method in the sense of `benchmarks.methods` and enter it in ``RIVALS``.
+"""
+
+import importlib.util
+
+import numpy as np
+from sklearn.decomposition import NMF, PCA, FastICA
+
+
+def pca(X, k, seed):
+    """Principal components."""
+    model = PCA(n_components=k, random_state=seed)
+    codes = model.fit_transform(X)
+    return model.components_, codes
+
+
+def fastica(X, k, seed):
+    """FastICA as it comes: its own whitening, the "logcosh" contrast."""
+    model = FastICA(n_components=k, random_state=seed)
+    codes = model.fit_transform(X)
+    return model.mixing_.T, codes
+
+
+def fastica_whitened(X, k, seed):
+    """FastICA on data whitened outside it, so that a constant feature or an exact rank does no harm."""
+    white, back = whiten(X, k)
+    model = FastICA(whiten=False, random_state=seed)
+    codes = model.fit_transform(white)
+    return model.mixing_.T @ back, codes
+
+
+def picard_whitened(X, k, seed):
+    """Picard-O with the extended density, on data whitened outside it."""
+    from picard import picard
+
+    white, back = whiten(X, k)
+    _, unmixing, sources = picard(
+        white.T, ortho=True, extended=True, whiten=False, centering=False, random_state=seed
+    )
+    return np.linalg.inv(unmixing).T @ back, sources.T
+
+
+def nmf(X, k, seed):
+    """Non-negative matrix factorisation; negative entries, which it refuses, are clipped to zero.
+
+    It is run far beyond its default number of iterations, which it uses up on every data set here.
+    """
+    model = NMF(n_components=k, max_iter=10_000, tol=1e-6, random_state=seed)
+    codes = model.fit_transform(np.maximum(X, 0))
+    return model.components_, codes
+
+
+def whiten(X, k):
+    """Centre and whiten by a singular value decomposition, dropping null directions.
+
+    Returns
+    -------
+    white : ndarray of shape (n, r)
+        Uncorrelated scores of unit variance; r <= k, smaller when the data's rank is.
+    back : ndarray of shape (r, d)
+        ``white @ back`` is the best approximation of rank r of the centred data.
+    """
+    left, singular, right = np.linalg.svd(X - X.mean(axis=0), full_matrices=False)
+    null = singular[0] * max(X.shape) * np.finfo(X.dtype).eps
+    r = min(k, int(np.sum(singular > null)))
+    root = np.sqrt(len(X))
+    return left[:, :r] * root, singular[:r, None] / root * right[:r]
+
+
+def installed(name):
+    """Whether an optional package can be imported."""
+    return importlib.util.find_spec(name) is not None
+
+
+RIVALS = {
+    "PCA": pca,
+    "FastICA": fastica,
+    "FastICA whitened outside": fastica_whitened,
+    "NMF": nmf,
+} | ({"Picard whitened outside": picard_whitened} if installed("picard") else {})

@@ -1,0 +1,66 @@
+import tomllib
+from pathlib import Path
+
+from docutils import nodes
+from docutils.utils.math import latex2mathml
+
+_root = Path(__file__).resolve().parent.parent
+_metadata = tomllib.loads((_root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+project = "sparse_fourier"
+author = copyright = _metadata["authors"][0]["name"]
+version = release = _metadata["version"]
+
+extensions = [
+    "myst_parser",
+    "numpydoc",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.viewcode",
+]
+source_suffix = {".rst": "restructuredtext", ".md": "markdown"}
+templates_path = ["_templates"]
+exclude_patterns = ["_build"]
+nitpicky = False
+
+myst_enable_extensions = ["colon_fence", "dollarmath"]
+myst_heading_anchors = 3
+
+autosummary_generate = True
+autosummary_imported_members = False
+autosummary_ignore_module_all = False
+autodoc_typehints = "none"
+numpydoc_show_class_members = False
+toc_object_entries_show_parents = "hide"
+
+html_math_renderer = "mathml"
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
+html_theme = "pydata_sphinx_theme"
+html_title = f"{project} {release}"
+html_show_sourcelink = False
+html_theme_options = {
+    "show_prev_next": False,
+    "navbar_end": ["theme-switcher"],
+    "footer_start": ["copyright"],
+    "footer_end": [],
+}
+html_sidebars = {"index": [], "changelog": [], "architecture": []}
+
+
+def _is_metadata_request(app, what, name, obj, skip, options):
+    """Leave out the `set_..._request` methods that scikit-learn adds to every estimator."""
+    return True if name.startswith("set_") and name.endswith("_request") else None
+
+
+def _visit_math(translator, node):
+    """Write a formula as MathML: browsers show it without a script, and without a network."""
+    display = node.tagname == "math_block"
+    formula = latex2mathml.tex2mathml(node.astext(), as_block=display)
+    translator.body.append(f'<div class="math">{formula}</div>' if display else formula)
+    raise nodes.SkipNode
+
+
+def setup(app):
+    app.add_html_math_renderer("mathml", (_visit_math, None), (_visit_math, None))
+    app.connect("autodoc-skip-member", _is_metadata_request)

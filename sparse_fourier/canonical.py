@@ -1,0 +1,58 @@
+"""One representative of each class of equivalent solutions: order and signs, from the model alone."""
+
+from __future__ import annotations
+
+import numpy as np
+
+_MAX_SWEEPS = 100
+
+
+def order_by_variance(explained_variance: np.ndarray) -> np.ndarray:
+    """Return the order of the components: by explained variance, descending, ties by index."""
+    return np.argsort(-explained_variance, kind="stable")
+
+
+def box_signs(components: np.ndarray, centre: np.ndarray, tolerance: np.ndarray) -> np.ndarray:
+    """Return for each component whether to reflect its code, h -> 1 - h, as -1 or +1.
+
+    The corner of the box from which the codes count, centre - signs @ components / 2, is to be as
+    near to zero as possible: the signs start from the least-squares coefficients of the centre and
+    are then turned one at a time while that shortens the corner. A component whose coefficient is
+    within `tolerance` of zero has no such sign, and takes it from `reference_signs`.
+
+    Parameters
+    ----------
+    components : array of shape (k, d)
+    centre : array of shape (d,)
+        The signal whose codes are all one half.
+    tolerance : array of shape (k,)
+        Coefficients below it are a tie.
+
+    Returns
+    -------
+    array of shape (k,)
+    """
+    coefficients = 2.0 * np.linalg.lstsq(components.T, centre, rcond=None)[0]
+    signs = np.where(coefficients < 0, -1.0, 1.0)
+    signs = _shorten_corner(signs, components, centre)
+    tied = np.abs(coefficients) <= tolerance
+    return np.where(tied, reference_signs(components), signs)
+
+
+def _shorten_corner(signs: np.ndarray, components: np.ndarray, centre: np.ndarray) -> np.ndarray:
+    gram, pull = components @ components.T, components @ centre
+    squares = np.diagonal(gram)
+    for _ in range(_MAX_SWEEPS):
+        gain = signs * (gram @ signs) - squares - 2.0 * signs * pull
+        turned = int(np.argmax(gain))
+        if gain[turned] <= 1e-9 * squares[turned]:
+            break
+        signs = np.where(np.arange(len(signs)) == turned, -signs, signs)
+    return signs
+
+
+def reference_signs(components: np.ndarray) -> np.ndarray:
+    """Return signs that make a fixed functional of each component non-negative; zero counts as +."""
+    d = components.shape[1]
+    functional = 1.0 + np.cos(np.sqrt(2.0) * np.arange(d))
+    return np.where(components @ functional < 0, -1.0, 1.0)

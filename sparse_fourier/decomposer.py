@@ -1,0 +1,529 @@
+"""The scikit-learn estimator: parameters, validation, attributes; the arithmetic lives below."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Self
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import check_array, check_random_state
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from sparse_fourier import parameters, runtime
+from sparse_fourier.fitting import Fitted, Settings, fit
+from sparse_fourier.model import Model
+from sparse_fourier.training import Progress
+
+_FLOATS = [np.float64, np.float32]
+_STATE_FORMAT = 1
+
+
+class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+    r"""Learn the basis functions of a set of signals.
+
+    An autoencoder with a linear decoder explains signals as
+
+    .. math:: x = h W + b + \text{noise}
+
+    with codes h, components W and intercept b. Reconstruction alone fixes only the span of the
+    components; the prior on the codes picks the basis inside it, by maximum likelihood.
+
+    Parameters
+    ----------
+    n_components : int, float in (0, 1) or "auto", default="auto"
+        Number of components k; or the share of variance that they are to explain; or "auto": the
+        number that stands above white noise (exactly low rank is recognised too).
+    prior : {"auto", "uniform"} or IndependentPrior, default="auto"
+        What is assumed of the codes. "uniform": codes fill the unit box, the components span the
+        smallest box that holds the data. "auto" means "uniform" in this version, and will choose
+        among all priors once there are others.
+    basis : {"free"}, default="free"
+        What is assumed of the components.
+    noise : {"gaussian"}, default="gaussian"
+        What is assumed of the noise.
+    encoder : {"auto", "affine"}, default="auto"
+        How codes are computed: by the least-squares affine map, restricted to the prior's support.
+    activation : None, default=None
+        None: the prior's own. Other values are not supported yet.
+    hidden_layer_sizes : tuple, default=()
+        Not supported yet except as the empty tuple.
+    hidden_activation : {"relu"}, default="relu"
+        Activation of hidden layers.
+    fit_intercept : bool, default=True
+        False is not supported yet.
+    penalty : None, default=None
+        Not supported yet.
+    init : array-like of shape (k, d), default=None
+        Components to start from, instead of the starts that `n_init` counts.
+    solver : {"auto"}, default="auto"
+        "auto": damped Newton steps on the likelihood inside the closed-form span.
+    learning_rate : {"auto"}, default="auto"
+        Other values are not supported yet.
+    batch_size : {"auto"}, default="auto"
+        Other values are not supported yet.
+    max_iter : int, default=300
+        Most iterations of each start.
+    tol : float, default=1e-12
+        Training stops when a Newton step promises a smaller decrease of the objective, in nats per
+        sample.
+    n_init : int or "auto", default="auto"
+        Number of starting rotations, trained side by side. "auto" takes three; with two
+        components the smallest parallelogram of the convex hull is always one more.
+    early_stopping : bool, default=False
+        True is not supported yet.
+    validation_fraction : float, default=0.1
+        Share of the rows held out by early stopping.
+    n_iter_no_change : int, default=10
+        Patience of early stopping.
+    warm_start : bool, default=False
+        True is not supported yet.
+    checkpoint : None, default=None
+        Not supported yet.
+    random_state : int, RandomState or None, default=None
+        Draws the starting rotations. The result rarely depends on it.
+    verbose : int, default=0
+        Larger than zero prints a line about every chunk of training.
+    callback : callable, default=None
+        Called as `callback(info)` after every chunk of training with the attributes `iteration`,
+        `loss` and `elapsed`; returning True ends training and keeps the result.
+
+    Attributes
+    ----------
+    components_ : ndarray of shape (k, d)
+        The basis functions, by explained variance, descending. Under the uniform prior a row is
+        what the signal gains when its code goes from zero to one.
+    intercept_ : ndarray of shape (d,)
+        The signal whose codes are all zero: under the uniform prior a corner of the box, the one
+        nearest to zero.
+    explained_variance_ : ndarray of shape (k,)
+        Variance of each code (divided by n - 1) times the squared norm of its component.
+    explained_variance_ratio_ : ndarray of shape (k,)
+        The same as a share of the variance of X. Need not add up where codes correlate.
+    noise_variance_ : float
+        Variance of the noise per feature: squared residuals over n (d - k).
+    n_components_ : int
+        Number of components.
+    n_features_in_ : int
+        Number of features d.
+    feature_names_in_ : ndarray of shape (d,)
+        Names of the features, where X had them.
+    prior_ : IndependentPrior
+        The fitted prior; `str(prior_)` is its name.
+    loss_ : float
+        Mean negative log-likelihood of the training signals, in nats per sample.
+    loss_curve_ : ndarray of shape (n_iter_ + 1,)
+        The objective after every iteration, with faces still wide at first; the last is `loss_`.
+    n_iter_ : int
+        Number of iterations of the best start.
+    converged_ : bool
+        Whether the tolerance was reached.
+    reconstruction_err_ : float
+        Frobenius norm of the residual of X.
+
+    Notes
+    -----
+    The noise variance of a code has a floor of 1/n², apart from `noise_variance_`: the likelihood of
+    noise-free data stays finite, and held-out codes may stick out of the box by the little that the
+    extremes of a sample fall short of the support. The fitted box is widened by what it is expected
+    to fall short, see `sparse_fourier.priors.Uniform.shortfall`.
+
+    Examples
+    --------
+    >>> from sparse_fourier import AutoencoderDecomposer
+    >>> from sparse_fourier.datasets import make_sinusoid_mixtures
+    >>> from sparse_fourier.metrics import worst_relative_error
+    >>> X, codes, components = make_sinusoid_mixtures(random_state=0)
+    >>> model = AutoencoderDecomposer().fit(X)
+    >>> model.components_.shape
+    (2, 30)
+    >>> bool(worst_relative_error(components, model.components_, matched=False) < 0.05)
+    True
+    """
+
+    _parameter_constraints = parameters.CONSTRAINTS
+
+    def __init__(
+        self,
+        n_components: int | float | str = "auto",
+        *,
+        prior: Any = "auto",
+        basis: Any = "free",
+        noise: str = "gaussian",
+        encoder: str = "auto",
+        activation: Any = None,
+        hidden_layer_sizes: tuple[int, ...] = (),
+        hidden_activation: Any = "relu",
+        fit_intercept: bool = True,
+        penalty: Any = None,
+        init: Any = None,
+        solver: Any = "auto",
+        learning_rate: Any = "auto",
+        batch_size: Any = "auto",
+        max_iter: int = 300,
+        tol: float = 1e-12,
+        n_init: int | str = "auto",
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 10,
+        warm_start: bool = False,
+        checkpoint: Any = None,
+        random_state: Any = None,
+        verbose: int = 0,
+        callback: Any = None,
+    ) -> None:
+        self.n_components = n_components
+        self.prior = prior
+        self.basis = basis
+        self.noise = noise
+        self.encoder = encoder
+        self.activation = activation
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.hidden_activation = hidden_activation
+        self.fit_intercept = fit_intercept
+        self.penalty = penalty
+        self.init = init
+        self.solver = solver
+        self.learning_rate = learning_rate
+        self.batch_size = batch_size
+        self.max_iter = max_iter
+        self.tol = tol
+        self.n_init = n_init
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.warm_start = warm_start
+        self.checkpoint = checkpoint
+        self.random_state = random_state
+        self.verbose = verbose
+        self.callback = callback
+
+    def fit(self, X: Any, y: Any = None, *, sample_weight: Any = None) -> Self:
+        """Learn components from signals.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows are signals.
+        y : None
+            Ignored.
+        sample_weight : array-like of shape (n_samples,), default=None
+            A weight of 2 means that the row occurs twice.
+
+        Returns
+        -------
+        AutoencoderDecomposer
+            The fitted estimator. If anything is raised, it is as it was before the call.
+
+        Raises
+        ------
+        ValueError
+            If X, a weight or a parameter is not what it must be.
+        """
+        with self._all_or_nothing():
+            self._validate_params()
+            parameters.reject_booleans(type(self).__name__, self.get_params(deep=False))
+            X = self._validate(X, reset=True, ensure_min_samples=2)
+            weights = _validate_weights(sample_weight, X)
+            settings = self._settings(X)
+            runtime.start()
+            kept = weights > 0
+            rows, weights = (X, weights) if kept.all() else (X[kept], weights[kept])
+            fitted = fit(rows, weights, settings, check_random_state(self.random_state))
+            self._publish(fitted, X.dtype)
+        _warn(fitted, settings)
+        return self
+
+    def transform(self, X: Any) -> np.ndarray:
+        """Return the codes of signals.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_components)
+            The codes within the prior's support that reconstruct the signals best.
+        """
+        check_is_fitted(self)
+        model = self._state
+        X = self._validate(X, reset=False)
+        return model.encode(X).astype(X.dtype, copy=False)
+
+    def inverse_transform(self, X: Any) -> np.ndarray:
+        """Return the signals of codes: `X @ components_ + intercept_`.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_components)
+            Codes.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_features)
+
+        Raises
+        ------
+        ValueError
+            If the codes have another width, or are not finite.
+        """
+        check_is_fitted(self)
+        components, intercept = self.components_, self.intercept_
+        codes = check_array(X, dtype=_FLOATS, estimator=self)
+        if codes.shape[1] != len(components):
+            raise ValueError(
+                f"X has {codes.shape[1]} columns, but inverse_transform expected "
+                f"{len(components)} columns (n_components_), got {codes.shape[1]}."
+            )
+        return codes @ components + intercept
+
+    def score(self, X: Any, y: Any = None, *, sample_weight: Any = None) -> float:
+        """Return the mean log-likelihood of signals, in nats per sample; higher is better.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+        y : None
+            Ignored.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the mean.
+
+        Returns
+        -------
+        float
+        """
+        check_is_fitted(self)
+        X = self._validate(X, reset=False)
+        weights = _validate_weights(sample_weight, X)
+        return float(np.average(self._log_likelihood(X), weights=weights))
+
+    def score_samples(self, X: Any) -> np.ndarray:
+        """Return the log-likelihood of each signal, in nats.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            In double precision, finite for every finite signal.
+        """
+        check_is_fitted(self)
+        return self._log_likelihood(self._validate(X, reset=False))
+
+    def sample(self, n_samples: int = 1, random_state: Any = None) -> np.ndarray:
+        """Draw signals from the fitted model, noise included.
+
+        Parameters
+        ----------
+        n_samples : int, default=1
+            Number of signals.
+        random_state : int, RandomState or None, default=None
+            Draws codes and noise.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_features)
+        """
+        check_is_fitted(self)
+        model = self._state
+        signals = model.sample(n_samples, check_random_state(random_state))
+        return np.ldexp(signals, model.exponent).astype(self.components_.dtype)
+
+    def get_covariance(self) -> np.ndarray:
+        """Return the covariance of signals under the model.
+
+        Returns
+        -------
+        ndarray of shape (n_features, n_features)
+            Of the components, with the prior's variance of the codes, plus that of the noise.
+        """
+        check_is_fitted(self)
+        model = self._state
+        return np.ldexp(model.covariance(), 2 * model.exponent)
+
+    def __sklearn_tags__(self) -> Any:
+        """Return what scikit-learn should know of this estimator."""
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the state with a stamp of the version that wrote it."""
+        from sparse_fourier import __version__
+
+        stamp = {"_sparse_fourier_version": __version__, "_state_format": _STATE_FORMAT}
+        return {**super().__getstate__(), **stamp}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Restore a state, refusing one that a newer version wrote in a newer form."""
+        state = dict(state)
+        written, version = state.pop("_state_format", 0), state.pop("_sparse_fourier_version", "?")
+        if written > _STATE_FORMAT:
+            from sparse_fourier import __version__
+
+            raise ValueError(
+                f"This estimator was saved by sparse_fourier {version}, this is {__version__}: "
+                "its format is newer. Upgrade sparse_fourier to load it."
+            )
+        super().__setstate__(state)
+
+    @property
+    def _n_features_out(self) -> int:
+        return self.n_components_
+
+    @contextmanager
+    def _all_or_nothing(self) -> Iterator[None]:
+        """Put the estimator back as it was if anything is raised inside."""
+        before = dict(self.__dict__)
+        try:
+            yield
+        except BaseException:
+            self.__dict__.clear()
+            self.__dict__.update(before)
+            raise
+
+    def _validate(self, X: Any, *, reset: bool, ensure_min_samples: int = 1) -> np.ndarray:
+        _refuse_silent_misreadings(X)
+        return validate_data(
+            self, X, dtype=_FLOATS, reset=reset, ensure_min_samples=ensure_min_samples
+        )
+
+    def _settings(self, X: np.ndarray) -> Settings:
+        d = X.shape[1]
+        k = None if isinstance(self.n_components, str) else self.n_components
+        if isinstance(k, int | np.integer) and k > d:
+            raise ValueError(
+                f"n_components={k} must not be larger than n_features = {d} under the prior "
+                f"{self.prior!r}, which measures the volume of the components. Lower n_components."
+            )
+        return Settings(
+            prior=parameters.resolve_prior(self.prior),
+            n_components=int(k) if isinstance(k, np.integer) else k,
+            n_starts=parameters.resolve_starts(self.n_init),
+            tol=float(self.tol),
+            max_iter=int(self.max_iter),
+            init=_validate_init(self.init, k, d),
+            callback=_Reporter(self.callback) if self.verbose else self.callback,
+        )
+
+    def _publish(self, fitted: Fitted, dtype: Any) -> None:
+        model = fitted.model
+        components, intercept = _to_user_units(model, dtype)
+        squares = np.where(model.live, np.diagonal(model.gram), 0.0)
+        explained = fitted.code_variances * squares
+        scale = 2 * model.exponent
+        self._state = model
+        self.components_, self.intercept_ = components, intercept
+        self.n_components_ = len(components)
+        self.explained_variance_ = _clipped(np.ldexp(explained, scale))
+        self.explained_variance_ratio_ = explained / (fitted.total_variance or 1.0)
+        self.noise_variance_ = float(_clipped(np.ldexp(model.noise_variance, scale)))
+        self.prior_ = model.prior
+        self.loss_curve_, self.loss_ = fitted.curve, float(fitted.curve[-1])
+        self.n_iter_, self.converged_ = len(fitted.trained.curve), fitted.trained.converged
+        self.reconstruction_err_ = float(np.ldexp(np.sqrt(fitted.residual), model.exponent))
+        
+    def _log_likelihood(self, X: np.ndarray) -> np.ndarray:
+        largest = np.finfo(float).max
+        return np.clip(-self._state.terms(X).total, -largest, largest)
+
+class _Reporter:
+    """A callback that prints progress, then asks the user's own."""
+
+    def __init__(self, callback: Any) -> None:
+        self._callback = callback
+
+    def __call__(self, progress: Progress) -> Any:
+        print(  # noqa: T201 - asked for by verbose
+            f"iteration {progress.iteration}: loss {progress.loss:.6g} nats per sample, "
+            f"{progress.elapsed:.2f} s"
+        )
+        return self._callback(progress) if self._callback else None
+
+
+def _refuse_silent_misreadings(X: Any) -> None:
+    """Refuse inputs that NumPy would convert to numbers that they do not mean."""
+    if isinstance(X, np.matrix):
+        raise TypeError("np.matrix is not supported; convert it with np.asarray.")
+    if np.ma.isMaskedArray(X) and np.ma.getmaskarray(X).any():
+        raise ValueError("masked values are not supported; fill them (X.filled(...)) or impute.")
+    kind = getattr(getattr(X, "dtype", None), "kind", "")
+    if kind in ("M", "m"):
+        raise TypeError(f"{X.dtype} is not numeric data; convert it to numbers in a unit of your own.")
+
+
+def _validate_weights(sample_weight: Any, X: np.ndarray) -> np.ndarray:
+    n = len(X)
+    if sample_weight is None:
+        return np.ones(n)
+    weights = check_array(sample_weight, ensure_2d=False, dtype=float, input_name="sample_weight")
+    if weights.ndim != 1:
+        raise ValueError("Sample weights must be 1D array or scalar")
+    if len(weights) != n:
+        raise ValueError(f"sample_weight.shape == {weights.shape}, expected {(n,)}!")
+    if (weights < 0).any():
+        raise ValueError("Negative values in data passed to `sample_weight`: weights count rows.")
+    if not weights.any():
+        raise ValueError("Sample weights must contain at least one non-zero number.")
+    return weights
+
+
+def _validate_init(init: Any, k: int | float | None, d: int) -> np.ndarray | None:
+    if init is None:
+        return None
+    array = np.asarray(init, dtype=float)
+    rows = k if isinstance(k, int) else len(np.atleast_1d(array))
+    if array.shape != (rows, d) or not np.isfinite(array).all():
+        raise ValueError(
+            f"The 'init' parameter must be finite components of shape {(rows, d)}, that is "
+            f"(n_components, n_features). Got an array of shape {array.shape}"
+            f"{'' if np.isfinite(array).all() else ' with non-finite entries'} instead."
+        )
+    return array
+
+
+def _to_user_units(model: Model, dtype: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Return components and intercept in the units and the type of X."""
+    with np.errstate(over="ignore"):
+        arrays = [
+            np.ascontiguousarray(np.ldexp(array, model.exponent).astype(dtype))
+            for array in (model.components, model.intercept)
+        ]
+    if not all(np.isfinite(array).all() for array in arrays):
+        raise ValueError(
+            f"The components of X exceed the range of {np.dtype(dtype).name}: its entries are as large "
+            f"as 2**{model.exponent}. Rescale X."
+        )
+    return arrays[0], arrays[1]
+
+
+def _clipped(values: np.ndarray) -> np.ndarray:
+    """Return values with those beyond the range of double precision set to its largest number."""
+    return np.minimum(values, np.finfo(float).max)
+
+
+def _warn(fitted: Fitted, settings: Settings) -> None:
+    rank, k, trained = fitted.rank, len(fitted.model.components), fitted.trained
+    if rank == 0:
+        warnings.warn("X has no variance: all components are zero.", UserWarning, stacklevel=3)
+    elif rank < k:
+        warnings.warn(
+            f"n_components={k} is larger than the numerical rank {rank} of X; the last {k - rank} "
+            "components are zero.",
+            UserWarning,
+            stacklevel=3,
+        )
+    if not (trained.converged or trained.stopped):
+        warnings.warn(
+            f"Training stopped after {len(trained.curve)} iterations at loss {fitted.curve[-1]:.6g}; "
+            f"the last step promised {trained.decrement:.2g} nats where tol={settings.tol:g} was "
+            "asked. Increase max_iter.",
+            ConvergenceWarning,
+            stacklevel=3,
+        )

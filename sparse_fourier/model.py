@@ -1,0 +1,121 @@
+"""The fitted model, in NumPy alone: codes, reconstructions, likelihood, samples."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from sparse_fourier.objective import Terms, likelihood_terms
+from sparse_fourier.priors import IndependentPrior
+
+_LOG_2 = float(np.log(2.0))
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A linear decoder with a prior on its codes, for signals in units of 2**exponent.
+
+    Attributes
+    ----------
+    components : array of shape (k, d)
+        Rows beyond the rank of the data are zero.
+    intercept : array of shape (d,)
+    noise_variance : float
+        Variance of the noise per feature and sample.
+    resolution : float
+        Smallest noise variance that the likelihood believes in: that of rounding.
+    code_floor : float
+        Smallest noise variance of a code that the likelihood believes in.
+    prior : IndependentPrior
+    exponent : int
+        Binary exponent of the unit in which all of the above is measured.
+    """
+
+    components: np.ndarray
+    intercept: np.ndarray
+    noise_variance: float
+    resolution: float
+    code_floor: float
+    prior: IndependentPrior
+    exponent: int
+
+    @cached_property
+    def gram(self) -> np.ndarray:
+        """Gram matrix of the components, of shape (k, k)."""
+        return self.components @ self.components.T
+
+    @cached_property
+    def live(self) -> np.ndarray:
+        """Which components are not zero, of shape (k,)."""
+        return np.diagonal(self.gram) > 0
+
+    @cached_property
+    def unmixing(self) -> np.ndarray:
+        """Pseudo-inverse of the components, of shape (d, k)."""
+        unmixing = np.zeros(self.components.shape[::-1])
+        unmixing[:, self.live] = np.linalg.pinv(self.components[self.live])
+        return unmixing
+
+    @cached_property
+    def code_variances(self) -> np.ndarray:
+        """Variance of the noise of each least-squares code, with its floor, of shape (k,)."""
+        return self._noise * (self.unmixing**2).sum(axis=0) + self.code_floor
+
+    @cached_property
+    def _noise(self) -> float:
+        return max(self.noise_variance, self.resolution)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the fields without what is derived from them."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    def least_squares_codes(self, X: np.ndarray) -> np.ndarray:
+        """Return the codes that reconstruct signals best, of shape (n, k), in double precision.
+
+        The unit is folded into the small matrix where the type of X can hold that.
+        """
+        exponent = self.exponent
+        if abs(exponent) > np.finfo(X.dtype).maxexp // 2:
+            X, exponent = np.ldexp(X, -exponent), 0
+        unmixing = np.ldexp(self.unmixing, -exponent).astype(X.dtype)
+        return (X @ unmixing).astype(float, copy=False) - self._code_offset
+
+    @cached_property
+    def _code_offset(self) -> np.ndarray:
+        return self.intercept @ self.unmixing
+
+    def encode(self, X: np.ndarray) -> np.ndarray:
+        """Return the least-squares codes within the prior's support."""
+        codes = self.least_squares_codes(X)
+        return self.prior.domain.project(codes, self.gram)
+
+    def terms(self, X: np.ndarray) -> Terms:
+        """Return the negative log-likelihood of each signal by terms, in nats, double precision."""
+        X = np.ldexp(np.asarray(X, dtype=float), -self.exponent)
+        codes = X @ self.unmixing - self._code_offset
+        residuals = X - self.intercept - codes @ self.components
+        return self.terms_of_codes(codes, np.einsum("ij,ij->i", residuals, residuals))
+
+    def terms_of_codes(self, codes: np.ndarray, squared_residuals: np.ndarray) -> Terms:
+        """Return the negative log-likelihood by terms from codes and residuals in the model's unit."""
+        marginals = self.prior.log_marginals(codes[:, self.live], self.code_variances[self.live])
+        gram = self.gram[np.ix_(self.live, self.live)]
+        d = self.components.shape[1]
+        terms = likelihood_terms(squared_residuals, marginals, gram, self._noise, d)
+        return terms._replace(volume=terms.volume + d * self.exponent * _LOG_2)
+
+    def covariance(self) -> np.ndarray:
+        """Return the covariance of signals under the model, in the model's unit, of shape (d, d)."""
+        _, variance = self.prior.moments
+        signal = variance * self.components.T @ self.components
+        return signal + self.noise_variance * np.eye(len(self.intercept))
+
+    def sample(self, n_samples: int, rng: np.random.RandomState) -> np.ndarray:
+        """Return draws from the model, in the model's unit, of shape (n_samples, d)."""
+        k, d = self.components.shape
+        codes = self.prior.quantiles(rng.uniform(size=(n_samples, k)))
+        noise = rng.standard_normal((n_samples, d))
+        return codes @ self.components + self.intercept + np.sqrt(self.noise_variance) * noise

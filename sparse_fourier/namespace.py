@@ -1,0 +1,94 @@
+"""The array namespace of an argument, so that formulas are written once for NumPy and JAX."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import scipy.special
+
+Array = Any
+"""A NumPy array, or a JAX array where training traces the same formula."""
+
+
+def array_namespace(*arrays: Array) -> ModuleType:
+    """Return `jax.numpy` if any argument is a JAX array, else `numpy`.
+
+    JAX is never imported here: an array of its kind can only exist where it has been.
+    """
+    jax = sys.modules.get("jax")
+    if jax is not None and any(isinstance(array, jax.Array) for array in arrays):
+        return jax.numpy
+    return np
+
+
+def log_ndtr(x: Array) -> Array:
+    """Return the logarithm of the standard normal distribution function.
+
+    SciPy's for NumPy arrays. For JAX arrays a single polynomial that compiles to a fraction of what
+    `jax.scipy.special.log_ndtr` does, with a relative error below 1e-14 [1]_.
+
+    References
+    ----------
+    .. [1] M. M. Shepherd and J. G. Laframboise, "Chebyshev approximation of (1 + 2x) exp(x^2) erfc x
+       in 0 <= x < inf", Mathematics of Computation 36(153), 249-253, 1981.
+    """
+    if array_namespace(x) is np:
+        return scipy.special.log_ndtr(x)
+    return _traced_log_ndtr()(x)
+
+
+_ERFCX_CENTRE = 3.75
+_ERFCX_COEFFICIENTS = (
+    1.2375126308378275,
+    -0.14024059858554522,
+    0.0035854154854663067,
+    0.08227673848999159,
+    -0.10880393014193915,
+    0.09230432116435616,
+    -0.058693398584491845,
+    0.028362277371370044,
+    -0.00974657962081509,
+    0.0017556261692276722,
+    0.00029371408777227685,
+    -0.0002901553656394713,
+    5.164737123871838e-05,
+    2.238759272534769e-05,
+    -1.143961526007595e-05,
+    -9.792975290998228e-07,
+    1.7438577411359181e-06,
+    -5.0816911811698266e-08,
+    -2.499653803740525e-07,
+    1.8778501156468835e-08,
+    3.256499083798517e-08,
+    -1.9527901629748448e-09,
+    -2.729394133253394e-09,
+)
+_LOG_SQRT_2PI = 0.5 * float(np.log(2 * np.pi))
+
+
+@functools.cache
+def _traced_log_ndtr() -> Any:
+    """Return the JAX form; its derivative is the ratio of density and distribution function."""
+    import jax
+    import jax.numpy as jnp
+
+    @jax.custom_jvp
+    def evaluate(x: Array) -> Array:
+        z = jnp.abs(x) * np.sqrt(0.5)
+        t = (z - _ERFCX_CENTRE) / (z + _ERFCX_CENTRE)
+        scaled = functools.reduce(lambda total, c: total * t + c, _ERFCX_COEFFICIENTS[::-1], 0.0 * t)
+        half = 0.5 * scaled / (1.0 + 2.0 * z)
+        tail = jnp.log(half) - z * z
+        return jnp.where(x < 0, tail, jnp.log1p(-jnp.exp(tail)))
+
+    @evaluate.defjvp
+    def differentiate(primals: Any, tangents: Any) -> Any:
+        (x,), (dx,) = primals, tangents
+        y = evaluate(x)
+        return y, jnp.exp(-0.5 * x * x - _LOG_SQRT_2PI - y) * dx
+
+    return evaluate

@@ -1,0 +1,207 @@
+r"""The one likelihood, as named terms, and its form in code space that training minimises.
+
+With least-squares codes and small noise the negative log-likelihood of a signal is
+
+.. math:: \frac{\|x - b - \hat h W\|^2}{2\sigma^2} + \frac{d - k}{2} \log 2\pi\sigma^2
+          + \tfrac12 \log\det W W^\top - \log p(\hat h)
+
+(reconstruction, volume of the components, prior on the codes). `likelihood_terms` is that formula;
+`CodeObjective` is what remains of it to be minimised once the span of W is fixed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from sparse_fourier.namespace import Array, array_namespace
+
+
+class Terms(NamedTuple):
+    """The negative log-likelihood of each sample by terms, each of shape (n,) or scalar, in nats."""
+
+    reconstruction: Array
+    volume: Array
+    prior: Array
+
+    @property
+    def total(self) -> Array:
+        """The sum of the terms."""
+        return self.reconstruction + self.volume + self.prior
+
+
+def reconstruction_term(squared_residuals: Array, noise_variance: float, n_left: int) -> Array:
+    """Return -log density of the residual in the `n_left` directions that the span leaves."""
+    if n_left == 0:
+        return squared_residuals * 0.0
+    normaliser = n_left * np.log(2 * np.pi * noise_variance)
+    return 0.5 * (squared_residuals / noise_variance + normaliser)
+
+
+def likelihood_terms(
+    squared_residuals: Array,
+    log_marginals: Array,
+    gram: np.ndarray,
+    noise_variance: float,
+    n_features: int,
+) -> Terms:
+    """Return the likelihood by terms.
+
+    Parameters
+    ----------
+    squared_residuals : array of shape (n,)
+        Squared distance of each signal from its least-squares reconstruction.
+    log_marginals : array of shape (n, k)
+        Log-density of each code under the prior.
+    gram : array of shape (k, k)
+        Gram matrix of the components.
+    noise_variance : float
+        Variance of the noise per feature, positive.
+    n_features : int
+        Length d of the signals.
+    """
+    k = gram.shape[0]
+    return Terms(
+        reconstruction_term(squared_residuals, noise_variance, n_features - k),
+        0.5 * np.linalg.slogdet(gram)[1],
+        -log_marginals.sum(axis=1),
+    )
+
+
+class Point(NamedTuple):
+    """Codes as an affine function of the whitened coordinates: h = z @ unmixing.T + offset."""
+
+    unmixing: Array
+    offset: Array
+
+    def encode(self, whitened: Array) -> Array:
+        """Return the codes of whitened coordinates."""
+        return whitened @ self.unmixing.T + self.offset
+
+
+class Expansion(NamedTuple):
+    """Gradient and Hessian of the objective in the relative coordinates of a step.
+
+    A step is an array of shape (k, k + 1): each row is added to the row of the codes as that
+    linear combination of [codes - their mean, 1].
+    """
+
+    prior_term: Array
+    gradient: Array
+    hessian: Array
+    centre: Array
+
+
+@dataclass
+class CodeObjective:
+    """The negative log-likelihood as a function of the basis inside a fixed span.
+
+    Attributes
+    ----------
+    prior : IndependentPrior
+    whitened : array of shape (n, k)
+        Coordinates of the signals in the span, with zero mean and unit covariance.
+    weights : array of shape (n,)
+        Weights of the samples, with sum one; padding has weight zero.
+    noise : array of shape (k, k)
+        Covariance of the noise of the whitened coordinates.
+    floor : float
+        Smallest variance of a code's noise.
+    constant : float
+        The terms that do not depend on the basis, in nats per sample.
+    """
+
+    prior: Any
+    whitened: Array
+    weights: Array
+    noise: Array
+    floor: Array
+    constant: Array
+
+    def variances(self, unmixing: Array, width: Array) -> Array:
+        """Return the variance of each code's noise, widened for continuation."""
+        noise = ((unmixing @ self.noise) * unmixing).sum(axis=1)
+        return noise + self.floor + width * width
+
+    def volume(self, point: Point) -> Array:
+        """Return the terms that no code enters: the log volume of the components, and constants."""
+        xp = array_namespace(point.unmixing)
+        return self.constant - xp.linalg.slogdet(point.unmixing)[1]
+
+    def prior_term(self, point: Point, width: Array) -> Array:
+        """Return the mean of -log p of the codes with faces blurred by `width`."""
+        variances = self.variances(point.unmixing, width)
+        marginals = self.prior.log_marginals(point.encode(self.whitened), variances)
+        return -(self.weights[:, None] * marginals).sum()
+
+    def expand(self, point: Point, width: Array) -> Expansion:
+        """Return the prior term with the gradient and Hessian of the whole objective at a point.
+
+        Relative coordinates; JAX only.
+        """
+        import jax
+        import jax.numpy as jnp
+
+        codes = point.encode(self.whitened)
+        centre = self.weights @ codes
+        design = jnp.concatenate([codes - centre, jnp.ones_like(codes[:, :1])], axis=1)
+        variances = jnp.broadcast_to(self.variances(point.unmixing, width), codes.shape)
+        jet = jnp.stack(self.prior.jet(codes, variances))
+        jet = jax.lax.optimization_barrier(-self.weights[:, None] * jet)
+        spread = point.unmixing @ self.noise @ point.unmixing.T
+        moments = jnp.einsum("mij,ia->mja", jet, design)
+        squares = jax.lax.map(lambda column: (design * column[:, None]).T @ design, jet[3].T)
+        gradient, blocks = _collect(moments, squares, spread)
+        return Expansion(jet[0].sum(), gradient.ravel(), _couple(blocks), centre)
+
+
+def move(point: Point, step: Array, centre: Array) -> Point:
+    """Return the point after a step in relative coordinates."""
+    k = point.unmixing.shape[0]
+    mixing, shift = step[:, :k], step[:, k]
+    return Point(
+        point.unmixing + mixing @ point.unmixing,
+        point.offset + mixing @ (point.offset - centre) + shift,
+    )
+
+
+def _collect(moments: Array, squares: Array, spread: Array) -> tuple[Array, Array]:
+    """Return gradient and diagonal blocks of the Hessian from sums over samples.
+
+    A step changes each code by its row times [codes - mean, 1], and the variance of the code's
+    noise by twice its row times the row of `spread`; the offset changes no variance.
+
+    Parameters
+    ----------
+    moments : array of shape (6, k, k + 1)
+        For each entry of the jet and each code its sum against [codes - mean, 1].
+    squares : array of shape (k, k + 1, k + 1)
+        The same for the second derivative by the code against products of two of them.
+    spread : array of shape (k, k)
+        Covariance of the noise of the codes.
+    """
+    import jax.numpy as jnp
+
+    k = spread.shape[0]
+    slopes = jnp.pad(2 * spread, ((0, 0), (0, 1)))
+    curved = jnp.pad(2 * spread, ((0, 1), (0, 1)))
+    sums = moments[:, :, -1]
+    gradient = moments[1] + sums[2][:, None] * slopes - jnp.eye(k, k + 1, dtype=spread.dtype)
+    mixed = moments[4] + 0.5 * sums[5][:, None] * slopes
+    cross = mixed[:, :, None] * slopes[:, None, :]
+    blocks = squares + cross + cross.transpose(0, 2, 1) + sums[2][:, None, None] * curved
+    return gradient, blocks
+
+
+def _couple(blocks: Array) -> Array:
+    """Return the full Hessian: the blocks, and the volume that couples step_ij with step_ji."""
+    import jax.numpy as jnp
+
+    k = blocks.shape[0]
+    same = jnp.eye(k, dtype=blocks.dtype)
+    apart = same[:, None, :, None] * blocks[:, :, None, :]
+    slots = jnp.eye(k, k + 1, dtype=blocks.dtype)
+    swapped = slots.T[None, :, :, None] * slots[:, None, None, :]
+    return (apart + swapped).reshape(k * (k + 1), k * (k + 1))

@@ -1,0 +1,90 @@
+"""Parameters of the estimator: what each may be, and names turned into objects in this one place."""
+
+from __future__ import annotations
+
+from numbers import Integral, Real
+from typing import Any
+
+# The only private names of another library that are used here: scikit-learn's own conformance check
+# (`check_param_validation`) demands this exception class and this form of declaration.
+from sklearn.utils._param_validation import (
+    Interval,
+    InvalidParameterError,
+    Options,
+    StrOptions,
+)
+
+from sparse_fourier.bases import Basis, Free
+from sparse_fourier.priors import IndependentPrior, Uniform
+
+PRIORS: dict[str, type[IndependentPrior]] = {"uniform": Uniform}
+BASES: dict[str, type[Basis]] = {"free": Free}
+AUTOMATIC_PRIOR = "uniform"
+AUTOMATIC_STARTS = 3
+
+
+def _names(*names: str) -> StrOptions:
+    return StrOptions(set(names))
+
+
+_NOTHING = Options(tuple, {()})
+_OFF = Options(bool, {False})
+
+CONSTRAINTS: dict[str, list[Any]] = {
+    "n_components": [
+        Interval(Integral, 1, None, closed="left"),
+        Interval(Real, 0, 1, closed="neither"),
+        _names("auto"),
+    ],
+    "prior": [_names("auto", *PRIORS), IndependentPrior],
+    "basis": [_names(*BASES), Basis],
+    "noise": [_names("gaussian")],
+    "encoder": [_names("auto", "affine")],
+    "activation": [None],
+    "hidden_layer_sizes": [_NOTHING],
+    "hidden_activation": [_names("relu")],
+    "fit_intercept": [Options(bool, {True})],
+    "penalty": [None],
+    "init": ["array-like", None],
+    "solver": [_names("auto")],
+    "learning_rate": [_names("auto")],
+    "batch_size": [_names("auto")],
+    "max_iter": [Interval(Integral, 1, None, closed="left")],
+    "tol": [Interval(Real, 0, None, closed="neither")],
+    "n_init": [Interval(Integral, 1, None, closed="left"), _names("auto")],
+    "early_stopping": [_OFF],
+    "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+    "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
+    "warm_start": [_OFF],
+    "checkpoint": [None],
+    "random_state": ["random_state"],
+    "verbose": ["verbose"],
+    "callback": [callable, None],
+}
+
+
+def reject_booleans(owner: str, parameters: dict[str, Any]) -> None:
+    """Refuse True and False where a number is meant, which Python would take for 1 and 0.
+
+    Raises
+    ------
+    InvalidParameterError
+    """
+    for name in ("n_components", "max_iter", "n_init"):
+        if isinstance(parameters[name], bool):
+            raise InvalidParameterError(
+                f"The {name!r} parameter of {owner} must be an int in the range [1, inf). "
+                f"Got {parameters[name]!r} instead."
+            )
+
+
+def resolve_prior(prior: str | IndependentPrior) -> IndependentPrior:
+    """Return the prior that a name or an object stands for."""
+    if isinstance(prior, IndependentPrior):
+        return prior
+    return PRIORS.get(prior, PRIORS[AUTOMATIC_PRIOR])()
+
+
+def resolve_starts(n_init: str | int) -> int:
+    """Return the number of starts."""
+    return n_init if isinstance(n_init, int) else AUTOMATIC_STARTS

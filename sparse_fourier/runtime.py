@@ -1,0 +1,176 @@
+"""Where the library meets JAX: its settings, compilation, interruption, forks and faults."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from collections.abc import Callable, Hashable, Iterator
+from concurrent.futures import Future
+from typing import Any
+
+from sparse_fourier.priors import Uniform
+
+_MINIMUM_JAX = (0, 8)
+_MAX_PROGRAMS = 64
+
+
+class _Process:
+    """What this process has done with JAX so far."""
+
+    started = False
+    forked = False
+
+    @classmethod
+    def mark_fork(cls) -> None:
+        """Remember in a forked child that JAX ran in its parent."""
+        cls.forked = cls.started
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_Process.mark_fork)
+
+
+def start() -> None:
+    """Make JAX ready for training.
+
+    Raises
+    ------
+    ImportError
+        If JAX is missing or too old.
+    RuntimeError
+        In a process forked after JAX ran, where JAX would hang; or if JAX cannot start its platform.
+    """
+    if _Process.forked:
+        raise RuntimeError(
+            "This process was forked after JAX was started; fit cannot run here. Use joblib's loky or "
+            "threading backend, or the 'spawn' start method."
+        )
+    if not _Process.started:
+        _import_jax()
+        _start_platform()
+        _register_pytrees()
+        _Process.started = True
+
+
+def _import_jax() -> None:
+    needed = ".".join(map(str, _MINIMUM_JAX))
+    try:
+        import jax
+    except ImportError as error:
+        raise ImportError(f"fit needs jax >= {needed}, which is not installed: pip install jax") from error
+    if jax.__version_info__ < _MINIMUM_JAX:
+        raise ImportError(f"fit needs jax >= {needed}, found {jax.__version__}: pip install -U jax")
+
+
+def _start_platform() -> None:
+    import jax
+
+    try:
+        jax.devices()
+    except (RuntimeError, AssertionError) as error:
+        wanted = os.environ.get("JAX_PLATFORMS", "")
+        raise RuntimeError(
+            f"JAX could not start platform {wanted!r} (JAX_PLATFORMS={wanted}); installed: cpu. "
+            "Unset JAX_PLATFORMS or install the platform's jaxlib."
+        ) from error
+
+
+def _register_pytrees() -> None:
+    import jax
+
+    from sparse_fourier.objective import CodeObjective
+
+    numbers = ["prior", "whitened", "weights", "noise", "floor", "constant"]
+    jax.tree_util.register_dataclass(CodeObjective, numbers, [])
+    jax.tree_util.register_dataclass(Uniform, [], [])
+
+
+@contextlib.contextmanager
+def settings() -> Iterator[None]:
+    """Hold JAX's settings at what the library was tested with, in this thread, for a while."""
+    import jax
+
+    with contextlib.ExitStack() as stack:
+        for setting in (
+            jax.enable_x64(True),
+            jax.numpy_dtype_promotion("standard"),
+            jax.numpy_rank_promotion("allow"),
+            jax.transfer_guard("allow"),
+            jax.default_matmul_precision("highest"),
+            jax.default_prng_impl("threefry2x32"),
+            jax.threefry_partitionable(True),
+            jax.debug_nans(False),
+            jax.debug_infs(False),
+            jax.disable_jit(False),
+            jax.check_tracer_leaks(False),
+            jax.debug_key_reuse(False),
+        ):
+            stack.enter_context(setting)
+        yield
+
+
+class Program:
+    """A jitted function of this library: compiled off the main thread, cleared when too many shapes.
+
+    A signal that arrives while XLA compiles in the main thread can crash the interpreter at its
+    exit. The first call of each signature therefore runs in a helper thread while the caller waits.
+    """
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self._function = function
+        self._jitted: Any = None
+        self._signatures: set[Hashable] = set()
+        self._lock = threading.Lock()
+
+    def __call__(self, signature: Hashable, *arguments: Any) -> Any:
+        """Return the function's value, as NumPy arrays that nobody else holds.
+
+        `signature` is what the compiled program depends on: shapes and structure.
+        """
+        with self._lock:
+            known = signature in self._signatures
+            if not known:
+                self._make_room(signature)
+        return self._run(*arguments) if known else _in_thread(self._run, *arguments)
+
+    def _make_room(self, signature: Hashable) -> None:
+        import jax
+
+        if self._jitted is None:
+            self._jitted = jax.jit(self._function)
+        if len(self._signatures) >= _MAX_PROGRAMS:
+            self._jitted.clear_cache()
+            self._signatures.clear()
+        self._signatures.add(signature)
+
+    def _run(self, *arguments: Any) -> Any:
+        import jax
+        import numpy as np
+
+        with settings():
+            try:
+                result = jax.block_until_ready(self._jitted(*arguments))
+            except jax.errors.JaxRuntimeError as error:
+                raise _explain(error) from error
+            return jax.tree_util.tree_map(np.array, result)
+
+
+def _in_thread(function: Callable[..., Any], *arguments: Any) -> Any:
+    future: Future[Any] = Future()
+
+    def work() -> None:
+        try:
+            future.set_result(function(*arguments))
+        except BaseException as error:  # noqa: BLE001 - handed to the thread that waits
+            future.set_exception(error)
+
+    threading.Thread(target=work, name="sparse_fourier-compile").start()
+    return future.result()
+
+
+def _explain(error: Exception) -> Exception:
+    """Return what a failure inside JAX means to the user."""
+    if "RESOURCE_EXHAUSTED" in str(error):
+        return MemoryError(f"Training needs more memory than the device has; fit fewer rows. ({error})")
+    return RuntimeError(f"JAX failed while training; please report this. ({error})")

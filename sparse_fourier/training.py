@@ -1,0 +1,175 @@
+"""The training loop: compiled chunks, one stopping rule, a turn for the caller between chunks."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from sparse_fourier import runtime
+from sparse_fourier.objective import CodeObjective, Point
+from sparse_fourier.solvers import Newton, NewtonState
+
+_CHUNK_SECONDS = 0.1
+_MAX_CHUNK = 32
+_SECONDS_PER_CODE = 4e-7
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What a callback is told after every chunk of training.
+
+    Attributes
+    ----------
+    iteration : int
+        Iterations done so far.
+    loss : float
+        Objective in nats per sample, of the best start.
+    elapsed : float
+        Seconds since training began.
+    """
+
+    iteration: int
+    loss: float
+    elapsed: float
+
+
+class Trained(NamedTuple):
+    """Outcome of training: the best start's point and how it was reached."""
+
+    point: Point
+    curve: np.ndarray
+    converged: bool
+    decrement: float
+    stopped: bool
+
+
+def _advance(state: NewtonState, objective: CodeObjective, tol: Any, n_steps: Any) -> tuple[Any, Any]:
+    """Take up to `n_steps` steps from every start; return the states and the values on the way."""
+    import jax
+    import jax.numpy as jnp
+
+    solver = Newton(tol)
+
+    def one(state: NewtonState) -> tuple[NewtonState, Any, Any]:
+        values = jnp.full((_MAX_CHUNK,), jnp.nan, dtype=state.value.dtype)
+
+        def take(carry: tuple[Any, NewtonState, Any]) -> tuple[Any, NewtonState, Any]:
+            count, state, values = carry
+            state = solver.step(state, objective)
+            return count + 1, state, values.at[count].set(state.value)
+
+        def more(carry: tuple[Any, NewtonState, Any]) -> Any:
+            count, state, _ = carry
+            return (count < n_steps) & ~state.finished
+
+        count, state, values = jax.lax.while_loop(more, take, (0, state, values))
+        return state, values, count
+
+    states, values, counts = jax.vmap(one)(state)
+    return states, (values, counts)
+
+
+_program = runtime.Program(_advance)
+
+
+def train(
+    objective: CodeObjective,
+    starts: Point,
+    widths: np.ndarray,
+    *,
+    tol: float,
+    max_iter: int,
+    callback: Callable[[Progress], Any] | None = None,
+) -> Trained:
+    """Minimise the objective from every start and return the best outcome.
+
+    Parameters
+    ----------
+    objective : CodeObjective
+        NumPy arrays; rows are padded here.
+    starts : Point
+        Stacked along a leading axis.
+    widths : array of shape (n_starts,)
+        Widths of the faces at which the paths begin.
+    tol : float
+        Training ends when a Newton step promises a smaller decrease, in nats per sample.
+    max_iter : int
+        Most iterations of each start.
+    callback : callable, optional
+        Called with `Progress` after every chunk; returning True ends training.
+    """
+    padded = _pad(objective)
+    state = Newton.init(starts, widths, padded)
+    signature = (starts.unmixing.shape, padded.whitened.shape, type(objective.prior))
+    curves: list[np.ndarray] = []
+    stopped = False
+    done, chunk, began = 0, _first_chunk(padded, len(widths)), time.perf_counter()
+    while done < max_iter:
+        steps = min(chunk, max_iter - done)
+        tick = time.perf_counter()
+        state, (values, counts) = _program(signature, state, padded, tol, steps)
+        curves.append(values[:, : counts.max()])
+        done += int(counts.max())
+        chunk = _next_chunk(steps, time.perf_counter() - tick)
+        best = _best(state)
+        told = callback and callback(
+            Progress(done, float(state.value[best]), time.perf_counter() - began)
+        )
+        stopped = bool(told)
+        if stopped or state.finished.all():
+            break
+    return _outcome(state, np.concatenate(curves, axis=1), stopped)
+
+
+
+def _first_chunk(objective: CodeObjective, n_starts: int) -> int:
+    guess = _SECONDS_PER_CODE * objective.whitened.size * n_starts
+    return _next_chunk(1, guess)
+
+
+def _next_chunk(steps: int, seconds: float) -> int:
+    return int(np.clip(steps * _CHUNK_SECONDS / max(seconds, 1e-9), 1, _MAX_CHUNK))
+
+
+def _best(state: NewtonState) -> int:
+    """Return the start with the lowest objective among those whose faces are sharpest."""
+    return int(np.lexsort((state.value, state.width))[0])
+
+
+def _outcome(state: NewtonState, curves: np.ndarray, stopped: bool) -> Trained:
+    best = _best(state)
+    curve = curves[best]
+    return Trained(
+        Point(state.point.unmixing[best], state.point.offset[best]),
+        curve[np.isfinite(curve)],
+        bool(state.converged[best] or state.decrement[best] < 1e-8),
+        float(state.decrement[best]),
+        stopped,
+    )
+
+
+def bucket(n: int) -> int:
+    """Return the number of rows that n rows are padded to, one of few."""
+    size = 64
+    while size < n:
+        size += size // 2
+    return size
+
+
+def _pad(objective: CodeObjective) -> CodeObjective:
+    n, k = objective.whitened.shape
+    size = bucket(n)
+    whitened, weights = np.zeros((size, k)), np.zeros(size)
+    whitened[:n], weights[:n] = objective.whitened, objective.weights
+    return CodeObjective(
+        objective.prior,
+        whitened,
+        weights,
+        np.asarray(objective.noise),
+        np.float64(objective.floor),
+        np.float64(objective.constant),
+    )

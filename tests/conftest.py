@@ -1,0 +1,21 @@
+"""What holds for every test: hostile JAX settings, no display, no figure left open."""
+
+import os
+import sys
+
+# Before anything imports JAX: the library must shield itself from its user's settings.
+os.environ["JAX_NUMPY_RANK_PROMOTION"] = "raise"
+os.environ["MPLBACKEND"] = "Agg"
+
+import hypothesis
+import pytest
+
+hypothesis.settings.register_profile("repeatable", deadline=None, derandomize=True, database=None)
+hypothesis.settings.load_profile("repeatable")
+
+
+@pytest.fixture(autouse=True)
+def close_figures():
+    yield
+    if "matplotlib.pyplot" in sys.modules:
+        sys.modules["matplotlib.pyplot"].close("all")
