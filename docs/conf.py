@@ -57,7 +57,7 @@ def _visit_math(translator, node):
     """Write a formula as MathML: browsers show it without a script, and without a network."""
     display = node.tagname == "math_block"
     formula = latex2mathml.tex2mathml(node.astext(), as_block=display)
-    translator.body.append(f'<div class="math">{formula}</div>' if display else formula)
+    translator.body.append(f'<div class="formula">{formula}</div>' if display else formula)
     raise nodes.SkipNode
 
 

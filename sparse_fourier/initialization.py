@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sparse_fourier.canonical import reference_signs
 from sparse_fourier.objective import Point
 
 _BLOCK_BYTES = 1 << 25
@@ -74,7 +75,8 @@ def principal_span(X: np.ndarray, weights: np.ndarray, resolution: float) -> Spa
     floor = np.finfo(float).eps * np.sqrt(max(n, d))
     keep = deviations > max(_GAP_MARGIN * rounding, floor * deviations.max(initial=0.0))
     keep &= np.arange(len(deviations)) < min(n - 1, max(varying, 0))
-    return Span(mean, axes[keep], deviations[keep], total, varying, float((deviations**2).sum()))
+    axes = axes[keep] * reference_signs(axes[keep])[:, None]
+    return Span(mean, axes, deviations[keep], total, varying, float((deviations**2).sum()))
 
 
 def weighted_mean(X: np.ndarray, weights: np.ndarray) -> np.ndarray:

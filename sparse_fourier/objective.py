@@ -86,12 +86,30 @@ class Expansion(NamedTuple):
 
     A step is an array of shape (k, k + 1): each row is added to the row of the codes as that
     linear combination of [codes - their mean, 1].
+
+    Attributes
+    ----------
+    prior_term : scalar
+        Mean of -log p of the codes.
+    gradient : array of shape (k, k + 1)
+    blocks : array of shape (k, k + 1, k + 1)
+        Hessian of the prior term: independent codes give one block for each row of the step.
+    centre : array of shape (k,)
+        Mean of the codes.
     """
 
     prior_term: Array
     gradient: Array
-    hessian: Array
+    blocks: Array
     centre: Array
+
+    def curvature(self, step: Array) -> Array:
+        """Return the Hessian times a step: the blocks, and the volume, which swaps i and j."""
+        import jax.numpy as jnp
+
+        k = step.shape[0]
+        swapped = jnp.pad(step[:, :k].T, ((0, 0), (0, 1)))
+        return jnp.einsum("jab,jb->ja", self.blocks, step) + swapped
 
 
 @dataclass
@@ -154,7 +172,7 @@ class CodeObjective:
         moments = jnp.einsum("mij,ia->mja", jet, design)
         squares = jax.lax.map(lambda column: (design * column[:, None]).T @ design, jet[3].T)
         gradient, blocks = _collect(moments, squares, spread)
-        return Expansion(jet[0].sum(), gradient.ravel(), _couple(blocks), centre)
+        return Expansion(jet[0].sum(), gradient, blocks, centre)
 
 
 def move(point: Point, step: Array, centre: Array) -> Point:
@@ -193,15 +211,3 @@ def _collect(moments: Array, squares: Array, spread: Array) -> tuple[Array, Arra
     cross = mixed[:, :, None] * slopes[:, None, :]
     blocks = squares + cross + cross.transpose(0, 2, 1) + sums[2][:, None, None] * curved
     return gradient, blocks
-
-
-def _couple(blocks: Array) -> Array:
-    """Return the full Hessian: the blocks, and the volume that couples step_ij with step_ji."""
-    import jax.numpy as jnp
-
-    k = blocks.shape[0]
-    same = jnp.eye(k, dtype=blocks.dtype)
-    apart = same[:, None, :, None] * blocks[:, :, None, :]
-    slots = jnp.eye(k, k + 1, dtype=blocks.dtype)
-    swapped = slots.T[None, :, :, None] * slots[:, None, None, :]
-    return (apart + swapped).reshape(k * (k + 1), k * (k + 1))

@@ -11,6 +11,7 @@ from sklearn.utils._param_validation import (
     Interval,
     InvalidParameterError,
     Options,
+    RealNotInt,
     StrOptions,
 )
 
@@ -33,7 +34,7 @@ _OFF = Options(bool, {False})
 CONSTRAINTS: dict[str, list[Any]] = {
     "n_components": [
         Interval(Integral, 1, None, closed="left"),
-        Interval(Real, 0, 1, closed="neither"),
+        Interval(RealNotInt, 0, 1, closed="neither"),
         _names("auto"),
     ],
     "prior": [_names("auto", *PRIORS), IndependentPrior],

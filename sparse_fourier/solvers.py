@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from sparse_fourier.namespace import Array
-from sparse_fourier.objective import CodeObjective, Point, move
+from sparse_fourier.objective import CodeObjective, Expansion, Point, move
 
 _SHRINK = 0.7
 _NEGLIGIBLE = 0.05
@@ -17,6 +17,7 @@ _LEAST_DAMPING = 1e-8
 _RETRY_DAMPING = 1e-4
 _HOPELESS_DAMPING = 1e12
 _ROUNDING = 1e-13
+_INEXACTNESS = 1e-16
 
 
 class NewtonState(NamedTuple):
@@ -35,6 +36,16 @@ class NewtonState(NamedTuple):
     def finished(self) -> Array:
         """Whether another step can change nothing."""
         return self.converged | self.stuck
+
+
+class _Search(NamedTuple):
+    """State of the conjugate gradients that solve for one step."""
+
+    count: Array
+    step: Array
+    residual: Array
+    direction: Array
+    energy: Array
 
 
 @dataclass(frozen=True)
@@ -94,17 +105,44 @@ class Newton:
         )
 
 
-def _damped_step(expansion: Any, damping: Array) -> tuple[Array, Array]:
-    """Return the step, of shape (k, k + 1), and the decrease that its model promises."""
+def _damped_step(expansion: Expansion, damping: Array) -> tuple[Array, Array]:
+    """Return the step, of shape (k, k + 1), and twice the decrease that its model promises.
+
+    Conjugate gradients on the damped Hessian, preconditioned by its diagonal blocks, which leaves
+    the coupling by the volume to iterate on; they end early where the curvature is not positive.
+    """
+    import jax
     import jax.numpy as jnp
     import jax.scipy.linalg
 
-    size = expansion.gradient.shape[0]
-    damped = expansion.hessian + damping * jnp.eye(size, dtype=expansion.gradient.dtype)
-    factor = jax.scipy.linalg.cho_factor(damped)
-    step = -jax.scipy.linalg.cho_solve(factor, expansion.gradient)
-    k = expansion.centre.shape[0]
-    return step.reshape(k, k + 1), -(step @ expansion.gradient)
+    width = expansion.blocks.shape[-1]
+    damped = expansion.blocks + damping * jnp.eye(width, dtype=expansion.blocks.dtype)
+    factors = jax.scipy.linalg.cho_factor(damped, lower=True)[0]
+
+    def precondition(residual: Array) -> Array:
+        return jax.scipy.linalg.cho_solve((factors, True), residual[..., None])[..., 0]
+
+    def improve(carry: _Search) -> _Search:
+        image = expansion.curvature(carry.direction) + damping * carry.direction
+        bend = (carry.direction * image).sum()
+        length = jnp.where(bend > 0, carry.energy / bend, jnp.where(carry.count == 0, 1.0, 0.0))
+        residual = carry.residual - length * image
+        conditioned = precondition(residual)
+        energy = jnp.where(bend > 0, (residual * conditioned).sum(), 0.0)
+        direction = conditioned + energy / carry.energy * carry.direction
+        step = carry.step + length * carry.direction
+        return _Search(carry.count + 1, step, residual, direction, energy)
+
+    residual = -expansion.gradient
+    direction = precondition(residual)
+    energy = (residual * direction).sum()
+    first = _Search(jnp.int32(0), jnp.zeros_like(residual), residual, direction, energy)
+
+    def unfinished(carry: _Search) -> Array:
+        return (carry.energy > _INEXACTNESS * energy) & (carry.count < 2 * residual.size)
+
+    step = jax.lax.while_loop(unfinished, improve, first).step
+    return step, -(step * expansion.gradient).sum()
 
 
 def _next_damping(damping: Array, accepted: Array, faithful: Array) -> Array:
