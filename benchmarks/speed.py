@@ -203,7 +203,10 @@ def parse(arguments=None):
 def main(arguments=None):
     """Run, report, and return 1 if a bar is missed."""
     options = parse(arguments)
-    lines = [line for section in options.sections for line in SECTIONS[section](options.rounds)]
+    lines = []
+    for section in options.sections:
+        print(f"running: {section}", file=sys.stderr, flush=True)
+        lines += SECTIONS[section](options.rounds)
     publish(render(lines), options.markdown)
     return int(not all(line.met() for line in lines))
 

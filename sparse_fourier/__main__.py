@@ -273,7 +273,7 @@ def _ours(prior: Any) -> Method:
     )
 
 
-_PCA = Method("PCA", PCA, lambda model: model.components_, lambda model: model.mean_, has_likelihood=True)
+_PCA = Method("PCA", PCA, lambda model: model.components_, lambda model: model.mean_)
 _FASTICA = Method(
     "FastICA",
     lambda k: FastICA(k, max_iter=1000, random_state=0),
@@ -293,7 +293,9 @@ _CLIPPED_NMF = replace(_NMF, name="NMF, data clipped", prepare=lambda X: np.maxi
 
 
 def _rivals(X: Array) -> tuple[Method, ...]:
-    return _PCA, _FASTICA, _CLIPPED_NMF if X.min() < 0 else _NMF
+    """Return PCA, whose noise variance is right only for more signals than points, FastICA and NMF."""
+    pca = replace(_PCA, has_likelihood=X.shape[0] > X.shape[1])
+    return pca, _FASTICA, _CLIPPED_NMF if X.min() < 0 else _NMF
 
 
 def _attempt(method: Method, X: Array, k: int) -> Result:
@@ -339,7 +341,7 @@ def _unexplained(X: Array, reconstruction: Array) -> float:
 
 
 def _likelihood(model: Any, data: Array) -> float:
-    """Return the mean log-likelihood, NaN where the model's covariance is singular."""
+    """Return the mean log-likelihood, NaN where there is none, as where a covariance is singular."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
@@ -410,8 +412,11 @@ def _seconds(value: float) -> str:
     return "-" if np.isnan(value) else f"{value:.4f}" if value < 1 else f"{value:.2f}"
 
 
-def _percent(value: float) -> str:
-    return "-" if np.isnan(value) else "0 %" if value < 1e-12 else f"{100 * value:.3g} %"
+def _percent(share: float) -> str:
+    if np.isnan(share):
+        return "-"
+    value = 0.0 if share < 1e-12 else 100 * share
+    return f"{value:.0f} %" if value >= 1000 else f"{value:.3g} %"
 
 
 def _nats(value: float) -> str:
@@ -480,7 +485,7 @@ def _draw(figure: Figure, problem: Problem, results: Sequence[Result]) -> None:
     left, right = above.subfigures(1, 2, width_ratios=(1.3, 1), squeeze=False)[0]
     _draw_components(left.subplots(), problem, ours, ours)
     _draw_codes(right, problem, ours)
-    panels = below.subplots(1, len(rivals), sharey=True, squeeze=False)[0]
+    panels = below.subplots(1, len(rivals), sharey=problem.components is not None, squeeze=False)[0]
     for ax, result in zip(panels, rivals, strict=True):
         _draw_components(ax, problem, result, ours)
 

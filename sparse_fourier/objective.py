@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from sparse_fourier.namespace import Array, array_namespace
+from sparse_fourier.priors import Jet
 
 
 class Terms(NamedTuple):
@@ -82,15 +83,15 @@ class Point(NamedTuple):
 
 
 class Expansion(NamedTuple):
-    """Gradient and Hessian of the objective in the relative coordinates of a step.
+    """Value, gradient and Hessian of the objective in the relative coordinates of a step.
 
     A step is an array of shape (k, k + 1): each row is added to the row of the codes as that
     linear combination of [codes - their mean, 1].
 
     Attributes
     ----------
-    prior_term : scalar
-        Mean of -log p of the codes.
+    value : scalar
+        The mean objective in nats per sample.
     gradient : array of shape (k, k + 1)
     blocks : array of shape (k, k + 1, k + 1)
         Hessian of the prior term: independent codes give one block for each row of the step.
@@ -98,10 +99,20 @@ class Expansion(NamedTuple):
         Mean of the codes.
     """
 
-    prior_term: Array
+    value: Array
     gradient: Array
     blocks: Array
     centre: Array
+
+    def hessian(self) -> Array:
+        """Return the Hessian as a matrix, for steps taken row by row."""
+        import jax.numpy as jnp
+
+        k, width = self.gradient.shape
+        apart = jnp.eye(k)[:, None, :, None] * self.blocks[:, :, None, :]
+        slots = jnp.eye(k, width)
+        swapped = slots.T[None, :, :, None] * slots[:, None, None, :]
+        return (apart + swapped).reshape(k * width, k * width)
 
     def curvature(self, step: Array) -> Array:
         """Return the Hessian times a step: the blocks, and the volume, which swaps i and j."""
@@ -143,22 +154,8 @@ class CodeObjective:
         noise = ((unmixing @ self.noise) * unmixing).sum(axis=1)
         return noise + self.floor + width * width
 
-    def volume(self, point: Point) -> Array:
-        """Return the terms that no code enters: the log volume of the components, and constants."""
-        xp = array_namespace(point.unmixing)
-        return self.constant - xp.linalg.slogdet(point.unmixing)[1]
-
-    def prior_term(self, point: Point, width: Array) -> Array:
-        """Return the mean of -log p of the codes with faces blurred by `width`."""
-        variances = self.variances(point.unmixing, width)
-        marginals = self.prior.log_marginals(point.encode(self.whitened), variances)
-        return -(self.weights[:, None] * marginals).sum()
-
     def expand(self, point: Point, width: Array) -> Expansion:
-        """Return the prior term with the gradient and Hessian of the whole objective at a point.
-
-        Relative coordinates; JAX only.
-        """
+        """Return value, gradient and Hessian with faces blurred by `width` (JAX only)."""
         import jax
         import jax.numpy as jnp
 
@@ -166,13 +163,18 @@ class CodeObjective:
         centre = self.weights @ codes
         design = jnp.concatenate([codes - centre, jnp.ones_like(codes[:, :1])], axis=1)
         variances = jnp.broadcast_to(self.variances(point.unmixing, width), codes.shape)
-        jet = jnp.stack(self.prior.jet(codes, variances))
-        jet = jax.lax.optimization_barrier(-self.weights[:, None] * jet)
+        # Without the barrier the compiler would evaluate the marginals anew inside every sum.
+        jet = jax.lax.optimization_barrier(self.prior.jet(codes, variances))
+        weighted = Jet(*(-self.weights[:, None] * part for part in jet))
+        moments = [part.T @ design for part in (weighted.by_code, weighted.by_code_and_variance)]
+        sums = [part.sum(axis=0) for part in (weighted.by_variance, weighted.by_variances)]
+        squares = jax.lax.map(
+            lambda column: (design * column[:, None]).T @ design, weighted.by_codes.T
+        )
         spread = point.unmixing @ self.noise @ point.unmixing.T
-        moments = jnp.einsum("mij,ia->mja", jet, design)
-        squares = jax.lax.map(lambda column: (design * column[:, None]).T @ design, jet[3].T)
-        gradient, blocks = _collect(moments, squares, spread)
-        return Expansion(jet[0].sum(), gradient, blocks, centre)
+        gradient, blocks = _collect(moments, sums, squares, spread)
+        volume = self.constant - jnp.linalg.slogdet(point.unmixing)[1]
+        return Expansion(volume + weighted.value.sum(), gradient, blocks, centre)
 
 
 def move(point: Point, step: Array, centre: Array) -> Point:
@@ -185,7 +187,9 @@ def move(point: Point, step: Array, centre: Array) -> Point:
     )
 
 
-def _collect(moments: Array, squares: Array, spread: Array) -> tuple[Array, Array]:
+def _collect(
+    moments: list[Array], sums: list[Array], squares: Array, spread: Array
+) -> tuple[Array, Array]:
     """Return gradient and diagonal blocks of the Hessian from sums over samples.
 
     A step changes each code by its row times [codes - mean, 1], and the variance of the code's
@@ -193,10 +197,12 @@ def _collect(moments: Array, squares: Array, spread: Array) -> tuple[Array, Arra
 
     Parameters
     ----------
-    moments : array of shape (6, k, k + 1)
-        For each entry of the jet and each code its sum against [codes - mean, 1].
+    moments : two arrays of shape (k, k + 1)
+        Derivative by the code, and by code and variance, against [codes - mean, 1].
+    sums : two arrays of shape (k,)
+        First and second derivative by the variance.
     squares : array of shape (k, k + 1, k + 1)
-        The same for the second derivative by the code against products of two of them.
+        Second derivative by the code against products of two of [codes - mean, 1].
     spread : array of shape (k, k)
         Covariance of the noise of the codes.
     """
@@ -205,9 +211,8 @@ def _collect(moments: Array, squares: Array, spread: Array) -> tuple[Array, Arra
     k = spread.shape[0]
     slopes = jnp.pad(2 * spread, ((0, 0), (0, 1)))
     curved = jnp.pad(2 * spread, ((0, 1), (0, 1)))
-    sums = moments[:, :, -1]
-    gradient = moments[1] + sums[2][:, None] * slopes - jnp.eye(k, k + 1, dtype=spread.dtype)
-    mixed = moments[4] + 0.5 * sums[5][:, None] * slopes
+    gradient = moments[0] + sums[0][:, None] * slopes - jnp.eye(k, k + 1, dtype=spread.dtype)
+    mixed = moments[1] + 0.5 * sums[1][:, None] * slopes
     cross = mixed[:, :, None] * slopes[:, None, :]
-    blocks = squares + cross + cross.transpose(0, 2, 1) + sums[2][:, None, None] * curved
+    blocks = squares + cross + cross.transpose(0, 2, 1) + sums[0][:, None, None] * curved
     return gradient, blocks

@@ -36,7 +36,7 @@ _STYLES = ("-", "-.", ":")
 
 _TRUE_LINE: Style = {"color": _DARK, "linestyle": (0, (4, 3)), "linewidth": 1.2}
 _SUPPORT: Style = {"color": _GREY, "linewidth": 1, "zorder": 0}
-_POINTS: Style = {"color": _COLORS[0], "linewidths": 0, "label": "codes"}
+_POINTS: Style = {"linewidths": 0, "label": "codes"}
 _TRUE_POINTS: Style = {
     "facecolors": "none",
     "edgecolors": _DARK,
@@ -519,7 +519,7 @@ class CodesDisplay:
         legend : bool, default=True
             Whether to name codes and truth if there is a truth.
         scatter_kwargs : dict, default=None
-            Keywords for ``Axes.scatter``, or ``Axes.hist`` for histograms.
+            Keywords for ``Axes.scatter``, as ``c`` to colour samples by a label, or for ``Axes.hist``.
         truth_kwargs : dict, default=None
             The same for the truth.
 
@@ -598,7 +598,8 @@ class CodesDisplay:
         if truth is not None:
             style = dict(_TRUE_POINTS, s=4 * size) | truth_kwargs
             self.truth_scatters_.append(panel.scatter(*truth[:, columns].T, **style))
-        style = dict(_POINTS, s=size) | scatter_kwargs
+        color = {} if "c" in scatter_kwargs else {"color": _COLORS[0]}
+        style = _POINTS | color | {"s": size} | scatter_kwargs
         self.scatters_.append(panel.scatter(*pair.T, **style))
         for x, y in _OUTLINES.get(self.support, ()):
             self.support_lines_ += panel.plot(x, y, **_SUPPORT)

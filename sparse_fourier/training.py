@@ -48,29 +48,28 @@ class Trained(NamedTuple):
 
 
 def _advance(state: NewtonState, objective: CodeObjective, tol: Any, n_steps: Any) -> tuple[Any, Any]:
-    """Take up to `n_steps` steps from every start; return the states and the values on the way."""
+    """Take up to `n_steps` steps from all starts; return states and the values on the way.
+
+    The values have shape (_MAX_CHUNK, n_starts), of which as many rows count as steps were taken.
+    """
     import jax
     import jax.numpy as jnp
 
     solver = Newton(tol)
+    step = jax.vmap(lambda state: solver.step(state, objective))
+    values = jnp.zeros((_MAX_CHUNK, *state.width.shape))
 
-    def one(state: NewtonState) -> tuple[NewtonState, Any, Any]:
-        values = jnp.full((_MAX_CHUNK,), jnp.nan, dtype=state.value.dtype)
+    def take(carry: tuple[Any, NewtonState, Any]) -> tuple[Any, NewtonState, Any]:
+        count, state, values = carry
+        state = step(state)
+        return count + 1, state, values.at[count].set(state.value)
 
-        def take(carry: tuple[Any, NewtonState, Any]) -> tuple[Any, NewtonState, Any]:
-            count, state, values = carry
-            state = solver.step(state, objective)
-            return count + 1, state, values.at[count].set(state.value)
+    def more(carry: tuple[Any, NewtonState, Any]) -> Any:
+        count, state, _ = carry
+        return (count < n_steps) & ~state.finished.all()
 
-        def more(carry: tuple[Any, NewtonState, Any]) -> Any:
-            count, state, _ = carry
-            return (count < n_steps) & ~state.finished
-
-        count, state, values = jax.lax.while_loop(more, take, (0, state, values))
-        return state, values, count
-
-    states, values, counts = jax.vmap(one)(state)
-    return states, (values, counts)
+    count, state, values = jax.lax.while_loop(more, take, (0, state, values))
+    return state, (values, count)
 
 
 _program = runtime.Program(_advance)
@@ -103,7 +102,7 @@ def train(
         Called with `Progress` after every chunk; returning True ends training.
     """
     padded = _pad(objective)
-    state = Newton.init(starts, widths, padded)
+    state = Newton.init(starts, widths)
     signature = (starts.unmixing.shape, padded.whitened.shape, type(objective.prior))
     curves: list[np.ndarray] = []
     stopped = False
@@ -111,9 +110,9 @@ def train(
     while done < max_iter:
         steps = min(chunk, max_iter - done)
         tick = time.perf_counter()
-        state, (values, counts) = _program(signature, state, padded, tol, steps)
-        curves.append(values[:, : counts.max()])
-        done += int(counts.max())
+        state, (values, count) = _program(signature, state, padded, tol, steps)
+        curves.append(values[:count])
+        done += int(count)
         chunk = _next_chunk(steps, time.perf_counter() - tick)
         best = _best(state)
         told = callback and callback(
@@ -122,7 +121,7 @@ def train(
         stopped = bool(told)
         if stopped or state.finished.all():
             break
-    return _outcome(state, np.concatenate(curves, axis=1), stopped)
+    return _outcome(state, np.concatenate(curves), stopped)
 
 
 
@@ -142,10 +141,9 @@ def _best(state: NewtonState) -> int:
 
 def _outcome(state: NewtonState, curves: np.ndarray, stopped: bool) -> Trained:
     best = _best(state)
-    curve = curves[best]
     return Trained(
         Point(state.point.unmixing[best], state.point.offset[best]),
-        curve[np.isfinite(curve)],
+        curves[:, best],
         bool(state.converged[best] or state.decrement[best] < 1e-8),
         float(state.decrement[best]),
         stopped,

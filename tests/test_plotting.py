@@ -278,6 +278,11 @@ def test_codes_of_an_estimator_without_a_prior(ax, codes):
     assert display.support_lines_ == []
 
 
+def test_samples_are_coloured_by_a_label(ax, codes):
+    display = CodesDisplay(codes=codes[:, :2]).plot(ax, scatter_kwargs={"c": np.arange(50)})
+    np.testing.assert_array_equal(display.scatters_[0].get_array(), np.arange(50))
+
+
 def test_large_clouds_have_small_points(codes):
     few, many = Figure().subplots(1, 2)
     small = CodesDisplay(codes=np.tile(codes[:, :2], (100, 1))).plot(many).scatters_[0].get_sizes()
