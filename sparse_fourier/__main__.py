@@ -23,10 +23,10 @@ from sklearn.decomposition import NMF, PCA, FastICA
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.pipeline import make_pipeline
 
-from .datasets import make_sinusoid_mixtures
-from .decomposer import AutoencoderDecomposer
-from .metrics import match_components, worst_relative_error
-from .plotting import CodesDisplay, ComponentsDisplay
+from sparse_fourier.datasets import make_sinusoid_mixtures
+from sparse_fourier.decomposer import AutoencoderDecomposer
+from sparse_fourier.metrics import match_components, worst_relative_error
+from sparse_fourier.plotting import CodesDisplay, ComponentsDisplay
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -436,7 +436,7 @@ _KNOWN: dict[str, _Column] = {
 }
 _UNKNOWN: dict[str, _Column] = {"log-likelihood": lambda _, result: _nats(result.likelihood)}
 _NOTES = {
-    "fit (s)": "fit: the same data once more, when everything is imported and compiled.",
+    "fit (s)": f"fit: once more, all imported and compiled; a fit of over {_SLOW:.0f} s is not repeated.",
     "unexplained": "unexplained: share of the variance that the reconstruction leaves.",
     "error, matched": "error: relative L2 error of the worst component; matched: up to order, sign and size,",
     "error, direct": "  which most methods cannot know; direct: up to order alone.",
@@ -520,7 +520,8 @@ def _draw_unknown(ax: Axes, problem: Problem, result: Result, ours: Result) -> N
         signs = np.ones(len(scales)) if effects.min() >= 0 else np.sign(scales)
         shown = signs[:, None] * effects[permutation]
     display = ComponentsDisplay(components=shown, positions=problem.positions)
-    display.plot(ax, separate=False, xlabel=problem.xlabel, legend=result is ours)
+    ylabel = "effect of 1 s.d. of the code" if result is ours else ""
+    display.plot(ax, separate=False, xlabel=problem.xlabel, ylabel=ylabel, legend=result is ours)
 
 
 def _effects(result: Result) -> Array:
@@ -540,7 +541,9 @@ def _caption(problem: Problem, result: Result) -> str:
     if result.failure:
         return textwrap.fill(f"failed: {result.failure}", 26) if result.has_components else "failed"
     if problem.components is None:
-        return f"{_percent(result.unexplained)} unexplained"
+        k = len(result.components)
+        rest = f", {_MOST_LINES} of {k} components" if k > _MOST_LINES and result.name == _OURS else ""
+        return f"{_percent(result.unexplained)} unexplained{rest}"
     is_ours = result.name == _OURS
     text = f"error {_percent(_error(problem, result, matched=not is_ours))}"
     return f"{text}, {'as learned' if is_ours else 'scaled to fit'}"

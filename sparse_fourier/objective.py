@@ -16,8 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from sparse_fourier.namespace import Array, array_namespace
-from sparse_fourier.priors import Jet
+from sparse_fourier.namespace import Array
 
 
 class Terms(NamedTuple):
@@ -83,35 +82,72 @@ class Point(NamedTuple):
 
 
 class Expansion(NamedTuple):
-    """Value, gradient and Hessian of the objective in the relative coordinates of a step.
+    """What is known of the objective at a point: its value, and sums that give two derivatives.
+
+    Attributes
+    ----------
+    value : scalar
+        The mean objective in nats per sample.
+    sums : array of shape (k * (k + 6), k + 1)
+        Derivatives of -log p of each code against [codes - mean, 1], summed over samples: see
+        `LocalModel.collect` for the order of the rows.
+    """
+
+    value: Array
+    sums: Array
+
+
+class LocalModel(NamedTuple):
+    """Gradient and Hessian of the objective in the relative coordinates of a step.
 
     A step is an array of shape (k, k + 1): each row is added to the row of the codes as that
     linear combination of [codes - their mean, 1].
 
     Attributes
     ----------
-    value : scalar
-        The mean objective in nats per sample.
     gradient : array of shape (k, k + 1)
     blocks : array of shape (k, k + 1, k + 1)
         Hessian of the prior term: independent codes give one block for each row of the step.
-    centre : array of shape (k,)
-        Mean of the codes.
     """
 
-    value: Array
     gradient: Array
     blocks: Array
-    centre: Array
+
+    @classmethod
+    def collect(cls, sums: Array, spread: Array) -> LocalModel:
+        """Return the model from sums over samples.
+
+        A step changes each code by its row times [codes - mean, 1], and the variance of the code's
+        noise by twice its row times the row of `spread`; the offset changes no variance.
+
+        Parameters
+        ----------
+        sums : array of shape (k * (k + 6), k + 1)
+            Rows: k + 1 for each code, its second derivative times [codes - mean, 1]; then k each
+            for derivatives by the code, by code and variance, by the variance, twice by the
+            variance, and for the value itself.
+        spread : array of shape (k, k)
+            Covariance of the noise of the codes.
+        """
+        import jax.numpy as jnp
+
+        k = spread.shape[0]
+        squares = sums[: k * (k + 1)].reshape(k, k + 1, k + 1)
+        by_code, mixed, by_variance, by_variances, _ = sums[k * (k + 1) :].reshape(5, k, k + 1)
+        slopes = jnp.pad(2 * spread, ((0, 0), (0, 1)))
+        curved = jnp.pad(2 * spread, ((0, 1), (0, 1)))
+        gradient = by_code + by_variance[:, -1:] * slopes - np.eye(k, k + 1)
+        mixed = mixed + 0.5 * by_variances[:, -1:] * slopes
+        cross = mixed[:, :, None] * slopes[:, None, :]
+        blocks = squares + cross + cross.transpose(0, 2, 1) + by_variance[:, -1, None, None] * curved
+        return cls(gradient, blocks)
 
     def hessian(self) -> Array:
         """Return the Hessian as a matrix, for steps taken row by row."""
-        import jax.numpy as jnp
-
         k, width = self.gradient.shape
-        apart = jnp.eye(k)[:, None, :, None] * self.blocks[:, :, None, :]
-        slots = jnp.eye(k, width)
+        slots = np.eye(k, width)
         swapped = slots.T[None, :, :, None] * slots[:, None, None, :]
+        apart = np.eye(k)[:, None, :, None] * self.blocks[:, :, None, :]
         return (apart + swapped).reshape(k * width, k * width)
 
     def curvature(self, step: Array) -> Array:
@@ -155,64 +191,35 @@ class CodeObjective:
         return noise + self.floor + width * width
 
     def expand(self, point: Point, width: Array) -> Expansion:
-        """Return value, gradient and Hessian with faces blurred by `width` (JAX only)."""
+        """Return the expansion with faces blurred by `width` (JAX only)."""
         import jax
         import jax.numpy as jnp
 
-        codes = point.encode(self.whitened)
-        centre = self.weights @ codes
-        design = jnp.concatenate([codes - centre, jnp.ones_like(codes[:, :1])], axis=1)
-        variances = jnp.broadcast_to(self.variances(point.unmixing, width), codes.shape)
-        # Without the barrier the compiler would evaluate the marginals anew inside every sum.
-        jet = jax.lax.optimization_barrier(self.prior.jet(codes, variances))
-        weighted = Jet(*(-self.weights[:, None] * part for part in jet))
-        moments = [part.T @ design for part in (weighted.by_code, weighted.by_code_and_variance)]
-        sums = [part.sum(axis=0) for part in (weighted.by_variance, weighted.by_variances)]
-        squares = jax.lax.map(
-            lambda column: (design * column[:, None]).T @ design, weighted.by_codes.T
+        centred = self.whitened @ point.unmixing.T
+        design = jnp.concatenate([centred, np.ones((len(centred), 1))], axis=1)
+        variances = jnp.broadcast_to(self.variances(point.unmixing, width), centred.shape)
+        # Without the barrier the compiler would evaluate the marginals anew for every sum.
+        jet = jax.lax.optimization_barrier(self.prior.jet(centred + point.offset, variances))
+        curved = (jet.by_codes[:, :, None] * design[:, None, :]).reshape(len(design), -1)
+        columns = jnp.concatenate(
+            [curved, jet.by_code, jet.by_code_and_variance, jet.by_variance, jet.by_variances, jet.value],
+            axis=1,
         )
-        spread = point.unmixing @ self.noise @ point.unmixing.T
-        gradient, blocks = _collect(moments, sums, squares, spread)
+        sums = (columns * -self.weights[:, None]).T @ design
+        k = point.offset.shape[0]
         volume = self.constant - jnp.linalg.slogdet(point.unmixing)[1]
-        return Expansion(volume + weighted.value.sum(), gradient, blocks, centre)
+        return Expansion(volume + sums[-k:, -1].sum(), sums)
+
+    def local_model(self, point: Point, expansion: Expansion) -> LocalModel:
+        """Return the quadratic model of the objective around a point, of which a step is taken."""
+        spread = point.unmixing @ self.noise @ point.unmixing.T
+        return LocalModel.collect(expansion.sums, spread)
 
 
-def move(point: Point, step: Array, centre: Array) -> Point:
-    """Return the point after a step in relative coordinates."""
-    k = point.unmixing.shape[0]
-    mixing, shift = step[:, :k], step[:, k]
-    return Point(
-        point.unmixing + mixing @ point.unmixing,
-        point.offset + mixing @ (point.offset - centre) + shift,
-    )
+def move(point: Point, step: Array) -> Point:
+    """Return the point after a step in relative coordinates.
 
-
-def _collect(
-    moments: list[Array], sums: list[Array], squares: Array, spread: Array
-) -> tuple[Array, Array]:
-    """Return gradient and diagonal blocks of the Hessian from sums over samples.
-
-    A step changes each code by its row times [codes - mean, 1], and the variance of the code's
-    noise by twice its row times the row of `spread`; the offset changes no variance.
-
-    Parameters
-    ----------
-    moments : two arrays of shape (k, k + 1)
-        Derivative by the code, and by code and variance, against [codes - mean, 1].
-    sums : two arrays of shape (k,)
-        First and second derivative by the variance.
-    squares : array of shape (k, k + 1, k + 1)
-        Second derivative by the code against products of two of [codes - mean, 1].
-    spread : array of shape (k, k)
-        Covariance of the noise of the codes.
+    Whitened coordinates have no mean, so that the offset is the mean of the codes.
     """
-    import jax.numpy as jnp
-
-    k = spread.shape[0]
-    slopes = jnp.pad(2 * spread, ((0, 0), (0, 1)))
-    curved = jnp.pad(2 * spread, ((0, 1), (0, 1)))
-    gradient = moments[0] + sums[0][:, None] * slopes - jnp.eye(k, k + 1, dtype=spread.dtype)
-    mixed = moments[1] + 0.5 * sums[1][:, None] * slopes
-    cross = mixed[:, :, None] * slopes[:, None, :]
-    blocks = squares + cross + cross.transpose(0, 2, 1) + sums[0][:, None, None] * curved
-    return gradient, blocks
+    k = point.offset.shape[0]
+    return Point(point.unmixing + step[:, :k] @ point.unmixing, point.offset + step[:, k])

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import check_is_fitted
 
-from .metrics import match_components
+from sparse_fourier.metrics import match_components
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
