@@ -390,9 +390,7 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
 
     def _validate(self, X: Any, *, reset: bool, ensure_min_samples: int = 1) -> np.ndarray:
         _refuse_silent_misreadings(X)
-        return validate_data(
-            self, X, dtype=_FLOATS, reset=reset, ensure_min_samples=ensure_min_samples
-        )
+        return validate_data(self, X, dtype=_FLOATS, reset=reset, ensure_min_samples=ensure_min_samples)
 
     def _settings(self, X: np.ndarray) -> Settings:
         d = X.shape[1]
@@ -428,10 +426,11 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         self.loss_curve_, self.loss_ = fitted.curve, float(fitted.curve[-1])
         self.n_iter_, self.converged_ = len(fitted.trained.curve), fitted.trained.converged
         self.reconstruction_err_ = float(np.ldexp(np.sqrt(fitted.residual), model.exponent))
-        
+
     def _log_likelihood(self, X: np.ndarray) -> np.ndarray:
         largest = np.finfo(float).max
         return np.clip(-self._state.terms(X).total, -largest, largest)
+
 
 class _Reporter:
     """A callback that prints progress, then asks the user's own."""

@@ -65,9 +65,7 @@ class Fitted:
     trained: Trained
 
 
-def fit(
-    X: np.ndarray, weights: np.ndarray, settings: Settings, rng: np.random.RandomState
-) -> Fitted:
+def fit(X: np.ndarray, weights: np.ndarray, settings: Settings, rng: np.random.RandomState) -> Fitted:
     """Fit the model to signals.
 
     Parameters
@@ -184,15 +182,11 @@ def _train(
     )
 
 
-def _starts(
-    data: _Reduced, settings: Settings, rng: np.random.RandomState
-) -> tuple[Point, np.ndarray]:
+def _starts(data: _Reduced, settings: Settings, rng: np.random.RandomState) -> tuple[Point, np.ndarray]:
     """Return where training starts, and how wide the faces are there."""
     if settings.init is not None:
         return _start_of_components(data, settings)
-    starts = start.starting_points(
-        data.whitened, settings.n_starts, settings.prior.moments, rng
-    )
+    starts = start.starting_points(data.whitened, settings.n_starts, settings.prior.moments, rng)
     widths = np.full(settings.n_starts, _FIRST_WIDTH)
     if data.rank == 2:
         box = start.smallest_parallelogram(data.whitened)
@@ -244,16 +238,12 @@ def _tie(unmixing: np.ndarray, data: _Reduced) -> np.ndarray:
     return 2 * _STANDARD_ERRORS * (np.sqrt(noise / data.n) + 1 / data.n)
 
 
-def _model(
-    data: _Reduced, prior: IndependentPrior, components: np.ndarray, intercept: np.ndarray
-) -> Model:
+def _model(data: _Reduced, prior: IndependentPrior, components: np.ndarray, intercept: np.ndarray) -> Model:
     d = len(data.span.mean)
     padded = np.zeros((data.n_components, d))
     padded[: len(components)] = components
     noise = data.noise_variance
-    return Model(
-        padded, intercept, noise, data.resolution, data.code_floor, prior, data.exponent
-    )
+    return Model(padded, intercept, noise, data.resolution, data.code_floor, prior, data.exponent)
 
 
 def _final_loss(model: Model, codes: np.ndarray, data: _Reduced) -> float:

@@ -69,8 +69,7 @@ class Prior(ABC):
         for name, value in parameters.items():
             if name not in known:
                 raise ValueError(
-                    f"Invalid parameter {name!r} for prior {self}. "
-                    f"Valid parameters are: {sorted(known)!r}."
+                    f"Invalid parameter {name!r} for prior {self}. Valid parameters are: {sorted(known)!r}."
                 )
             setattr(self, name, value)
         return self
@@ -172,7 +171,7 @@ class Uniform(IndependentPrior):
         xp = array_namespace(codes, variances)
         scale = xp.sqrt(variances)
         depth = 0.5 - xp.abs(codes - 0.5)
-        near, far = log_ndtr(xp.stack([depth / scale, (depth - 1.0) / scale]))
+        near, far = log_ndtr(depth / scale), log_ndtr((depth - 1.0) / scale)
         return near + xp.log1p(-xp.exp(xp.minimum(far - near, -1e-12)))
 
     def jet(self, codes: Array, variances: Array) -> Jet:

@@ -55,9 +55,7 @@ SUPPORTS: dict[str, Support] = {
 }
 
 
-def bounded_least_squares(
-    codes: np.ndarray, gram: np.ndarray, lower: float, upper: float
-) -> np.ndarray:
+def bounded_least_squares(codes: np.ndarray, gram: np.ndarray, lower: float, upper: float) -> np.ndarray:
     """Minimise (u - h) gram (u - h)' over lower <= u <= upper, for each row h of `codes`.
 
     Cyclic coordinate descent; every row stops on its own, so that its answer does not depend on

@@ -115,14 +115,11 @@ def train(
         done += int(count)
         chunk = _next_chunk(steps, time.perf_counter() - tick)
         best = _best(state)
-        told = callback and callback(
-            Progress(done, float(state.value[best]), time.perf_counter() - began)
-        )
+        told = callback and callback(Progress(done, float(state.value[best]), time.perf_counter() - began))
         stopped = bool(told)
         if stopped or state.finished.all():
             break
     return _outcome(state, np.concatenate(curves), stopped)
-
 
 
 def _first_chunk(objective: CodeObjective, n_starts: int) -> int:
