@@ -11,13 +11,11 @@ import numpy as np
 from sparse_fourier import initialization as start
 from sparse_fourier.canonical import box_signs, order_by_variance
 from sparse_fourier.model import Model
-from sparse_fourier.objective import CodeObjective, Point, reconstruction_term
+from sparse_fourier.objective import Point, reconstruction_term
 from sparse_fourier.priors import IndependentPrior
-from sparse_fourier.training import Progress, Trained, train
+from sparse_fourier.staging import Plan, Problem, optimise
+from sparse_fourier.training import Progress, Trained
 
-_FIRST_WIDTH = 0.3
-_WIDTH_AT_BOX = 3.0
-_WIDTH_AT_INIT = 0.05
 _WIDEST_FLOOR = 0.1
 _STANDARD_ERRORS = 3.0
 _ROUNDING_ERRORS = 16.0
@@ -81,8 +79,7 @@ def fit(X: np.ndarray, weights: np.ndarray, settings: Settings, rng: np.random.R
     data = _reduce(X, weights, settings.n_components)
     if not data.rank:
         return _fit_constant(data, settings)
-    objective = data.objective(settings.prior)
-    trained = _train(objective, settings, rng, data)
+    trained = optimise(data.problem(settings.prior), _plan(data, settings), rng)
     return _finish(data, settings, trained)
 
 
@@ -128,19 +125,19 @@ class _Reduced:
     def code_floor(self) -> float:
         return min(1.0 / self.n, _WIDEST_FLOOR) ** 2
 
-    def objective(self, prior: IndependentPrior) -> CodeObjective:
+    def problem(self, prior: IndependentPrior) -> Problem:
         noise = max(self.noise_variance, self.resolution)
         residual = reconstruction_term(np.array(self.residual / self.n), noise, self.n_left)
         unit = len(self.span.mean) * self.exponent * np.log(2.0)
         constant = float(residual) + np.log(self.deviations).sum() + unit
         covariance = np.diag(self.noise_variance / self.deviations**2)
         share = self.weights / self.n
-        return CodeObjective(prior, self.whitened, share, covariance, self.code_floor, constant)
+        return Problem(prior, self.whitened, share, self.n, covariance, self.code_floor, constant)
 
 
 def _reduce(X: np.ndarray, weights: np.ndarray, n_components: int | float | None) -> _Reduced:
     exponent = start.binary_exponent(X)
-    unit = np.ldexp(X, -exponent)
+    unit = start.scaled_by_power_of_two(X, -exponent)
     if unit.size <= start.SMALL:
         unit = unit.astype(float, copy=False)
     epsilon = float(np.finfo(X.dtype).eps)
@@ -156,7 +153,7 @@ def _reduce(X: np.ndarray, weights: np.ndarray, n_components: int | float | None
         coordinates / span.deviations[:rank],
         squares,
         weights,
-        (_ROUNDING_ERRORS * epsilon * start.root_mean_square(unit, weights)) ** 2,
+        (_ROUNDING_ERRORS * epsilon) ** 2 * span.mean_square,
     )
 
 
@@ -168,47 +165,20 @@ def _choose_n_components(span: start.Span, d: int, n_components: int | float | N
     return max(start.rank_of_share(span, n_components), 1)
 
 
-def _train(
-    objective: CodeObjective, settings: Settings, rng: np.random.RandomState, data: _Reduced
-) -> Trained:
-    starts, widths = _starts(data, settings, rng)
-    return train(
-        objective,
-        starts,
-        widths,
-        tol=settings.tol,
-        max_iter=settings.max_iter,
-        callback=settings.callback,
-    )
+def _plan(data: _Reduced, settings: Settings) -> Plan:
+    init = None if settings.init is None else _whitened_components(data, settings.init)
+    return Plan(settings.n_starts, settings.tol, settings.max_iter, init, settings.callback)
 
 
-def _starts(data: _Reduced, settings: Settings, rng: np.random.RandomState) -> tuple[Point, np.ndarray]:
-    """Return where training starts, and how wide the faces are there."""
-    if settings.init is not None:
-        return _start_of_components(data, settings)
-    starts = start.starting_points(data.whitened, settings.n_starts, settings.prior.moments, rng)
-    widths = np.full(settings.n_starts, _FIRST_WIDTH)
-    if data.rank == 2:
-        box = start.smallest_parallelogram(data.whitened)
-        starts = Point(
-            np.concatenate([starts.unmixing, box.unmixing[None]]),
-            np.concatenate([starts.offset, box.offset[None]]),
-        )
-        widths = np.append(widths, _WIDTH_AT_BOX / data.n)
-    return starts, widths
-
-
-def _start_of_components(data: _Reduced, settings: Settings) -> tuple[Point, np.ndarray]:
-    components = np.ldexp(np.asarray(settings.init, dtype=float), -data.exponent)
-    mixing = (components @ data.span.axes[: data.rank].T) / data.deviations
+def _whitened_components(data: _Reduced, components: np.ndarray) -> np.ndarray:
+    unit = np.ldexp(components, -data.exponent)
+    mixing = (unit @ data.span.axes[: data.rank].T) / data.deviations
     if mixing.shape != (data.rank, data.rank) or np.linalg.matrix_rank(mixing) < data.rank:
         raise ValueError(
             "The 'init' components must span the principal subspace of X, which has "
             f"{data.rank} dimensions; their projections onto it are linearly dependent."
         )
-    centre, _ = settings.prior.moments
-    point = Point(np.linalg.inv(mixing).T[None], np.full((1, data.rank), centre))
-    return point, np.array([_WIDTH_AT_INIT])
+    return mixing
 
 
 def _finish(data: _Reduced, settings: Settings, trained: Trained) -> Fitted:

@@ -11,6 +11,8 @@ from sparse_fourier.objective import Point
 
 _BLOCK_BYTES = 1 << 25
 SMALL = 4_000_000
+_MAX_PASSES = 3
+_RESOLVED_VARIANCE = 1e-12
 _GAP_MARGIN = 4.0
 _TRACY_WIDOM_QUANTILE = 3.2724
 _NOISE_ITERATIONS = 10
@@ -33,6 +35,8 @@ class Span:
         Number of features that are not constant.
     total_variance : float
         Sum of the variances of all features, divided by n.
+    mean_square : float
+        Of all entries.
     """
 
     mean: np.ndarray
@@ -41,6 +45,7 @@ class Span:
     n_samples: float
     n_varying: int
     total_variance: float
+    mean_square: float
 
     @property
     def rank(self) -> int:
@@ -52,6 +57,12 @@ def binary_exponent(X: np.ndarray) -> int:
     """Return e such that the largest entry of X, times 2**-e, lies between 1/2 and 1; 0 if none does."""
     largest = max(abs(float(X.max())), abs(float(X.min())))
     return int(np.frexp(largest)[1])
+
+
+def scaled_by_power_of_two(X: np.ndarray, exponent: int) -> np.ndarray:
+    """Return a copy of X times 2**exponent, exactly where the type can hold it."""
+    factor = np.ldexp(X.dtype.type(1), exponent) if abs(exponent) < 120 else X.dtype.type(np.inf)
+    return X * factor if np.isfinite(factor) else np.ldexp(X, exponent)
 
 
 def principal_span(X: np.ndarray, weights: np.ndarray, resolution: float) -> Span:
@@ -66,27 +77,45 @@ def principal_span(X: np.ndarray, weights: np.ndarray, resolution: float) -> Spa
     resolution : float
         Machine epsilon of the type in which the data came: their rounding is noise.
     """
-    total = float(weights.sum())
-    mean = weighted_mean(X, weights)
-    deviations, axes = _decompose(X, mean, weights)
-    varying = int(np.count_nonzero(np.ptp(X, axis=0) > 0))
     n, d = X.shape
-    rounding = resolution * root_mean_square(X, weights) * (1 + np.sqrt(d / n))
-    floor = np.finfo(float).eps * np.sqrt(max(n, d))
-    keep = deviations > max(_GAP_MARGIN * rounding, floor * deviations.max(initial=0.0))
-    keep &= np.arange(len(deviations)) < min(n - 1, max(varying, 0))
+    share = weights / weights.sum()
+    mean = weighted_mean(X, share)
+    rounding = _Rounding(resolution, X.shape, mean)
+    decompose = _by_moments if n > 2 * d else _by_singular_values
+    deviations, axes, variances = decompose(X, mean, share, rounding)
+    varying = int(np.count_nonzero(variances))
+    keep = deviations > rounding.deviation(variances.sum())
+    keep &= np.arange(len(deviations)) < min(n - 1, varying)
     axes = axes[keep] * reference_signs(axes[keep])[:, None]
-    return Span(mean, axes, deviations[keep], total, varying, float((deviations**2).sum()))
+    mean_square = float(variances.sum() + mean @ mean) / d
+    return Span(
+        mean, axes, deviations[keep], float(weights.sum()), varying, float(variances.sum()), mean_square
+    )
 
 
-def weighted_mean(X: np.ndarray, weights: np.ndarray) -> np.ndarray:
+@dataclass(frozen=True)
+class _Rounding:
+    """What rounding alone does to the singular values of data."""
+
+    resolution: float
+    shape: tuple[int, int]
+    mean: np.ndarray
+
+    def deviation(self, total_variance: float) -> float:
+        """Return the standard deviation along an axis that rounding can feign."""
+        n, d = self.shape
+        entry = np.sqrt((total_variance + self.mean @ self.mean) / d)
+        own = np.finfo(float).eps * np.sqrt(max(n, d) * total_variance)
+        return float(max(_GAP_MARGIN * self.resolution * entry * (1 + np.sqrt(d / n)), own))
+
+
+def weighted_mean(X: np.ndarray, share: np.ndarray) -> np.ndarray:
     """Return the mean of rows in double precision, exact for columns that are constant."""
     shift = X[0].astype(float)
-    total = weights.sum()
-    sums = np.zeros(X.shape[1])
+    mean = np.zeros(X.shape[1])
     for rows in _blocks(X):
-        sums += weights[rows] @ (X[rows] - shift)
-    return shift + sums / total
+        mean += share[rows] @ (X[rows] - shift)
+    return shift + mean
 
 
 def _blocks(X: np.ndarray) -> list[slice]:
@@ -94,38 +123,52 @@ def _blocks(X: np.ndarray) -> list[slice]:
     return [slice(start, start + size) for start in range(0, len(X), size)]
 
 
-def root_mean_square(X: np.ndarray, weights: np.ndarray) -> float:
-    squares = sum(float(weights[rows] @ np.square(X[rows], dtype=float).mean(axis=1)) for rows in _blocks(X))
-    return float(np.sqrt(squares / weights.sum()))
-
-
-def _decompose(X: np.ndarray, mean: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return standard deviations and axes; by moments where a singular value decomposition is slow."""
-    n, d = X.shape
-    if n * d * min(n, d) > 50 * SMALL and n > 2 * d:
-        return _by_moments(X, mean, weights)
-    scaled = (X - mean) * np.sqrt(weights / weights.sum())[:, None]
-    if n > 2 * d:
-        scaled = np.linalg.qr(scaled, mode="r")
+def _by_singular_values(
+    X: np.ndarray, mean: np.ndarray, share: np.ndarray, rounding: _Rounding
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return standard deviations, axes, and the variance of each feature."""
+    scaled = (X - mean) * np.sqrt(share)[:, None]
     _, deviations, axes = np.linalg.svd(scaled, full_matrices=False)
-    return deviations, axes
+    return deviations, axes, np.einsum("ij,ij->j", scaled, scaled)
 
 
-def _by_moments(X: np.ndarray, mean: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    variances, axes = np.linalg.eigh(covariance(X, mean, weights))
-    return np.sqrt(np.maximum(variances[::-1], 0.0)), axes.T[::-1]
+def _by_moments(
+    X: np.ndarray, mean: np.ndarray, share: np.ndarray, rounding: _Rounding
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the same from covariances, which takes one pass over the data for every eight digits.
+
+    A covariance resolves standard deviations down to 1e-8 of the largest. What is left when the
+    axes above that are taken out is decomposed anew, unless it is rounding.
+    """
+    d = X.shape[1]
+    axes, deviations = np.zeros((0, d)), np.zeros(0)
+    variances = np.zeros(d)
+    for _ in range(_MAX_PASSES):
+        moments = covariance(X, mean, share, axes)
+        if not len(axes):
+            variances = np.diagonal(moments).copy()
+        values, vectors = np.linalg.eigh(moments)
+        resolved = values[::-1] > _RESOLVED_VARIANCE * values[-1]
+        resolved &= np.arange(d) < d - len(axes)
+        axes = np.concatenate([axes, vectors.T[::-1][resolved]])
+        deviations = np.concatenate([deviations, np.sqrt(values[::-1][resolved])])
+        lost = np.sqrt(d * np.finfo(X.dtype).eps * max(values[-1], 0.0))
+        if lost <= rounding.deviation(variances.sum()) or len(axes) == d or values[-1] <= 0:
+            break
+    return deviations, axes, variances
 
 
-def covariance(X: np.ndarray, mean: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Return the covariance of rows, divided by the sum of weights, accumulated in double precision."""
-    shift = mean.astype(X.dtype)
-    share = (weights / weights.sum()).astype(X.dtype)
+def covariance(X: np.ndarray, mean: np.ndarray, share: np.ndarray, axes: np.ndarray) -> np.ndarray:
+    """Return the covariance of rows without their part along orthonormal axes, in double precision."""
+    shift, weights = mean.astype(X.dtype), np.sqrt(share).astype(X.dtype)
+    out = axes.astype(X.dtype)
     moments = np.zeros((X.shape[1], X.shape[1]))
     for rows in _blocks(X):
-        centred = X[rows] - shift
-        moments += (centred * share[rows, None]).T @ centred
-    drift = mean - shift
-    return moments - np.outer(drift, drift)
+        centred = (X[rows] - shift) * weights[rows, None]
+        for _ in range(2 if len(out) else 0):
+            centred -= (centred @ out.T) @ out
+        moments += centred.T @ centred
+    return moments
 
 
 def squared_residuals(X: np.ndarray, mean: np.ndarray, axes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -190,14 +233,11 @@ def rank_of_share(span: Span, share: float) -> int:
     return min(int(np.searchsorted(explained, share)) + 1, span.rank)
 
 
-def starting_points(
-    whitened: np.ndarray, n_starts: int, moments: tuple[float, float], rng: np.random.RandomState
-) -> Point:
+def starting_points(k: int, n_starts: int, moments: tuple[float, float], rng: np.random.RandomState) -> Point:
     """Return starts, stacked: codes along the principal axes, then along rotations of them.
 
     Every start gives the codes the prior's mean and variance.
     """
-    k = whitened.shape[1]
     rotations = [np.eye(k)]
     rotations += [np.linalg.qr(rng.standard_normal((k, k)))[0] for _ in range(n_starts - 1)]
     centre, variance = moments

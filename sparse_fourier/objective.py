@@ -88,9 +88,9 @@ class Expansion(NamedTuple):
     ----------
     value : scalar
         The mean objective in nats per sample.
-    sums : array of shape (k * (k + 6), k + 1)
+    sums : array of shape (k, k + 6, k + 1)
         Derivatives of -log p of each code against [codes - mean, 1], summed over samples: see
-        `LocalModel.collect` for the order of the rows.
+        `LocalModel.collect` for their order.
     """
 
     value: Array
@@ -122,24 +122,23 @@ class LocalModel(NamedTuple):
 
         Parameters
         ----------
-        sums : array of shape (k * (k + 6), k + 1)
-            Rows: k + 1 for each code, its second derivative times [codes - mean, 1]; then k each
-            for derivatives by the code, by code and variance, by the variance, twice by the
-            variance, and for the value itself.
+        sums : array of shape (k, k + 6, k + 1)
+            For each code, k + 1 rows of its second derivative times [codes - mean, 1]; then its
+            derivatives by the code, by code and variance, by the variance, twice by the variance,
+            and the value itself.
         spread : array of shape (k, k)
             Covariance of the noise of the codes.
         """
         import jax.numpy as jnp
 
         k = spread.shape[0]
-        squares = sums[: k * (k + 1)].reshape(k, k + 1, k + 1)
-        by_code, mixed, by_variance, by_variances, _ = sums[k * (k + 1) :].reshape(5, k, k + 1)
         slopes = jnp.pad(2 * spread, ((0, 0), (0, 1)))
         curved = jnp.pad(2 * spread, ((0, 1), (0, 1)))
-        gradient = by_code + by_variance[:, -1:] * slopes - np.eye(k, k + 1)
-        mixed = mixed + 0.5 * by_variances[:, -1:] * slopes
+        by_variance, by_variances = sums[:, k + 3, -1:], sums[:, k + 4, -1:]
+        gradient = sums[:, k + 1] + by_variance * slopes - np.eye(k, k + 1)
+        mixed = sums[:, k + 2] + 0.5 * by_variances * slopes
         cross = mixed[:, :, None] * slopes[:, None, :]
-        blocks = squares + cross + cross.transpose(0, 2, 1) + by_variance[:, -1, None, None] * curved
+        blocks = sums[:, : k + 1] + cross + cross.transpose(0, 2, 1) + by_variance[:, :, None] * curved
         return cls(gradient, blocks)
 
     def hessian(self) -> Array:
@@ -163,13 +162,16 @@ class LocalModel(NamedTuple):
 class CodeObjective:
     """The negative log-likelihood as a function of the basis inside a fixed span.
 
+    Every code has rows of its own: those of the signals that can matter to its density.
+
     Attributes
     ----------
     prior : IndependentPrior
-    whitened : array of shape (n, k)
-        Coordinates of the signals in the span, with zero mean and unit covariance.
-    weights : array of shape (n,)
-        Weights of the samples, with sum one; padding has weight zero.
+    rows : array of shape (k, m, k)
+        For each code, whitened coordinates of signals: of all signals together they have zero mean
+        and unit covariance.
+    weights : array of shape (k, m)
+        Weights of the rows; those of all signals have sum one, padding has weight zero.
     noise : array of shape (k, k)
         Covariance of the noise of the whitened coordinates.
     floor : float
@@ -179,36 +181,32 @@ class CodeObjective:
     """
 
     prior: Any
-    whitened: Array
+    rows: Array
     weights: Array
     noise: Array
     floor: Array
     constant: Array
-
-    def variances(self, unmixing: Array, width: Array) -> Array:
-        """Return the variance of each code's noise, widened for continuation."""
-        noise = ((unmixing @ self.noise) * unmixing).sum(axis=1)
-        return noise + self.floor + width * width
 
     def expand(self, point: Point, width: Array) -> Expansion:
         """Return the expansion with faces blurred by `width` (JAX only)."""
         import jax
         import jax.numpy as jnp
 
-        centred = self.whitened @ point.unmixing.T
-        design = jnp.concatenate([centred, np.ones((len(centred), 1))], axis=1)
-        variances = jnp.broadcast_to(self.variances(point.unmixing, width), centred.shape)
+        k, m = self.weights.shape
+        design = jnp.concatenate([self.rows @ point.unmixing.T, np.ones((k, m, 1))], axis=2)
+        codes = jnp.einsum("jmc,jc->jm", self.rows, point.unmixing) + point.offset[:, None]
+        variances = ((point.unmixing @ self.noise) * point.unmixing).sum(axis=1)
+        variances = variances[:, None] + (self.floor + width * width)
         # Without the barrier the compiler would evaluate the marginals anew for every sum.
-        jet = jax.lax.optimization_barrier(self.prior.jet(centred + point.offset, variances))
-        curved = (jet.by_codes[:, :, None] * design[:, None, :]).reshape(len(design), -1)
-        columns = jnp.concatenate(
-            [curved, jet.by_code, jet.by_code_and_variance, jet.by_variance, jet.by_variances, jet.value],
-            axis=1,
+        jet = jax.lax.optimization_barrier(self.prior.jet(codes, jnp.broadcast_to(variances, (k, m))))
+        first = jnp.stack(
+            [jet.by_code, jet.by_code_and_variance, jet.by_variance, jet.by_variances, jet.value], axis=2
         )
-        sums = (columns * -self.weights[:, None]).T @ design
-        k = point.offset.shape[0]
+        columns = jnp.concatenate([jet.by_codes[:, :, None] * design, first], axis=2)
+        columns = columns * -self.weights[:, :, None]
+        sums = jnp.einsum("jma,jmb->jab", columns, design)
         volume = self.constant - jnp.linalg.slogdet(point.unmixing)[1]
-        return Expansion(volume + sums[-k:, -1].sum(), sums)
+        return Expansion(volume + sums[:, -1, -1].sum(), sums)
 
     def local_model(self, point: Point, expansion: Expansion) -> LocalModel:
         """Return the quadratic model of the objective around a point, of which a step is taken."""

@@ -120,6 +120,18 @@ class IndependentPrior(Prior):
         """
         return automatic_jet(self.log_marginals, codes, variances)
 
+    def matters(self, codes: np.ndarray, depth: np.ndarray) -> np.ndarray:
+        """Return which codes can change the likelihood when their noise stays within `depth`.
+
+        Everywhere, unless the density is flat in places.
+
+        Parameters
+        ----------
+        codes : array of shape (n, k)
+        depth : array of shape (k,)
+        """
+        return np.ones(codes.shape, dtype=bool)
+
     @abstractmethod
     def quantiles(self, probabilities: np.ndarray) -> np.ndarray:
         """Return the quantiles of one code: uniform draws become draws from the prior."""
@@ -199,6 +211,10 @@ class Uniform(IndependentPrior):
             0.5 * (third - first * second),
             0.25 * (fourth - second**2),
         )
+
+    def matters(self, codes: np.ndarray, depth: np.ndarray) -> np.ndarray:
+        """Return which codes lie within `depth` of a face, or outside."""
+        return np.abs(codes - 0.5) > 0.5 - depth
 
     def quantiles(self, probabilities: np.ndarray) -> np.ndarray:
         """Return the probabilities themselves."""

@@ -81,7 +81,7 @@ def _register_pytrees() -> None:
 
     from sparse_fourier.objective import CodeObjective
 
-    numbers = ["prior", "whitened", "weights", "noise", "floor", "constant"]
+    numbers = ["prior", "rows", "weights", "noise", "floor", "constant"]
     jax.tree_util.register_dataclass(CodeObjective, numbers, [])
     jax.tree_util.register_dataclass(Uniform, [], [])
 

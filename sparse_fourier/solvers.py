@@ -10,7 +10,7 @@ import numpy as np
 from sparse_fourier.namespace import Array
 from sparse_fourier.objective import CodeObjective, Expansion, LocalModel, Point, move
 
-_SHRINK = 0.7
+_SHRINK = 0.5
 _NEGLIGIBLE = 0.05
 _FIRST_DAMPING = 1.0
 _LEAST_DAMPING = 1e-8
@@ -78,7 +78,7 @@ class Newton:
         """
         r, k = starts.offset.shape
         infinite, no = np.full(r, np.inf), np.zeros(r, dtype=bool)
-        nothing = Expansion(infinite, np.zeros((r, k * (k + 6), k + 1)))
+        nothing = Expansion(infinite, np.zeros((r, k, k + 6, k + 1)))
         return NewtonState(starts, nothing, widths, np.full(r, _FIRST_DAMPING), infinite, no, no, no)
 
     def step(self, state: NewtonState, objective: CodeObjective) -> NewtonState:
@@ -114,7 +114,6 @@ def _damped_step(model: LocalModel, damping: Array) -> tuple[Array, Array]:
 
 
 def _solve_directly(model: LocalModel, damping: Array) -> Array:
-    import jax.numpy as jnp
     import jax.scipy.linalg
 
     gradient = model.gradient

@@ -1,0 +1,171 @@
+"""Where training begins and which signals it looks at: from few signals and wide faces to all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from sparse_fourier import initialization as start
+from sparse_fourier.objective import CodeObjective, Point
+from sparse_fourier.priors import IndependentPrior
+from sparse_fourier.training import Progress, Trained, train
+
+_FIRST_WIDTH = 0.3
+_WIDTH_AT_INIT = 0.05
+_FIRST_ROWS = 2000
+_FIRST_ROWS_PER_COMPONENT = 100
+_GROWTH = 8
+_SMALLEST_BUCKET = 256
+_REACH_OF_NOISE = 6.5
+_NOISE_AT_EXTREMES = 4.0
+
+
+@dataclass(frozen=True)
+class Problem:
+    """The signals in whitened coordinates, and what is assumed of them.
+
+    Attributes
+    ----------
+    prior : IndependentPrior
+    whitened : array of shape (n, k)
+        Zero mean and unit covariance.
+    weights : array of shape (n,)
+        Sum one.
+    n_samples : float
+        How many rows the weights stand for.
+    noise : array of shape (k, k)
+        Covariance of the noise of the whitened coordinates.
+    floor : float
+        Smallest variance of a code's noise.
+    constant : float
+        Terms of the objective that do not depend on the basis.
+    """
+
+    prior: IndependentPrior
+    whitened: np.ndarray
+    weights: np.ndarray
+    n_samples: float
+    noise: np.ndarray
+    floor: float
+    constant: float
+
+    def objective(self, rows: np.ndarray, matters: np.ndarray) -> CodeObjective:
+        """Return the objective of some rows, each code with those of them that matter to it.
+
+        Parameters
+        ----------
+        rows : int array of shape (n_rows,)
+        matters : bool array of shape (n_rows, k)
+        """
+        k = self.whitened.shape[1]
+        size = bucket(int(matters.sum(axis=0).max()))
+        own, weights = np.zeros((k, size, k)), np.zeros((k, size))
+        share = self.weights[rows].sum()
+        for j in range(k):
+            chosen = rows[matters[:, j]]
+            own[j, : len(chosen)] = self.whitened[chosen]
+            weights[j, : len(chosen)] = self.weights[chosen] / share
+        return CodeObjective(
+            self.prior, own, weights, self.noise, np.float64(self.floor), np.float64(self.constant)
+        )
+
+    def blur(self, point: Point) -> np.ndarray:
+        """Return the standard deviation of each code's noise, of shape (..., k)."""
+        variances = ((point.unmixing @ self.noise) * point.unmixing).sum(axis=-1)
+        return np.sqrt(variances + self.floor)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How to train.
+
+    Attributes
+    ----------
+    n_starts : int
+    tol : float
+    max_iter : int
+    init : array of shape (k, k) or None
+        Components to start from, in whitened coordinates.
+    callback : callable or None
+    """
+
+    n_starts: int
+    tol: float
+    max_iter: int
+    init: np.ndarray | None
+    callback: Callable[[Progress], Any] | None
+
+
+def optimise(problem: Problem, plan: Plan, rng: np.random.RandomState) -> Trained:
+    """Return the best basis: from known starts on all signals, else by way of subsamples.
+
+    Two components start from the smallest parallelogram, and given components from themselves. Any
+    others start from rotations, on few signals with wide faces; what they find is then carried over
+    to more and more signals, of which each code sees those close to its faces.
+    """
+    n, k = problem.whitened.shape
+    if plan.init is not None:
+        given = _from_components(problem, plan.init)
+        return _train(problem, plan, given, _WIDTH_AT_INIT, np.arange(n))
+    if k == 2:
+        box = start.smallest_parallelogram(problem.whitened)
+        blur = float(problem.blur(box).max())
+        width = min(_NOISE_AT_EXTREMES * (blur - np.sqrt(problem.floor)), _FIRST_WIDTH)
+        return _train(problem, plan, _stack(box), width, np.arange(n))
+    seen = min(n, max(_FIRST_ROWS, _FIRST_ROWS_PER_COMPONENT * k))
+    seen = n if seen * 2 > n else seen
+    starts = start.starting_points(k, plan.n_starts, problem.prior.moments, rng)
+    order = rng.permutation(n)
+    trained = _train(problem, plan, starts, _FIRST_WIDTH, order[:seen])
+    while seen < n:
+        blur = float(problem.blur(trained.point).max())
+        width = _resolution(problem, seen, blur)
+        seen = n if seen * _GROWTH * 2 > n else seen * _GROWTH
+        trained = _train(problem, plan, _stack(trained.point), width, order[:seen]).after(trained)
+    return trained
+
+
+def _stack(point: Point) -> Point:
+    return Point(point.unmixing[None], point.offset[None])
+
+
+def _from_components(problem: Problem, components: np.ndarray) -> Point:
+    centre, _ = problem.prior.moments
+    return _stack(Point(np.linalg.inv(components).T, np.full(len(components), centre)))
+
+
+def _resolution(problem: Problem, n_rows: int, blur: float) -> float:
+    """Return the distance by which a fit to so many rows may miss the faces."""
+    n = n_rows * problem.n_samples / len(problem.whitened)
+    k = problem.whitened.shape[1]
+    return min(3 * (k + 1) / n + 4 * np.sqrt(blur / n), _FIRST_WIDTH)
+
+
+def _train(problem: Problem, plan: Plan, starts: Point, width: float, rows: np.ndarray) -> Trained:
+    objective = problem.objective(rows, _matters(problem, starts, width, rows))
+    return train(
+        objective,
+        starts,
+        np.full(len(starts.offset), width),
+        tol=plan.tol,
+        max_iter=plan.max_iter,
+        callback=plan.callback,
+    )
+
+
+def _matters(problem: Problem, starts: Point, width: float, rows: np.ndarray) -> np.ndarray:
+    """Return which codes of which rows can come near a face on the way from one start."""
+    if len(starts.offset) > 1 or width >= _FIRST_WIDTH:
+        return np.ones((len(rows), starts.offset.shape[1]), dtype=bool)
+    point = Point(starts.unmixing[0], starts.offset[0])
+    margin = 2 * width + _resolution(problem, len(rows), 0.0)
+    depth = _REACH_OF_NOISE * np.hypot(problem.blur(point), width) + margin
+    return problem.prior.matters(point.encode(problem.whitened[rows]), depth)
+
+
+def bucket(n: int) -> int:
+    """Return the number of rows that n rows are padded to, one of few."""
+    return max(_SMALLEST_BUCKET, 1 << (n - 1).bit_length()) if n else _SMALLEST_BUCKET

@@ -1,0 +1,135 @@
+"""The array namespace, and the one special function: against values computed with 50 digits."""
+
+import sys
+
+import numpy as np
+import pytest
+import scipy.special
+
+from sparse_fourier import runtime
+from sparse_fourier.namespace import array_namespace, log_ndtr
+
+# x, log Φ(x), φ(x)/Φ(x), rounded from 50 digits
+EXACT = np.array(
+    [
+        (-40, -804.608442013753788, 40.0249688472072637),
+        (-25.5, -329.284148987179535, 25.5390959860813902),
+        (-10, -53.2312851505124706, 10.098093233962512),
+        (-5, -15.0649983939887257, 5.18650396712584212),
+        (-2, -3.78318433368203195, 2.37321553282284087),
+        (-1, -1.84102164500926351, 1.52513527616098121),
+        (-0.5, -1.17591176159361861, 1.14107777036806448),
+        (-0.001, -0.693945383466965179, 0.798521289562911379),
+        (0, -0.693147180559945309, 0.797884560802865356),
+        (0.001, -0.692349614272688243, 0.797248050056433108),
+        (0.5, -0.368946415288656393, 0.509160433837033486),
+        (1, -0.17275377902344989, 0.287599970939178361),
+        (2, -0.0230129093289634885, 0.0552478626789899591),
+        (3, -0.0013508099647481938, 0.00443783904212566379),
+        (5, -2.86651612963763593e-7, 1.48671994090490571e-6),
+        (8, -6.22096057427178606e-16, 5.05227108353689543e-15),
+        (12, -1.776482112077679e-33, 2.14638373566306035e-32),
+        (20, -2.7536241186062337e-89, 5.52094836215976319e-88),
+        (30, -4.90671392714818706e-198, 1.47364613487854752e-196),
+        (37, -5.72557122252457682e-300, 2.12000655152460563e-298),
+    ]
+)
+# Tails: the smallest number that is not denormal is Φ(-37.5).
+GRID = np.concatenate([np.linspace(-40, 37, 771), np.logspace(-8, 1, 40), -np.logspace(-8, 1, 40)])
+
+
+@pytest.fixture(scope="module")
+def traced():
+    """Return the JAX form and its derivatives up to the third on an array, as NumPy."""
+    runtime.start()
+    import jax
+
+    first = jax.grad(log_ndtr)
+    second = jax.grad(first)
+    functions = [jax.jit(jax.vmap(f)) for f in (log_ndtr, first, second, jax.grad(second))]
+
+    def evaluate(order, x):
+        with runtime.settings():
+            return np.asarray(functions[order](np.asarray(x, dtype=float)))
+
+    return evaluate
+
+
+def conditioned(x):
+    """Relative error that rounding of the argument alone can cause: the condition number is x²."""
+    return 1e-13 + np.finfo(float).eps * np.asarray(x) ** 2
+
+
+def ratio(x):
+    """Density over distribution function, by way of the scaled complementary error function."""
+    return np.sqrt(2 / np.pi) / scipy.special.erfcx(-x / np.sqrt(2))
+
+
+def test_namespace_of_numpy_jax_both_and_tracers():
+    import jax
+
+    array = np.ones(2)
+    assert array_namespace(array, 1.0) is np
+    assert array_namespace() is np
+    assert array_namespace(jax.numpy.ones(2)) is jax.numpy
+    assert array_namespace(array, jax.numpy.ones(2)) is jax.numpy
+    seen = []
+    jax.make_jaxpr(lambda x: seen.append(array_namespace(x)) or x)(array)
+    assert seen == [jax.numpy]
+
+
+def test_numpy_arrays_need_no_jax(monkeypatch):
+    monkeypatch.delitem(sys.modules, "jax", raising=False)
+    assert array_namespace(np.ones(2)) is np
+    assert log_ndtr(np.zeros(1)) == pytest.approx(np.log(0.5), rel=1e-15)
+    assert "jax" not in sys.modules
+
+
+def test_numpy_form_is_scipys():
+    np.testing.assert_array_equal(log_ndtr(GRID), scipy.special.log_ndtr(GRID))
+
+
+def test_jax_form_against_exact_values(traced):
+    x, exact, _ = EXACT.T
+    np.testing.assert_array_less(np.abs(traced(0, x) / exact - 1), conditioned(x))
+    # Below x = 10 the argument's rounding is harmless and the approximation itself is seen.
+    moderate = x < 10
+    np.testing.assert_allclose(traced(0, x)[moderate], exact[moderate], rtol=3e-14)
+
+
+def test_jax_form_against_scipy(traced):
+    error = np.abs(traced(0, GRID) / scipy.special.log_ndtr(GRID) - 1)
+    np.testing.assert_array_less(error, 2 * conditioned(GRID))
+
+
+def test_jax_form_is_increasing_and_has_limits(traced):
+    x = np.linspace(-40, 8, 2001)
+    assert (np.diff(traced(0, x)) > 0).all()
+    far = traced(0, np.array([-1e8, -1e150, 40.0, 1e8, 1e150]))
+    np.testing.assert_allclose(far[:2], [-5e15, -5e299], rtol=1e-14)
+    np.testing.assert_array_equal(far[2:], 0.0)
+
+
+def test_first_derivative_is_density_over_distribution_function(traced):
+    x, _, exact = EXACT.T
+    np.testing.assert_array_less(np.abs(traced(1, x) / exact - 1), 2 * conditioned(x))
+    np.testing.assert_array_less(np.abs(traced(1, GRID) / ratio(GRID) - 1), 2 * conditioned(GRID))
+
+
+def test_second_derivative_solves_its_differential_equation(traced):
+    """With r = φ/Φ: r' = -r (x + r). In the far left tail r and -x cancel to 1/x, squaring the loss."""
+    r = ratio(GRID)
+    exact = -r * (GRID + r)
+    second = traced(2, GRID)
+    assert np.isfinite(second).all()
+    assert (second < 0).all()
+    middle = np.abs(GRID) < 10
+    np.testing.assert_allclose(second[middle], exact[middle], rtol=1e-10)
+    np.testing.assert_allclose(second, exact, rtol=1e-8)
+
+
+def test_derivatives_stay_finite_far_out(traced):
+    x = np.array([-1e4, -100.0, -40.0, 0.0, 40.0, 100.0, 1e4])
+    for order in (1, 2, 3):
+        assert np.isfinite(traced(order, x)).all()
+    np.testing.assert_allclose(traced(1, x[:2]), -x[:2], rtol=2e-4)
