@@ -225,7 +225,7 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         """
         with self._all_or_nothing():
             self._validate_params()
-            parameters.reject_booleans(type(self).__name__, self.get_params(deep=False))
+            parameters.reject_booleans(type(self).__name__, vars(self))
             X = self._validate(X, reset=True, ensure_min_samples=2)
             weights = _validate_weights(sample_weight, X)
             settings = self._settings(X)

@@ -187,6 +187,10 @@ class CodeObjective:
     floor: Array
     constant: Array
 
+    def variances(self, point: Point) -> Array:
+        """Return the variance of each code's noise."""
+        return ((point.unmixing @ self.noise) * point.unmixing).sum(axis=1) + self.floor
+
     def expand(self, point: Point, width: Array) -> Expansion:
         """Return the expansion with faces blurred by `width` (JAX only)."""
         import jax
@@ -195,8 +199,7 @@ class CodeObjective:
         k, m = self.weights.shape
         design = jnp.concatenate([self.rows @ point.unmixing.T, np.ones((k, m, 1))], axis=2)
         codes = jnp.einsum("jmc,jc->jm", self.rows, point.unmixing) + point.offset[:, None]
-        variances = ((point.unmixing @ self.noise) * point.unmixing).sum(axis=1)
-        variances = variances[:, None] + (self.floor + width * width)
+        variances = self.variances(point)[:, None] + width * width
         # Without the barrier the compiler would evaluate the marginals anew for every sum.
         jet = jax.lax.optimization_barrier(self.prior.jet(codes, jnp.broadcast_to(variances, (k, m))))
         first = jnp.stack(

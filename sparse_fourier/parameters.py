@@ -21,7 +21,7 @@ from sparse_fourier.priors import IndependentPrior, Uniform
 PRIORS: dict[str, type[IndependentPrior]] = {"uniform": Uniform}
 BASES: dict[str, type[Basis]] = {"free": Free}
 AUTOMATIC_PRIOR = "uniform"
-AUTOMATIC_STARTS = 3
+AUTOMATIC_STARTS = 2
 
 
 def _names(*names: str) -> StrOptions:

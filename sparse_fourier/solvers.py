@@ -10,7 +10,7 @@ import numpy as np
 from sparse_fourier.namespace import Array
 from sparse_fourier.objective import CodeObjective, Expansion, LocalModel, Point, move
 
-_SHRINK = 0.5
+_SHRINK = 0.7
 _NEGLIGIBLE = 0.05
 _FIRST_DAMPING = 1.0
 _LEAST_DAMPING = 1e-8
@@ -90,7 +90,11 @@ class Newton:
         narrow = (state.settled & (state.width > 0)) | jnp.isinf(old.value)
         step, decrement = _damped_step(objective.local_model(state.point, old), state.damping)
         point = move(state.point, jnp.where(narrow, 0.0, step))
-        width = jnp.where(state.settled & narrow, _next_width(state.width, objective.floor), state.width)
+        width = jnp.where(
+            state.settled & narrow,
+            _next_width(state.width, objective.variances(state.point).min()),
+            state.width,
+        )
         new = objective.expand(point, width)
         accepted = narrow | (new.value <= old.value + _ROUNDING * jnp.abs(old.value))
         faithful = old.value - new.value > 0.25 * decrement
@@ -170,7 +174,8 @@ def _next_damping(damping: Array, accepted: Array, faithful: Array) -> Array:
     return jnp.where(changed < _LEAST_DAMPING, 0.0, changed)
 
 
-def _next_width(width: Array, floor: Array) -> Array:
+def _next_width(width: Array, variance: Array) -> Array:
+    """Return a smaller width; zero once it adds little to the smallest variance of a code."""
     import jax.numpy as jnp
 
-    return jnp.where(width * width < _NEGLIGIBLE * floor, 0.0, _SHRINK * width)
+    return jnp.where(width * width < _NEGLIGIBLE * variance, 0.0, _SHRINK * width)

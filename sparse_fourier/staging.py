@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,8 @@ _FIRST_WIDTH = 0.3
 _WIDTH_AT_INIT = 0.05
 _FIRST_ROWS = 2000
 _FIRST_ROWS_PER_COMPONENT = 100
-_GROWTH = 8
+_GROWTH = 4
+_COARSE_TOL = 1e-5
 _SMALLEST_BUCKET = 256
 _REACH_OF_NOISE = 6.5
 _NOISE_AT_EXTREMES = 4.0
@@ -98,6 +99,10 @@ class Plan:
     init: np.ndarray | None
     callback: Callable[[Progress], Any] | None
 
+    def coarse(self, preliminary: bool) -> Plan:
+        """Return the plan of a stage, which need not be exact where another follows."""
+        return replace(self, tol=max(self.tol, _COARSE_TOL)) if preliminary else self
+
 
 def optimise(problem: Problem, plan: Plan, rng: np.random.RandomState) -> Trained:
     """Return the best basis: from known starts on all signals, else by way of subsamples.
@@ -119,12 +124,13 @@ def optimise(problem: Problem, plan: Plan, rng: np.random.RandomState) -> Traine
     seen = n if seen * 2 > n else seen
     starts = start.starting_points(k, plan.n_starts, problem.prior.moments, rng)
     order = rng.permutation(n)
-    trained = _train(problem, plan, starts, _FIRST_WIDTH, order[:seen])
+    trained = _train(problem, plan.coarse(seen < n), starts, _FIRST_WIDTH, order[:seen])
     while seen < n:
         blur = float(problem.blur(trained.point).max())
         width = _resolution(problem, seen, blur)
         seen = n if seen * _GROWTH * 2 > n else seen * _GROWTH
-        trained = _train(problem, plan, _stack(trained.point), width, order[:seen]).after(trained)
+        onward = _train(problem, plan.coarse(seen < n), _stack(trained.point), width, order[:seen])
+        trained = onward.after(trained)
     return trained
 
 
@@ -161,8 +167,8 @@ def _matters(problem: Problem, starts: Point, width: float, rows: np.ndarray) ->
     if len(starts.offset) > 1 or width >= _FIRST_WIDTH:
         return np.ones((len(rows), starts.offset.shape[1]), dtype=bool)
     point = Point(starts.unmixing[0], starts.offset[0])
-    margin = 2 * width + _resolution(problem, len(rows), 0.0)
-    depth = _REACH_OF_NOISE * np.hypot(problem.blur(point), width) + margin
+    margin = 4 * width + _resolution(problem, len(rows), 0.0)
+    depth = _REACH_OF_NOISE * problem.blur(point) + margin
     return problem.prior.matters(point.encode(problem.whitened[rows]), depth)
 
 

@@ -31,6 +31,9 @@ def test_scikit_learn_check(estimator, check):
     check(estimator)
 
 
+# Some of these mix data frames and arrays on purpose, at which scikit-learn warns.
+@pytest.mark.filterwarnings("ignore:X does not have valid feature names:UserWarning")
+@pytest.mark.filterwarnings("ignore:X has feature names:UserWarning")
 @pytest.mark.parametrize("check", BY_HAND, ids=lambda check: check.__name__)
 def test_scikit_learn_check_by_hand(check):
     check("AutoencoderDecomposer", AutoencoderDecomposer())

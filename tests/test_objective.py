@@ -1,0 +1,285 @@
+"""The likelihood: against a transcription of its formula, integrals over signals, and differences."""
+
+import numpy as np
+import pytest
+from scipy.stats import norm
+
+from sparse_fourier import runtime
+from sparse_fourier.objective import (
+    CodeObjective,
+    LocalModel,
+    Point,
+    Terms,
+    likelihood_terms,
+    move,
+    reconstruction_term,
+)
+from sparse_fourier.priors import Uniform
+
+FLOOR = 2e-4
+NOISE = 0.04
+
+
+def transcription(X, components, intercept, noise_variance, extra=0.0):
+    """-log p(x) of each signal as the formula reads, for uniform codes; `extra` widens the code noise."""
+    k, d = components.shape
+    gram = components @ components.T
+    spreads = np.sqrt(noise_variance * np.diagonal(np.linalg.inv(gram)) + extra)
+    totals = []
+    for x in X:
+        code = np.linalg.lstsq(components.T, x - intercept, rcond=None)[0]
+        distance = ((x - intercept - code @ components) ** 2).sum()
+        reconstruction = distance / (2 * noise_variance) + (d - k) / 2 * np.log(2 * np.pi * noise_variance)
+        volume = 0.5 * np.log(np.linalg.det(gram))
+        prior = sum(
+            np.log(norm.cdf((1 - h) / s) - norm.cdf(-h / s)) for h, s in zip(code, spreads, strict=True)
+        )
+        totals.append(reconstruction + volume - prior)
+    return np.array(totals)
+
+
+def by_terms(X, components, intercept, noise_variance):
+    """The same by the library's terms."""
+    unmixing = np.linalg.pinv(components)
+    codes = (X - intercept) @ unmixing
+    squares = ((X - intercept - codes @ components) ** 2).sum(axis=1)
+    variances = noise_variance * (unmixing**2).sum(axis=0)
+    marginals = Uniform().log_marginals(codes, variances)
+    gram = components @ components.T
+    return likelihood_terms(squares, marginals, gram, noise_variance, components.shape[1])
+
+
+def signals_of(k, d, n, seed=0, noise=0.2):
+    rng = np.random.default_rng(seed)
+    components, intercept = rng.normal(size=(k, d)), rng.normal(size=d)
+    X = rng.uniform(size=(n, k)) @ components + intercept + noise * rng.normal(size=(n, d))
+    return X, components, intercept
+
+
+@pytest.mark.parametrize(("k", "d"), [(1, 1), (1, 4), (2, 2), (3, 7)])
+def test_terms_are_the_formula(k, d):
+    X, components, intercept = signals_of(k, d, 20)
+    terms = by_terms(X, components, intercept, NOISE)
+    np.testing.assert_allclose(terms.total, transcription(X, components, intercept, NOISE), rtol=1e-12)
+    # The whole is the sum of its named parts.
+    np.testing.assert_array_equal(terms.total, terms.reconstruction + terms.volume + terms.prior)
+    assert terms.volume == pytest.approx(np.log(np.linalg.svd(components)[1]).sum(), rel=1e-12)
+
+
+def test_total_of_scalars_and_arrays():
+    np.testing.assert_array_equal(Terms(np.array([1.0, 2.0]), 10.0, np.array([100.0, 200.0])).total, [111, 212])
+
+
+@pytest.mark.parametrize(("k", "d", "points"), [(1, 2, 600), (2, 2, 600), (1, 3, 100), (2, 3, 100)])
+def test_likelihood_is_a_density_over_signals(k, d, points):
+    """exp(-total) adds up to one on a grid that spans all signals; smooth sums converge fast."""
+    components = np.array([[1.0, 0.5, -0.2], [-0.3, 0.8, 0.5]])[:k, :d]
+    intercept, deviation = np.array([0.2, -0.1, 0.3])[:d], 0.2
+    corners = intercept + np.array([[0] * k, [1] * k, *np.eye(k)]) @ components
+    low, high = corners.min(axis=0) - 8 * deviation, corners.max(axis=0) + 8 * deviation
+    axes = [np.linspace(a, b, points) for a, b in zip(low, high, strict=True)]
+    grid = np.stack([m.ravel() for m in np.meshgrid(*axes)], axis=1)
+    cell = np.prod([axis[1] - axis[0] for axis in axes])
+    total = np.exp(-by_terms(grid, components, intercept, deviation**2).total).sum() * cell
+    assert total == pytest.approx(1.0, abs=2e-6)
+
+
+def test_reconstruction_term_is_the_normal_density_of_what_is_left():
+    residual = np.array([0.3, -0.2, 0.5])
+    term = reconstruction_term(np.array([(residual**2).sum()]), NOISE, 3)
+    assert term[0] == pytest.approx(-norm.logpdf(residual, scale=np.sqrt(NOISE)).sum(), rel=1e-14)
+
+
+def test_nothing_left_costs_nothing():
+    np.testing.assert_array_equal(reconstruction_term(np.array([0.0, 1e-30]), 0.0, 0), 0.0)
+
+
+def objective_of(whitened, share, noise, constant):
+    """The objective in which every code sees every row."""
+    k = whitened.shape[1]
+    rows, weights = np.tile(whitened, (k, 1, 1)), np.tile(share, (k, 1))
+    return CodeObjective(Uniform(), rows, weights, noise, FLOOR, constant)
+
+
+class Problem:
+    """Signals, their whitened coordinates, and a point that stands for components and an intercept."""
+
+    def __init__(self, k, n=40, d=6, seed=0):
+        rng = np.random.default_rng(seed)
+        self.X, components, intercept = signals_of(k, d, n, seed)
+        self.weights = rng.integers(1, 4, size=n).astype(float)
+        share = self.weights / self.weights.sum()
+        self.mean = share @ self.X
+        _, deviations, axes = np.linalg.svd((self.X - self.mean) * np.sqrt(share)[:, None])
+        self.axes = axes[:k] * deviations[:k, None]
+        centred = self.X - self.mean
+        self.whitened = whitened = centred @ np.linalg.pinv(self.axes)
+        residual = share @ ((centred - whitened @ self.axes) ** 2).sum(axis=1)
+        constant = float(reconstruction_term(residual, NOISE, d - k)) + np.log(deviations[:k]).sum()
+        noise = NOISE * np.diag(1 / deviations[:k] ** 2)
+        self.objective = objective_of(whitened, share, noise, constant)
+        near = np.linalg.pinv(components @ np.linalg.pinv(self.axes))
+        unmixing = near.T + 0.1 * rng.normal(size=(k, k))
+        self.point = Point(unmixing, (self.mean - intercept) @ np.linalg.pinv(components))
+
+    def components_and_intercept(self, point):
+        components = np.linalg.inv(point.unmixing).T @ self.axes
+        return components, self.mean - point.offset @ components
+
+    def value(self, point, width):
+        """The mean objective by the formula, for the components that the point stands for."""
+        # The span is fixed: the components span that of the axes, and the residual stays.
+        components, intercept = self.components_and_intercept(point)
+        totals = transcription(self.X, components, intercept, NOISE, FLOOR + width**2)
+        return self.weights @ totals / self.weights.sum()
+
+    def at(self, step, width):
+        """The same after a step, taken by hand: codes gain step @ [codes - mean, 1]."""
+        k = len(self.point.offset)
+        unmixing = self.point.unmixing + step[:, :k] @ self.point.unmixing
+        return self.value(Point(unmixing, self.point.offset + step[:, k]), width)
+
+
+@pytest.fixture(scope="module")
+def expand():
+    """Return a function that gives value and local model of the objective at a point, as NumPy."""
+    runtime.start()
+    import jax
+
+    @jax.jit
+    def both(objective, point, width):
+        expansion = objective.expand(point, width)
+        return expansion, objective.local_model(point, expansion)
+
+    def evaluate(objective, point, width):
+        with runtime.settings():
+            expansion, model = jax.tree_util.tree_map(np.asarray, both(objective, point, width))
+        return expansion.value, LocalModel(*model)
+
+    return evaluate
+
+
+PROBLEMS = {k: Problem(k) for k in (1, 2, 3)}
+every_problem = pytest.mark.parametrize("k", PROBLEMS)
+every_width = pytest.mark.parametrize("width", [0.0, 0.3])
+
+
+@every_problem
+@every_width
+def test_value_is_the_likelihood_of_the_components(k, width, expand):
+    problem = PROBLEMS[k]
+    value, _ = expand(problem.objective, problem.point, width)
+    assert value == pytest.approx(problem.value(problem.point, width), rel=1e-11)
+
+
+@every_problem
+def test_point_encodes_as_least_squares_does(k):
+    problem = PROBLEMS[k]
+    components, intercept = problem.components_and_intercept(problem.point)
+    codes = problem.point.encode(problem.whitened)
+    expected = np.linalg.lstsq(components.T, (problem.X - intercept).T, rcond=None)[0].T
+    np.testing.assert_allclose(codes, expected, rtol=1e-9, atol=1e-11)
+
+
+@every_problem
+@every_width
+def test_gradient_is_the_limit_of_differences(k, width, expand):
+    problem = PROBLEMS[k]
+    _, model = expand(problem.objective, problem.point, width)
+    gradient, e = np.zeros((k, k + 1)), 1e-4
+    for slot in np.ndindex(k, k + 1):
+        unit = np.zeros((k, k + 1))
+        unit[slot] = e
+        near = problem.at(unit, width) - problem.at(-unit, width)
+        far = problem.at(2 * unit, width) - problem.at(-2 * unit, width)
+        gradient[slot] = (8 * near - far) / (12 * e)
+    np.testing.assert_allclose(model.gradient, gradient, rtol=1e-7, atol=1e-8)
+
+
+@every_problem
+@every_width
+def test_hessian_is_the_limit_of_differences(k, width, expand):
+    problem = PROBLEMS[k]
+    _, model = expand(problem.objective, problem.point, width)
+    size, e = k * (k + 1), 3e-4
+    units = e * np.eye(size).reshape(size, k, k + 1)
+    middle = problem.at(np.zeros((k, k + 1)), width)
+    plus, minus = ([problem.at(sign * unit, width) for unit in units] for sign in (1, -1))
+    hessian = np.zeros((size, size))
+    for i, j in np.ndindex(size, size):
+        if i <= j:
+            ahead, back = (problem.at(sign * (units[i] + units[j]), width) for sign in (1, -1))
+            mixed = ahead - plus[i] - plus[j] + 2 * middle - minus[i] - minus[j] + back
+            hessian[i, j] = hessian[j, i] = mixed / (2 * e**2)
+    np.testing.assert_allclose(model.hessian(), hessian, rtol=1e-4, atol=1e-4)
+
+
+@every_problem
+def test_curvature_is_the_hessian_times_the_step(k, expand):
+    problem = PROBLEMS[k]
+    _, model = expand(problem.objective, problem.point, 0.1)
+    step = np.random.default_rng(k).normal(size=(k, k + 1))
+    with runtime.settings():
+        image = np.asarray(model.curvature(step))
+    np.testing.assert_allclose(image.ravel(), model.hessian() @ step.ravel(), rtol=1e-11, atol=1e-12)
+    np.testing.assert_allclose(model.hessian(), model.hessian().T, rtol=1e-11, atol=1e-12)
+
+
+def test_move_composes_like_maps_of_codes():
+    """Codes after a step are codes + step @ [codes - mean, 1], whichever point they came from."""
+    problem, rng = PROBLEMS[3], np.random.default_rng(0)
+    step = rng.normal(size=(3, 4))
+    codes = problem.point.encode(problem.whitened)
+    centred = codes - problem.weights / problem.weights.sum() @ codes
+    expected = codes + centred @ step[:, :3].T + step[:, 3]
+    moved = move(problem.point, step).encode(problem.whitened)
+    np.testing.assert_allclose(moved, expected, atol=1e-12)
+    stay = move(problem.point, np.zeros((3, 4)))
+    np.testing.assert_array_equal(stay.unmixing, problem.point.unmixing)
+
+
+def assert_same_model(one, other):
+    np.testing.assert_allclose(one.gradient, other.gradient, rtol=1e-11, atol=1e-12)
+    np.testing.assert_allclose(one.blocks, other.blocks, rtol=1e-11, atol=1e-12)
+
+
+def test_a_weight_of_two_is_a_row_twice_and_a_weight_of_zero_is_no_row(expand):
+    problem = PROBLEMS[2]
+    repeated = np.repeat(problem.whitened, problem.weights.astype(int), axis=0)
+    share = np.append(np.full(len(repeated), 1 / len(repeated)), 0.0)
+    repeated = np.concatenate([repeated, [[1e3, -1e3]]])
+    twice = objective_of(repeated, share, problem.objective.noise, problem.objective.constant)
+    value, model = expand(problem.objective, problem.point, 0.1)
+    again, same = expand(twice, problem.point, 0.1)
+    assert again == pytest.approx(value, rel=1e-13)
+    assert_same_model(same, model)
+
+
+def test_each_code_may_have_its_rows_in_its_own_order(expand):
+    """The prior is a product over codes: nothing ties the rows of one to those of another."""
+    problem, rng = PROBLEMS[2], np.random.default_rng(0)
+    objective = problem.objective
+    orders = [rng.permutation(len(problem.whitened)) for _ in range(2)]
+    shuffled = CodeObjective(
+        Uniform(),
+        np.stack([rows[order] for rows, order in zip(objective.rows, orders, strict=True)]),
+        np.stack([weights[order] for weights, order in zip(objective.weights, orders, strict=True)]),
+        objective.noise,
+        objective.floor,
+        objective.constant,
+    )
+    value, model = expand(objective, problem.point, 0.1)
+    again, same = expand(shuffled, problem.point, 0.1)
+    assert again == pytest.approx(value, rel=1e-13)
+    assert_same_model(same, model)
+
+
+def test_value_and_slopes_are_finite_far_from_the_data(expand):
+    """A start that misses the data by far is expensive, not undefined."""
+    problem = PROBLEMS[2]
+    far = Point(50 * problem.point.unmixing, problem.point.offset - 1e3)
+    value, model = expand(problem.objective, far, 0.0)
+    assert np.isfinite(value)
+    assert value > 1e3
+    assert np.isfinite(model.gradient).all()
+    assert np.isfinite(model.blocks).all()
