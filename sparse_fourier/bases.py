@@ -16,7 +16,18 @@ class Basis(ABC):
 
     @abstractmethod
     def evaluate(self, parameters: Any) -> Array:
-        """Return the components, of shape (k, d), that the parameters stand for."""
+        """Return the components that the parameters stand for.
+
+        Parameters
+        ----------
+        parameters : arrays
+            In whatever structure `initialize` returns them.
+
+        Returns
+        -------
+        array of shape (k, d)
+            One component a row.
+        """
 
     @abstractmethod
     def initialize(self, span: Array, k: int) -> Any:
@@ -28,6 +39,11 @@ class Basis(ABC):
             Orthonormal rows that span the signals, strongest first.
         k : int
             Number of components.
+
+        Returns
+        -------
+        arrays
+            Parameters, in any structure.
         """
 
 

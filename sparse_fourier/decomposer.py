@@ -37,11 +37,11 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
     n_components : int, float in (0, 1) or "auto", default="auto"
         Number of components k; or the share of variance that they are to explain; or "auto": the
         number that stands above white noise (exactly low rank is recognised too).
-    prior : {"auto", "uniform"} or IndependentPrior, default="auto"
+    prior : {"auto", "uniform"} or priors.Uniform, default="auto"
         What is assumed of the codes. "uniform": codes fill the unit box, the components span the
         smallest box that holds the data. "auto" means "uniform" in this version, and will choose
         among all priors once there are others.
-    basis : {"free"}, default="free"
+    basis : {"free"} or bases.Free, default="free"
         What is assumed of the components.
     noise : {"gaussian"}, default="gaussian"
         What is assumed of the noise.
@@ -60,7 +60,8 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
     init : array-like of shape (k, d), default=None
         Components to start from, instead of the starts that `n_init` counts.
     solver : {"auto"}, default="auto"
-        "auto": damped Newton steps on the likelihood inside the closed-form span.
+        "auto": damped Newton steps on the likelihood inside the closed-form span, on few signals with
+        soft faces first.
     learning_rate : {"auto"}, default="auto"
         Other values are not supported yet.
     batch_size : {"auto"}, default="auto"
@@ -71,8 +72,8 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         Training stops when a Newton step promises a smaller decrease of the objective, in nats per
         sample.
     n_init : int or "auto", default="auto"
-        Number of starting rotations, trained side by side. "auto" takes three; with two
-        components the smallest parallelogram of the convex hull is always one more.
+        Number of starting rotations, trained side by side; "auto" takes two. Two components need
+        none: they start from the smallest parallelogram that holds the codes, which is exact.
     early_stopping : bool, default=False
         True is not supported yet.
     validation_fraction : float, default=0.1
@@ -115,8 +116,9 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         The fitted prior; `str(prior_)` is its name.
     loss_ : float
         Mean negative log-likelihood of the training signals, in nats per sample.
-    loss_curve_ : ndarray of shape (n_iter_ + 1,)
-        The objective after every iteration, with faces still wide at first; the last is `loss_`.
+    loss_curve_ : ndarray of shape (n_iterations + 1,)
+        The objective after every iteration, with faces still wide and signals still few at first; the
+        last is `loss_`.
     n_iter_ : int
         Number of iterations of the best start.
     converged_ : bool
@@ -225,7 +227,7 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         """
         with self._all_or_nothing():
             self._validate_params()
-            parameters.reject_booleans(type(self).__name__, vars(self))
+            parameters.reject_booleans(type(self).__name__, dict(vars(self)))
             X = self._validate(X, reset=True, ensure_min_samples=2)
             weights = _validate_weights(sample_weight, X)
             settings = self._settings(X)
@@ -243,6 +245,7 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
+            Rows are signals.
 
         Returns
         -------
@@ -265,6 +268,7 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         Returns
         -------
         ndarray of shape (n_samples, n_features)
+            Rows are signals.
 
         Raises
         ------
@@ -287,6 +291,7 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
+            Rows are signals.
         y : None
             Ignored.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -295,6 +300,7 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         Returns
         -------
         float
+            Comparable between priors and numbers of components.
         """
         check_is_fitted(self)
         X = self._validate(X, reset=False)
@@ -307,6 +313,7 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
+            Rows are signals.
 
         Returns
         -------
@@ -329,6 +336,7 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         Returns
         -------
         ndarray of shape (n_samples, n_features)
+            Rows are signals.
         """
         check_is_fitted(self)
         model = self._state

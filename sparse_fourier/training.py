@@ -60,7 +60,7 @@ def _advance(state: NewtonState, objective: CodeObjective, tol: Any, n_steps: An
     import jax.numpy as jnp
 
     solver = Newton(tol)
-    step = jax.vmap(lambda state: solver.step(state, objective))
+    step = _side_by_side(lambda state: solver.step(state, objective), len(state.width))
     values = jnp.zeros((_MAX_CHUNK, *state.width.shape))
 
     def take(carry: tuple[Any, NewtonState, Any]) -> tuple[Any, NewtonState, Any]:
@@ -74,6 +74,16 @@ def _advance(state: NewtonState, objective: CodeObjective, tol: Any, n_steps: An
 
     count, state, values = jax.lax.while_loop(more, take, (0, state, values))
     return state, (values, count)
+
+
+def _side_by_side(step: Callable[[NewtonState], NewtonState], n_starts: int) -> Callable[[Any], Any]:
+    """Return a step of all starts at once; a single one is spared the cost of batching."""
+    import jax
+
+    if n_starts > 1:
+        return jax.vmap(step)
+    first, stacked = (lambda part: part[0]), (lambda part: part[None])
+    return lambda state: jax.tree_util.tree_map(stacked, step(jax.tree_util.tree_map(first, state)))
 
 
 _program = runtime.Program(_advance)

@@ -68,7 +68,9 @@ def test_marginal_is_a_density(prior, deviation):
     def density(h):
         return float(np.exp(prior.log_marginals(np.array([[h]]), np.array([[deviation**2]]))[0, 0]))
 
-    total = sum(quad(density, a, b, epsabs=1e-11, limit=200)[0] for a, b in zip(edges, edges[1:], strict=False))
+    total = sum(
+        quad(density, a, b, epsabs=1e-11, limit=200)[0] for a, b in zip(edges, edges[1:], strict=False)
+    )
     assert total == pytest.approx(1.0, abs=1e-8)
 
 

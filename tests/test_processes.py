@@ -1,0 +1,412 @@
+"""What only a fresh process shows: signals, forks, hostile settings, machines without JAX."""
+
+import json
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.model_selection import GridSearchCV
+
+from sparse_fourier import AutoencoderDecomposer
+from sparse_fourier.datasets import make_sinusoid_mixtures
+
+ROOT = Path(__file__).resolve().parent.parent
+X, _, _ = make_sinusoid_mixtures(60, 8, noise=0.02, random_state=0)
+posix = pytest.mark.skipif(os.name != "posix", reason="signals and forks are those of POSIX")
+
+PREPARE = """
+import hashlib, json, os, pickle, signal, sys, time
+import numpy as np
+from sparse_fourier import AutoencoderDecomposer
+from sparse_fourier.datasets import make_sinusoid_mixtures
+
+X, _, _ = make_sinusoid_mixtures(60, 8, noise=0.02, random_state=0)
+WIDE, _, _ = make_sinusoid_mixtures(300, 30, noise=0.02, random_state=0)
+
+def fit(X=X, **parameters):
+    return AutoencoderDecomposer(**{"n_components": 2, "random_state": 0, **parameters}).fit(X)
+
+def digest(model, X=X):
+    parts = [model.components_, model.intercept_, model.loss_curve_]
+    parts += [model.transform(X), model.score_samples(X)]
+    return hashlib.sha256(b"".join(np.ascontiguousarray(part).tobytes() for part in parts)).hexdigest()
+"""
+
+
+def start(code, *, strict=True, **environment):
+    """Start code in a fresh interpreter; strict: with warnings as errors."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("JAX_")}
+    options = ["-W", "error"] if strict else []
+    return subprocess.Popen(
+        [sys.executable, *options, "-c", PREPARE + code],
+        cwd=ROOT,
+        env={**inherited, **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def finish(process, *, seconds=120):
+    """Wait for a process and return its exit code, output and errors; kill it if it hangs."""
+    try:
+        out, err = process.communicate(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        out, err = process.communicate()
+        pytest.fail(f"no end after {seconds} s\n{out}\n{err}")
+    return process.returncode, out.strip(), err
+
+
+def output(code, **options):
+    """Return what code prints; fail if it fails."""
+    returncode, out, err = finish(start(code, **options))
+    assert returncode == 0, err
+    return out
+
+
+# Signals
+
+INTERRUPTED = """
+old = fit()
+before = digest(old)
+
+def busy(info):
+    print("training", flush=True)
+    time.sleep(0.002)
+
+rng = np.random.RandomState(0)
+HARD = rng.uniform(size=(20_000, 8)) @ rng.standard_normal((8, 30)) + 0.3 * rng.standard_normal((20_000, 30))
+old.set_params(n_components=8, n_init=8, tol=1e-300, max_iter=100_000)
+answer = "finished"
+"""
+
+
+def interrupted(process, *, delay, times=1):
+    """Interrupt a process some time after its first line."""
+    assert process.stdout.readline()
+    time.sleep(delay)
+    for _ in range(times):
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.001)
+
+
+@posix
+@pytest.mark.parametrize("delay", [0.0, 0.3])
+def test_interrupt_during_training(delay):
+    code = INTERRUPTED + (
+        "old.set_params(callback=busy)\n"
+        "try:\n"
+        "    old.fit(HARD)\n"
+        "except KeyboardInterrupt:\n"
+        "    print('stopped', flush=True)\n"
+        "    answer = 'interrupted'\n"
+        "old.set_params(n_components=2, n_init='auto', tol=1e-12, max_iter=300, callback=None)\n"
+        "print(json.dumps([answer, digest(old) == before, digest(old.fit(X)) == before]))\n"
+    )
+    process = start(code)
+    interrupted(process, delay=delay)
+    began = time.monotonic()
+    while (line := process.stdout.readline()) and line != "stopped\n":
+        pass
+    took = time.monotonic() - began
+    returncode, out, err = finish(process)
+    assert line == "stopped\n", err
+    assert took < 1
+    assert returncode == 0, err
+    assert json.loads(out) == ["interrupted", True, True]
+
+
+COMPILING = """
+old = fit()
+before = digest(old)
+print("compiling", flush=True)
+answer = "finished"
+try:
+    AutoencoderDecomposer(5, random_state=0).fit(WIDE)
+    old.set_params(n_components=4).fit(WIDE)
+except KeyboardInterrupt:
+    answer = "interrupted"
+print(json.dumps([answer, digest(old) == before]), flush=True)
+"""
+
+
+@posix
+@pytest.mark.parametrize("delay", [0.05, 0.4])
+def test_interrupt_during_compilation(delay):
+    process = start(COMPILING)
+    interrupted(process, delay=delay)
+    began = time.monotonic()
+    line = process.stdout.readline()
+    took = time.monotonic() - began
+    returncode, _, err = finish(process)
+    assert returncode == 0, err
+    assert json.loads(line) == ["interrupted", True]
+    assert took < 1
+
+
+@posix
+@pytest.mark.slow
+@pytest.mark.parametrize("delay", np.linspace(0.02, 1.5, 10).round(2))
+def test_interrupt_at_any_time_ends_like_an_interrupt(delay):
+    """The exit code is that of a KeyboardInterrupt nobody caught, and never that of a crash."""
+    process = start(
+        "print('ready', flush=True)\nfor n in range(50, 5000):\n    fit(WIDE, n_components=n % 7 + 1)\n"
+    )
+    interrupted(process, delay=delay)
+    returncode, _, err = finish(process)
+    assert "KeyboardInterrupt" in err
+    assert returncode in (-signal.SIGINT, 130)
+
+
+@posix
+def test_two_interrupts_end_the_process_without_a_crash():
+    process = start("print('ready', flush=True)\nfit(WIDE, n_components=5)\nfit(WIDE, n_components=6)\n")
+    interrupted(process, delay=0.3, times=2)
+    returncode, _, err = finish(process, seconds=30)
+    assert "KeyboardInterrupt" in err
+    assert returncode in (-signal.SIGINT, 130)
+
+
+@posix
+def test_exception_from_an_alarm_inside_a_fit_loses_nothing():
+    code = """
+class Alarm(BaseException):
+    pass
+
+def ring(*_):
+    raise Alarm
+
+old = fit()
+before = digest(old)
+signal.signal(signal.SIGALRM, ring)
+signal.setitimer(signal.ITIMER_REAL, 0.1)
+try:
+    old.set_params(n_components=5).fit(WIDE)
+except Alarm:
+    print(digest(old) == before, digest(old.set_params(n_components=2).fit(X)) == before)
+"""
+    assert output(code) == "True True"
+
+
+# Forks
+
+FORKED = """
+import warnings
+warnings.filterwarnings("ignore", "os.fork")  # JAX warns of what is tested here
+def in_child(action):
+    read, write = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        began = time.monotonic()
+        try:
+            answer = action()
+        except BaseException as error:
+            answer = f"{type(error).__name__}: {error}"
+        os.write(write, json.dumps([answer, time.monotonic() - began]).encode())
+        os._exit(0)
+    os.close(write)
+    with os.fdopen(read) as pipe:
+        answer = json.load(pipe)
+    os.waitpid(pid, 0)
+    return answer
+"""
+
+
+@posix
+def test_fork_after_a_fit():
+    code = (
+        FORKED
+        + """
+model = fit()
+def serve():
+    return [digest(model), digest(pickle.loads(pickle.dumps(model)))]
+answers = [in_child(serve), in_child(fit), in_child(lambda: in_child(fit))]
+print(json.dumps([digest(model), *answers, digest(fit())]))
+"""
+    )
+    expected, served, refused, nested, after = json.loads(output(code, strict=False))
+    assert served[0] == [expected, expected]
+    for answer, seconds in (refused, nested[0]):
+        assert answer.startswith(
+            "RuntimeError: This process was forked after JAX was started; fit cannot run here"
+        )
+        assert "loky" in answer
+        assert seconds < 1
+    assert after == expected
+
+
+@posix
+def test_fork_before_training_leaves_the_child_able_to_fit():
+    code = (
+        FORKED
+        + """
+first = in_child(lambda: digest(fit()))[0]
+try:
+    fit(X, n_components=0)
+except ValueError:
+    second = in_child(lambda: digest(fit()))[0]
+print(json.dumps([first, second, digest(fit())]))
+"""
+    )
+    before_any, after_a_refusal, here = json.loads(output(code, strict=False))
+    assert before_any == after_a_refusal == here
+
+
+# Shipping
+
+
+@pytest.fixture(scope="module")
+def shipped(tmp_path_factory):
+    """A pickled model, signals and what it makes of them."""
+    path = tmp_path_factory.mktemp("shipped") / "model.pickle"
+    model = AutoencoderDecomposer(2, random_state=0).fit(X)
+    truth = [
+        model.transform(X),
+        model.score_samples(X),
+        model.sample(3, 0),
+        list(model.get_feature_names_out()),
+    ]
+    path.write_bytes(pickle.dumps([model, X, truth]))
+    return path
+
+
+def test_saved_model_serves_without_jax(shipped):
+    code = f"""
+sys.modules.update(jax=None, jaxlib=None, optax=None)
+with open({str(shipped)!r}, "rb") as file:
+    model, signals, (codes, scores, drawn, names) = pickle.load(file)
+assert model.transform(signals).tobytes() == codes.tobytes()
+assert model.transform(signals).dtype == np.float64
+assert model.inverse_transform(codes).tobytes() == (codes @ model.components_ + model.intercept_).tobytes()
+assert model.score_samples(signals).tobytes() == scores.tobytes()
+assert model.score(signals) == scores.mean()
+assert model.sample(3, 0).tobytes() == drawn.tobytes()
+assert list(model.get_feature_names_out()) == names
+assert pickle.dumps(model)
+before = digest(model, signals)
+try:
+    model.fit(signals)
+except ImportError as error:
+    print(error)
+assert digest(model, signals) == before
+"""
+    assert "fit needs jax >= 0.8" in output(code)
+
+
+def test_serving_does_not_import_jax(shipped):
+    code = f"""
+with open({str(shipped)!r}, "rb") as file:
+    model, signals, _ = pickle.load(file)
+digest(model, signals), model.sample(3), model.get_covariance()
+print(sorted({{"jax", "jaxlib", "optax", "matplotlib"}} & set(sys.modules)))
+"""
+    assert output(code) == "[]"
+
+
+# Settings
+
+HEALTHY = """
+import jax
+changes = {changes}
+def current():
+    return {{name: getattr(jax.config, name) for name in jax.config.values if hasattr(jax.config, name)}}
+for name, value in changes.items():
+    jax.config.update(name, value)
+before = current()
+single = fit(X.astype(np.float32))
+assert single.components_.dtype == np.float32
+print(digest(fit()), digest(single, X.astype(np.float32)))
+assert current() == before
+"""
+
+
+@pytest.fixture(scope="module")
+def healthy():
+    """What a process with JAX as it comes computes."""
+    return output(HEALTHY.format(changes={}))
+
+
+QUICK = {
+    "double precision": {"JAX_ENABLE_X64": "1"},
+}
+SLOW = {
+    "strict promotion of types": {"JAX_NUMPY_DTYPE_PROMOTION": "strict"},
+    "rank promotion raises": {"JAX_NUMPY_RANK_PROMOTION": "raise"},
+    "rank promotion warns": {"JAX_NUMPY_RANK_PROMOTION": "warn"},
+    "no transfers": {"JAX_TRANSFER_GUARD": "disallow"},
+    "another generator": {"JAX_DEFAULT_PRNG_IMPL": "rbg"},
+    "another threefry": {"JAX_THREEFRY_PARTITIONABLE": "0"},
+    "no compilation": {"JAX_DISABLE_JIT": "1"},
+    "nans raise": {"JAX_DEBUG_NANS": "1"},
+    "infinities raise": {"JAX_DEBUG_INFS": "1"},
+    "low precision of products": {"JAX_DEFAULT_MATMUL_PRECISION": "bfloat16"},
+    "leaks raise": {"JAX_CHECK_TRACER_LEAKS": "1"},
+    "reuse of keys raises": {"JAX_DEBUG_KEY_REUSE": "1"},
+}
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [*QUICK, *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW)],
+)
+def test_hostile_settings_change_no_bit(setting, healthy):
+    assert output(HEALTHY.format(changes={}), **(QUICK | SLOW)[setting]) == healthy
+
+
+def test_settings_changed_in_the_process_change_no_bit(healthy):
+    changes = {
+        "jax_enable_x64": True,
+        "jax_numpy_dtype_promotion": "strict",
+        "jax_numpy_rank_promotion": "raise",
+        "jax_transfer_guard": "disallow",
+        "jax_default_prng_impl": "rbg",
+        "jax_default_matmul_precision": "bfloat16",
+        "jax_debug_nans": True,
+        "jax_debug_infs": True,
+        "jax_threefry_partitionable": False,
+    }
+    assert output(HEALTHY.format(changes=changes)) == healthy
+
+
+def test_platform_that_is_absent():
+    code = """
+try:
+    fit()
+except RuntimeError as error:
+    print(error)
+"""
+    said = output(code, JAX_PLATFORMS="cuda,rocm", strict=False)
+    assert "JAX could not start platform" in said
+    assert "JAX_PLATFORMS=cuda,rocm" in said
+
+
+def test_result_does_not_depend_on_the_hash_seed_or_what_ran_before(healthy):
+    code = "fit(WIDE)\n" + HEALTHY.format(changes={})
+    assert output(code, PYTHONHASHSEED="3") == healthy
+
+
+# Parallel search
+
+
+@pytest.mark.parametrize("backend", ["loky", "threading"])
+def test_parallel_search_equals_the_serial_one(backend):
+    import joblib
+
+    search = GridSearchCV(
+        AutoencoderDecomposer(random_state=0), {"n_components": [1, 2], "tol": [1e-9, 1e-12]}, cv=2
+    )
+    serial = search.fit(X)
+    scores, best = serial.cv_results_["mean_test_score"], serial.best_estimator_.components_
+    with joblib.parallel_config(backend=backend, n_jobs=2):
+        parallel = search.set_params(n_jobs=2).fit(X)
+    assert np.isfinite(scores).all()
+    np.testing.assert_allclose(parallel.cv_results_["mean_test_score"], scores, rtol=1e-6)
+    np.testing.assert_allclose(parallel.best_estimator_.components_, best, rtol=1e-6)
+    assert parallel.best_params_ == serial.best_params_

@@ -1,0 +1,252 @@
+"""Newton's method: its steps against linear algebra, its optima against independent searches."""
+
+from itertools import combinations
+
+import numpy as np
+import pytest
+from scipy.optimize import minimize
+from scipy.spatial import ConvexHull
+from scipy.special import log_ndtr
+
+from sparse_fourier import runtime, solvers
+from sparse_fourier.objective import CodeObjective, LocalModel, Point
+from sparse_fourier.priors import Uniform
+from sparse_fourier.solvers import Newton
+
+N = 256
+FLOOR = 1 / N**2
+WIDTH = 0.3
+TOL = 1e-12
+
+
+def objective_of(whitened, noise=0.0):
+    """The objective in which every code sees every row, with the same noise along all axes."""
+    n, k = whitened.shape
+    rows, weights = np.tile(whitened, (k, 1, 1)), np.full((k, n), 1 / n)
+    return CodeObjective(Uniform(), rows, weights, noise * np.eye(k), np.float64(FLOOR), np.float64(0.0))
+
+
+def whitened_codes(k, seed, n=N):
+    """Uniform codes in coordinates of zero mean and unit covariance, mixed at random."""
+    rng = np.random.default_rng(seed)
+    codes = rng.uniform(size=(n, k)) @ rng.normal(size=(k, k))
+    left, _, right = np.linalg.svd(codes - codes.mean(axis=0), full_matrices=False)
+    return np.sqrt(n) * left @ right
+
+
+def rotations(k, r, seed=0):
+    """Starts whose codes have the mean and the variance of uniform ones."""
+    rng = np.random.default_rng(seed)
+    turned = [np.linalg.qr(rng.normal(size=(k, k)))[0] for _ in range(r)]
+    return Point(np.sqrt(1 / 12) * np.array(turned), np.full((r, k), 0.5))
+
+
+def value_of(whitened, point, noise=0.0):
+    """The objective at its sharpest, written down with SciPy alone."""
+    codes = whitened @ point.unmixing.T + point.offset
+    spread = np.sqrt(noise * (point.unmixing**2).sum(axis=1) + FLOOR)
+    depth = 0.5 - np.abs(codes - 0.5)
+    near, far = log_ndtr(depth / spread), log_ndtr((depth - 1) / spread)
+    inside = near + np.log1p(-np.exp(far - near))
+    return -inside.sum(axis=1).mean() - np.linalg.slogdet(point.unmixing)[1]
+
+
+def polished(whitened, point, noise=0.0):
+    """The value that a general-purpose minimiser reaches from a point."""
+    k = len(point.offset)
+
+    def function(flat):
+        return value_of(whitened, Point(flat[: k * k].reshape(k, k), flat[k * k :]), noise)
+
+    flat = np.concatenate([point.unmixing.ravel(), point.offset])
+    for _ in range(3):
+        flat = minimize(function, flat, method="Nelder-Mead", options={"maxiter": 4000, "fatol": 1e-12}).x
+    return function(flat)
+
+
+def exact_parallelogram(points):
+    """Least area over all pairs of hull edges, and codes that are its coordinates; by brute force."""
+    corners = points[ConvexHull(points).vertices]
+    edges = np.roll(corners, -1, axis=0) - corners
+    best = (np.inf, None)
+    for one, other in combinations(edges, 2):
+        rows = np.array([[-one[1], one[0]], [-other[1], other[0]]])
+        heights = corners @ rows.T
+        low, extent = heights.min(axis=0), np.ptp(heights, axis=0)
+        determinant = abs(np.linalg.det(rows / extent[:, None]))
+        if determinant > 0 and 1 / determinant < best[0]:
+            best = (1 / determinant, Point(rows / extent[:, None], -low / extent))
+    return best
+
+
+@pytest.fixture(scope="module")
+def descend():
+    """Return a function that runs all starts to their end, and keeps every state on the way."""
+    runtime.start()
+    import jax
+
+    solver = Newton(TOL)
+
+    def run(objective, starts, width=WIDTH, *, step=None, max_steps=300):
+        step = step or shared
+        states = [Newton.init(starts, np.full(len(starts.offset), width))]
+        with runtime.settings():
+            while not states[-1].finished.all() and len(states) <= max_steps:
+                state = step(states[-1], objective)
+                states.append(jax.tree_util.tree_map(np.asarray, state))
+        return states[1:]
+
+    def compiled():
+        return jax.jit(lambda state, objective: jax.vmap(lambda one: solver.step(one, objective))(state))
+
+    shared = compiled()
+    run.compiled = compiled
+    return run
+
+
+def point_of(state, index):
+    return Point(state.point.unmixing[index], state.point.offset[index])
+
+
+def random_model(k, seed, definite):
+    rng = np.random.default_rng(seed)
+    roots = rng.normal(size=(k, k + 1, k + 1))
+    blocks = np.einsum("jab,jcb->jac", roots, roots) + definite * np.eye(k + 1)
+    return LocalModel(rng.normal(size=(k, k + 1)), blocks)
+
+
+@pytest.mark.parametrize(("definite", "damping"), [(2.0, 0.0), (2.0, 1e-3), (0.0, 3.0), (0.0, 1e3)])
+def test_both_ways_to_solve_for_a_step_agree(definite, damping):
+    import jax
+
+    runtime.start()
+    model = random_model(4, 0, definite)
+    expected = -np.linalg.solve(model.hessian() + damping * np.eye(20), model.gradient.ravel())
+    with runtime.settings():
+        direct = jax.jit(solvers._solve_directly)(model, damping)
+        iterative = jax.jit(solvers._solve_iteratively)(model, damping)
+    np.testing.assert_allclose(np.ravel(direct), expected, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(np.ravel(iterative), expected, rtol=1e-6, atol=1e-7 * np.abs(expected).max())
+
+
+def test_conjugate_gradients_end_where_the_curvature_is_negative():
+    """A direction of descent comes back, not a number that is none."""
+    import jax
+
+    runtime.start()
+    model = random_model(4, 1, 0.0)
+    model = model._replace(blocks=0.05 * model.blocks + 1e-3 * np.eye(5))
+    assert np.linalg.eigvalsh(model.hessian())[0] < 0
+    with runtime.settings():
+        step = np.asarray(jax.jit(solvers._solve_iteratively)(model, 0.0))
+    assert np.isfinite(step).all()
+    assert (step * model.gradient).sum() < 0
+
+
+@pytest.mark.parametrize("k", [2, 3, 5])
+def test_all_starts_end_in_one_optimum(descend, k):
+    whitened = whitened_codes(k, seed=k)
+    states = descend(objective_of(whitened), rotations(k, 6))
+    final = states[-1]
+    assert final.converged.all()
+    np.testing.assert_array_equal(final.width, 0.0)
+    np.testing.assert_allclose(final.value, final.value[0], rtol=0, atol=1e-9)
+    assert value_of(whitened, point_of(final, 0)) == pytest.approx(final.value[0], abs=1e-10)
+
+
+def test_steps_never_climb_at_a_given_width(descend):
+    states = descend(objective_of(whitened_codes(3, seed=3)), rotations(3, 6))
+    values = np.array([state.value for state in states])
+    widths = np.array([state.width for state in states])
+    same = widths[1:] == widths[:-1]
+    rise = np.where(same, np.diff(values, axis=0), 0.0)
+    assert same.any(axis=0).all()
+    assert rise.max() <= 1e-12 * np.abs(values).max()
+    # The faces only ever get sharper, and end as sharp as the floor.
+    assert (np.diff(widths, axis=0) <= 0).all()
+    assert (widths[-1] == 0).all()
+
+
+def test_convergence_means_that_no_direction_leads_down(descend):
+    """Differences of an independent value: a gradient of zero, a curvature that is nowhere negative."""
+    whitened = whitened_codes(3, seed=3)
+    final = descend(objective_of(whitened), rotations(3, 6))[-1]
+    point = point_of(final, 0)
+    rng, e = np.random.default_rng(0), 1e-6
+    middle = value_of(whitened, point)
+    for _ in range(30):
+        step = rng.normal(size=(3, 4))
+        ahead, back = (
+            value_of(
+                whitened,
+                Point(
+                    point.unmixing + sign * e * step[:, :3] @ point.unmixing,
+                    point.offset + sign * e * step[:, 3],
+                ),
+            )
+            for sign in (1, -1)
+        )
+        assert abs(ahead - back) / (2 * e) < 1e-3
+        assert ahead + back - 2 * middle > 0
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_two_components_reach_the_exact_smallest_parallelogram(descend, seed):
+    """Faces of width 1/n: as good a fit as the exact box, and of the same area within a few 1/n."""
+    whitened = whitened_codes(2, seed=10 + seed)
+    area, exact = exact_parallelogram(whitened)
+    final = descend(objective_of(whitened), rotations(2, 6))[-1]
+    found = point_of(final, int(final.value.argmin()))
+    assert final.value.min() <= value_of(whitened, exact)
+    assert final.value.min() <= polished(whitened, exact) + 1e-9
+    assert abs(np.log(area * abs(np.linalg.det(found.unmixing)))) < 6 / N
+    codes = whitened @ found.unmixing.T + found.offset
+    assert codes.min() > -10 / N
+    assert codes.max() < 1 + 10 / N
+
+
+def test_noise_blurs_the_faces_of_the_optimum(descend):
+    """With noise the optimum is not the smallest box: it lies inside the outermost codes."""
+    noise, rng = 0.02, np.random.default_rng(0)
+    whitened = whitened_codes(2, seed=0) + np.sqrt(noise) * rng.normal(size=(N, 2))
+    final = descend(objective_of(whitened, noise), rotations(2, 6))[-1]
+    found = point_of(final, int(final.value.argmin()))
+    assert final.value.min() == pytest.approx(value_of(whitened, found, noise), abs=1e-10)
+    assert final.value.min() <= polished(whitened, found, noise) + 1e-9
+    area, exact = exact_parallelogram(whitened)
+    assert final.value.min() < value_of(whitened, exact, noise) - 0.01
+    assert 1 / abs(np.linalg.det(found.unmixing)) < 0.9 * area
+
+
+def test_starts_that_miss_the_data_come_back(descend):
+    """Where the curvature is not positive, damping grows until a step leads down."""
+    whitened = whitened_codes(2, seed=11)
+    good = rotations(2, 6)
+    factors = np.array([5.0, 20.0, 0.2, 0.01, 1.0, 1.0])
+    starts = Point(
+        good.unmixing * factors[:, None, None], good.offset + np.array([[0], [0], [3], [0], [9], [0]])
+    )
+    states = descend(objective_of(whitened), starts)
+    values = np.array([state.value for state in states])
+    assert np.isfinite(values).all()
+    assert states[-1].converged.all()
+    np.testing.assert_allclose(values[-1], values[-1].min(), rtol=0, atol=1e-9)
+
+
+def test_conjugate_gradients_lead_to_the_same_optimum(descend, monkeypatch):
+    objective, starts = objective_of(whitened_codes(3, seed=3)), rotations(3, 6)
+    directly = descend(objective, starts)[-1]
+    monkeypatch.setattr(solvers, "_DENSE_SIZE", 0)
+    iteratively = descend(objective, starts, step=descend.compiled())[-1]
+    assert iteratively.converged.all()
+    np.testing.assert_allclose(iteratively.value, directly.value, rtol=0, atol=1e-9)
+
+
+def test_first_step_only_looks(descend):
+    """The state before it holds no value; the step evaluates the start and stays there."""
+    objective, starts = objective_of(whitened_codes(2, seed=10)), rotations(2, 6)
+    first = descend(objective, starts, max_steps=1)[0]
+    np.testing.assert_array_equal(first.point.unmixing, starts.unmixing)
+    np.testing.assert_array_equal(first.width, WIDTH)
+    assert np.isfinite(first.value).all()
+    assert not first.finished.any()
