@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, Self
 
 import numpy as np
@@ -225,18 +223,19 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         ValueError
             If X, a weight or a parameter is not what it must be.
         """
-        with self._all_or_nothing():
-            self._validate_params()
-            parameters.reject_booleans(type(self).__name__, dict(vars(self)))
-            X = self._validate(X, reset=True, ensure_min_samples=2)
-            weights = _validate_weights(sample_weight, X)
-            settings = self._settings(X)
-            runtime.start()
-            kept = weights > 0
-            rows, weights = (X, weights) if kept.all() else (X[kept], weights[kept])
-            fitted = fit(rows, weights, settings, check_random_state(self.random_state))
-            self._publish(fitted, X.dtype)
+        draft = self._view(dict(self.__dict__))
+        draft._validate_params()
+        parameters.reject_booleans(type(self).__name__, draft.__dict__)
+        X = draft._validate(X, reset=True, ensure_min_samples=2)
+        weights = _validate_total(_validate_weights(sample_weight, X))
+        settings = draft._settings(X)
+        runtime.start()
+        kept = weights > 0
+        rows, weights = (X, weights) if kept.all() else (X[kept], weights[kept])
+        fitted = fit(rows, weights, settings, check_random_state(self.random_state))
+        draft._publish(fitted, X.dtype)
         _warn(fitted, settings)
+        self.__dict__ = draft.__dict__
         return self
 
     def transform(self, X: Any) -> np.ndarray:
@@ -252,10 +251,10 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         ndarray of shape (n_samples, n_components)
             The codes within the prior's support that reconstruct the signals best.
         """
-        check_is_fitted(self)
-        model = self._state
-        X = self._validate(X, reset=False)
-        return model.encode(X).astype(X.dtype, copy=False)
+        view = self._view()
+        check_is_fitted(view)
+        X = view._validate(X, reset=False)
+        return view._state.encode(X).astype(X.dtype, copy=False)
 
     def inverse_transform(self, X: Any) -> np.ndarray:
         """Return the signals of codes: `X @ components_ + intercept_`.
@@ -275,8 +274,9 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         ValueError
             If the codes have another width, or are not finite.
         """
-        check_is_fitted(self)
-        components, intercept = self.components_, self.intercept_
+        view = self._view()
+        check_is_fitted(view)
+        components, intercept = view.components_, view.intercept_
         codes = check_array(X, dtype=_FLOATS, estimator=self)
         if codes.shape[1] != len(components):
             raise ValueError(
@@ -302,10 +302,11 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         float
             Comparable between priors and numbers of components.
         """
-        check_is_fitted(self)
-        X = self._validate(X, reset=False)
+        view = self._view()
+        check_is_fitted(view)
+        X = view._validate(X, reset=False)
         weights = _validate_weights(sample_weight, X)
-        return float(np.average(self._log_likelihood(X), weights=weights))
+        return float(np.average(view._log_likelihood(X), weights=weights))
 
     def score_samples(self, X: Any) -> np.ndarray:
         """Return the log-likelihood of each signal, in nats.
@@ -320,8 +321,9 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         ndarray of shape (n_samples,)
             In double precision, finite for every finite signal.
         """
-        check_is_fitted(self)
-        return self._log_likelihood(self._validate(X, reset=False))
+        view = self._view()
+        check_is_fitted(view)
+        return view._log_likelihood(view._validate(X, reset=False))
 
     def sample(self, n_samples: int = 1, random_state: Any = None) -> np.ndarray:
         """Draw signals from the fitted model, noise included.
@@ -338,10 +340,10 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         ndarray of shape (n_samples, n_features)
             Rows are signals.
         """
-        check_is_fitted(self)
-        model = self._state
-        signals = model.sample(n_samples, check_random_state(random_state))
-        return np.ldexp(signals, model.exponent).astype(self.components_.dtype)
+        view = self._view()
+        check_is_fitted(view)
+        signals = view._state.sample(n_samples, check_random_state(random_state))
+        return np.ldexp(signals, view._state.exponent).astype(view.components_.dtype)
 
     def get_covariance(self) -> np.ndarray:
         """Return the covariance of signals under the model.
@@ -353,7 +355,7 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         """
         check_is_fitted(self)
         model = self._state
-        return np.ldexp(model.covariance(), 2 * model.exponent)
+        return _in_units(model.covariance(), 2 * model.exponent)
 
     def __sklearn_tags__(self) -> Any:
         """Return what scikit-learn should know of this estimator."""
@@ -385,20 +387,20 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
     def _n_features_out(self) -> int:
         return self.n_components_
 
-    @contextmanager
-    def _all_or_nothing(self) -> Iterator[None]:
-        """Put the estimator back as it was if anything is raised inside."""
-        before = dict(self.__dict__)
-        try:
-            yield
-        except BaseException:
-            self.__dict__.clear()
-            self.__dict__.update(before)
-            raise
+    def _view(self, state: dict[str, Any] | None = None) -> Self:
+        """Return another estimator on a state, by default on this one's.
+
+        Fits are drafted on a copy of the state, which replaces the old one in a single assignment;
+        whoever holds a view still sees the whole of the old.
+        """
+        view = object.__new__(type(self))
+        view.__dict__ = self.__dict__ if state is None else state
+        return view
 
     def _validate(self, X: Any, *, reset: bool, ensure_min_samples: int = 1) -> np.ndarray:
         _refuse_silent_misreadings(X)
-        return validate_data(self, X, dtype=_FLOATS, reset=reset, ensure_min_samples=ensure_min_samples)
+        with np.errstate(over="ignore", invalid="ignore"):
+            return validate_data(self, X, dtype=_FLOATS, reset=reset, ensure_min_samples=ensure_min_samples)
 
     def _settings(self, X: np.ndarray) -> Settings:
         d = X.shape[1]
@@ -414,7 +416,7 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
             n_starts=parameters.resolve_starts(self.n_init),
             tol=float(self.tol),
             max_iter=int(self.max_iter),
-            init=_validate_init(self.init, k, d),
+            init=self.init,
             callback=_Reporter(self.callback) if self.verbose else self.callback,
         )
 
@@ -427,13 +429,13 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         self._state = model
         self.components_, self.intercept_ = components, intercept
         self.n_components_ = len(components)
-        self.explained_variance_ = _clipped(np.ldexp(explained, scale))
+        self.explained_variance_ = _in_units(explained, scale)
         self.explained_variance_ratio_ = explained / (fitted.total_variance or 1.0)
-        self.noise_variance_ = float(_clipped(np.ldexp(model.noise_variance, scale)))
+        self.noise_variance_ = float(_in_units(np.array(model.noise_variance), scale))
         self.prior_ = model.prior
         self.loss_curve_, self.loss_ = fitted.curve, float(fitted.curve[-1])
         self.n_iter_, self.converged_ = len(fitted.trained.curve), fitted.trained.converged
-        self.reconstruction_err_ = float(np.ldexp(np.sqrt(fitted.residual), model.exponent))
+        self.reconstruction_err_ = float(_in_units(np.sqrt(np.array(fitted.residual)), model.exponent))
 
     def _log_likelihood(self, X: np.ndarray) -> np.ndarray:
         largest = np.finfo(float).max
@@ -460,9 +462,10 @@ def _refuse_silent_misreadings(X: Any) -> None:
         raise TypeError("np.matrix is not supported; convert it with np.asarray.")
     if np.ma.isMaskedArray(X) and np.ma.getmaskarray(X).any():
         raise ValueError("masked values are not supported; fill them (X.filled(...)) or impute.")
-    kind = getattr(getattr(X, "dtype", None), "kind", "")
-    if kind in ("M", "m"):
-        raise TypeError(f"{X.dtype} is not numeric data; convert it to numbers in a unit of your own.")
+    dtypes: Any = getattr(X, "dtypes", getattr(X, "dtype", None))
+    for dtype in np.atleast_1d(dtypes):
+        if getattr(dtype, "kind", "") in ("M", "m"):
+            raise TypeError(f"{dtype} is not numeric data; convert it to numbers in a unit of your own.")
 
 
 def _validate_weights(sample_weight: Any, X: np.ndarray) -> np.ndarray:
@@ -481,18 +484,15 @@ def _validate_weights(sample_weight: Any, X: np.ndarray) -> np.ndarray:
     return weights
 
 
-def _validate_init(init: Any, k: int | float | None, d: int) -> np.ndarray | None:
-    if init is None:
-        return None
-    array = np.asarray(init, dtype=float)
-    rows = k if isinstance(k, int) else len(np.atleast_1d(array))
-    if array.shape != (rows, d) or not np.isfinite(array).all():
+def _validate_total(weights: np.ndarray) -> np.ndarray:
+    """Refuse weights that stand for less than two rows, or for more than can be counted."""
+    total = float(weights.sum())
+    if not 2.0 <= total < np.inf:
         raise ValueError(
-            f"The 'init' parameter must be finite components of shape {(rows, d)}, that is "
-            f"(n_components, n_features). Got an array of shape {array.shape}"
-            f"{'' if np.isfinite(array).all() else ' with non-finite entries'} instead."
+            f"The sum of sample_weight must be a number of rows, at least 2, since a weight counts how "
+            f"often its row occurs. Got {total:g} instead; rescale the weights."
         )
-    return array
+    return weights
 
 
 def _to_user_units(model: Model, dtype: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -510,9 +510,11 @@ def _to_user_units(model: Model, dtype: Any) -> tuple[np.ndarray, np.ndarray]:
     return arrays[0], arrays[1]
 
 
-def _clipped(values: np.ndarray) -> np.ndarray:
-    """Return values with those beyond the range of double precision set to its largest number."""
-    return np.minimum(values, np.finfo(float).max)
+def _in_units(values: np.ndarray, exponent: int) -> np.ndarray:
+    """Return values times 2**exponent; what double precision cannot hold becomes its largest number."""
+    largest = np.finfo(float).max
+    with np.errstate(over="ignore"):
+        return np.clip(np.ldexp(values, exponent), -largest, largest)
 
 
 def _warn(fitted: Fitted, settings: Settings) -> None:

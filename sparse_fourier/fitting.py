@@ -30,7 +30,7 @@ class Settings:
     n_starts: int
     tol: float
     max_iter: int
-    init: np.ndarray | None
+    init: Any
     callback: Callable[[Progress], Any] | None
 
 
@@ -85,13 +85,17 @@ def fit(X: np.ndarray, weights: np.ndarray, settings: Settings, rng: np.random.R
 
 @dataclass(frozen=True)
 class _Reduced:
-    """The data in the coordinates of their span: all that is d-sized has been done."""
+    """The data in the coordinates of their span: all that is d-sized has been done.
+
+    `whitened` has zero mean and unit covariance; `axes`, of shape (rank, d), turns it into signals.
+    """
 
     exponent: int
     span: start.Span
     n_components: int
     rank: int
     whitened: np.ndarray
+    axes: np.ndarray
     squares: np.ndarray
     weights: np.ndarray
     resolution: float
@@ -103,11 +107,6 @@ class _Reduced:
     @property
     def n_left(self) -> int:
         return len(self.span.mean) - self.rank
-
-    @property
-    def axes(self) -> np.ndarray:
-        """Rows that turn whitened coordinates into signals, of shape (rank, d)."""
-        return self.span.axes[: self.rank] * self.deviations[:, None]
 
     @property
     def deviations(self) -> np.ndarray:
@@ -144,16 +143,18 @@ def _reduce(X: np.ndarray, weights: np.ndarray, n_components: int | float | None
     span = start.principal_span(unit, weights, epsilon)
     k = _choose_n_components(span, X.shape[1], n_components)
     rank = min(k, span.rank)
-    coordinates, squares = start.squared_residuals(unit, span.mean, span.axes[:rank])
+    coordinates, squares, cross = start.project(unit, span.mean, span.axes[:rank], weights / span.n_samples)
+    deviations = span.deviations[:rank]
     return _Reduced(
         exponent,
         span,
         k,
         rank,
-        coordinates / span.deviations[:rank],
+        coordinates / deviations,
+        cross / deviations[:, None],
         squares,
         weights,
-        (_ROUNDING_ERRORS * epsilon) ** 2 * span.mean_square,
+        max((_ROUNDING_ERRORS * epsilon) ** 2 * span.mean_square, np.finfo(float).tiny),
     )
 
 
@@ -170,15 +171,35 @@ def _plan(data: _Reduced, settings: Settings) -> Plan:
     return Plan(settings.n_starts, settings.tol, settings.max_iter, init, settings.callback)
 
 
-def _whitened_components(data: _Reduced, components: np.ndarray) -> np.ndarray:
-    unit = np.ldexp(components, -data.exponent)
-    mixing = (unit @ data.span.axes[: data.rank].T) / data.deviations
-    if mixing.shape != (data.rank, data.rank) or np.linalg.matrix_rank(mixing) < data.rank:
+def _whitened_components(data: _Reduced, init: Any) -> np.ndarray:
+    """Return directions to start from in whitened coordinates, one a row, of unit length.
+
+    The size of components is that of the codes' range, which the prior settles.
+    """
+    components = _checked_init(init, (data.n_components, len(data.span.mean)))
+    unit = components / np.abs(components).max(axis=1, keepdims=True, initial=np.finfo(float).tiny)
+    mixing = (unit[: data.rank] @ data.span.axes[: data.rank].T) / data.deviations
+    mixing /= np.linalg.norm(mixing, axis=1, keepdims=True) + np.finfo(float).tiny
+    if np.linalg.matrix_rank(mixing) < data.rank:
         raise ValueError(
             "The 'init' components must span the principal subspace of X, which has "
             f"{data.rank} dimensions; their projections onto it are linearly dependent."
         )
     return mixing
+
+
+def _checked_init(init: Any, shape: tuple[int, int]) -> np.ndarray:
+    try:
+        array = np.asarray(init)
+    except ValueError:
+        array = np.array("ragged")
+    numeric = array.dtype.kind in "fiub"
+    if not numeric or array.shape != shape or not np.isfinite(array).all():
+        raise ValueError(
+            "The 'init' parameter must be finite real components of shape (n_components, n_features) = "
+            f"{shape}. Got {f'shape {array.shape}' if numeric else 'something else'} instead."
+        )
+    return array.astype(float)
 
 
 def _finish(data: _Reduced, settings: Settings, trained: Trained) -> Fitted:

@@ -11,8 +11,7 @@ from sparse_fourier.objective import Point
 
 _BLOCK_BYTES = 1 << 25
 SMALL = 4_000_000
-_MAX_PASSES = 3
-_RESOLVED_VARIANCE = 1e-12
+_RESOLVED_VARIANCE = 1e-13
 _GAP_MARGIN = 4.0
 _TRACY_WIDOM_QUANTILE = 3.2724
 _NOISE_ITERATIONS = 10
@@ -62,7 +61,9 @@ def binary_exponent(X: np.ndarray) -> int:
 def scaled_by_power_of_two(X: np.ndarray, exponent: int) -> np.ndarray:
     """Return a copy of X times 2**exponent, exactly where the type can hold it."""
     factor = np.ldexp(X.dtype.type(1), exponent) if abs(exponent) < 120 else X.dtype.type(np.inf)
-    return X * factor if np.isfinite(factor) else np.ldexp(X, exponent)
+    if np.isfinite(factor):
+        return np.multiply(X, factor, order="C")
+    return np.ldexp(X, exponent, order="C")
 
 
 def principal_span(X: np.ndarray, weights: np.ndarray, resolution: float) -> Span:
@@ -86,7 +87,8 @@ def principal_span(X: np.ndarray, weights: np.ndarray, resolution: float) -> Spa
     varying = int(np.count_nonzero(variances))
     keep = deviations > rounding.deviation(variances.sum())
     keep &= np.arange(len(deviations)) < min(n - 1, varying)
-    axes = axes[keep] * reference_signs(axes[keep])[:, None]
+    axes = np.where(variances > 0, axes[keep], 0.0)
+    axes *= reference_signs(axes)[:, None]
     mean_square = float(variances.sum() + mean @ mean) / d
     return Span(
         mean, axes, deviations[keep], float(weights.sum()), varying, float(variances.sum()), mean_square
@@ -128,60 +130,78 @@ def _by_singular_values(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return standard deviations, axes, and the variance of each feature."""
     scaled = (X - mean) * np.sqrt(share)[:, None]
+    variances = np.einsum("ij,ij->j", scaled, scaled)
+    if len(scaled) > 2 * scaled.shape[1]:
+        scaled = np.linalg.qr(scaled, mode="r")
     _, deviations, axes = np.linalg.svd(scaled, full_matrices=False)
-    return deviations, axes, np.einsum("ij,ij->j", scaled, scaled)
+    return deviations, axes, variances
 
 
 def _by_moments(
     X: np.ndarray, mean: np.ndarray, share: np.ndarray, rounding: _Rounding
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the same from covariances, which takes one pass over the data for every eight digits.
+    """Return the same from the covariance, which resolves deviations down to 3e-7 of the largest.
 
-    A covariance resolves standard deviations down to 1e-8 of the largest. What is left when the
-    axes above that are taken out is decomposed anew, unless it is rounding.
+    Where it leaves some unresolved, the span of the others is refined to full precision; if more
+    than rounding then lies outside it, the data themselves are decomposed.
     """
-    d = X.shape[1]
-    axes, deviations = np.zeros((0, d)), np.zeros(0)
-    variances = np.zeros(d)
-    for _ in range(_MAX_PASSES):
-        moments = covariance(X, mean, share, axes)
-        if not len(axes):
-            variances = np.diagonal(moments).copy()
-        values, vectors = np.linalg.eigh(moments)
-        resolved = values[::-1] > _RESOLVED_VARIANCE * values[-1]
-        resolved &= np.arange(d) < d - len(axes)
-        axes = np.concatenate([axes, vectors.T[::-1][resolved]])
-        deviations = np.concatenate([deviations, np.sqrt(values[::-1][resolved])])
-        lost = np.sqrt(d * np.finfo(X.dtype).eps * max(values[-1], 0.0))
-        if lost <= rounding.deviation(variances.sum()) or len(axes) == d or values[-1] <= 0:
-            break
-    return deviations, axes, variances
+    moments = covariance(X, mean, share)
+    values, vectors = np.linalg.eigh(moments)
+    variances, axes = np.diagonal(moments), vectors.T[::-1]
+    resolved = values[::-1] > _RESOLVED_VARIANCE * values[-1]
+    if resolved.sum() >= np.count_nonzero(variances):
+        return np.sqrt(np.maximum(values[::-1], 0.0)), axes, variances
+    deviations, axes = _refine(X, mean, share, axes[resolved])
+    _, squares, _ = project(X, mean, axes, share)
+    if share @ squares <= rounding.deviation(variances.sum()) ** 2 * X.shape[1]:
+        return deviations, axes, variances
+    return _by_singular_values(X, mean, share, rounding)
 
 
-def covariance(X: np.ndarray, mean: np.ndarray, share: np.ndarray, axes: np.ndarray) -> np.ndarray:
-    """Return the covariance of rows without their part along orthonormal axes, in double precision."""
-    shift, weights = mean.astype(X.dtype), np.sqrt(share).astype(X.dtype)
-    out = axes.astype(X.dtype)
+def covariance(X: np.ndarray, mean: np.ndarray, share: np.ndarray) -> np.ndarray:
+    """Return the covariance of rows with weights of sum one, in double precision."""
     moments = np.zeros((X.shape[1], X.shape[1]))
     for rows in _blocks(X):
-        centred = (X[rows] - shift) * weights[rows, None]
-        for _ in range(2 if len(out) else 0):
-            centred -= (centred @ out.T) @ out
+        centred = (X[rows] - mean) * np.sqrt(share[rows])[:, None]
         moments += centred.T @ centred
     return moments
 
 
-def squared_residuals(X: np.ndarray, mean: np.ndarray, axes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return coordinates along orthonormal axes, and the squared distance of each row from their span."""
-    coordinates = np.empty((len(X), len(axes)))
-    squares = np.empty(len(X))
-    shift, rows_of = mean.astype(X.dtype), axes.astype(X.dtype)
+def _refine(
+    X: np.ndarray, mean: np.ndarray, share: np.ndarray, axes: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return deviations and axes of the part of the data that axes span, with full precision."""
+    weights = np.sqrt(share)
+    coordinates = np.concatenate([(X[rows] - mean) @ axes.T for rows in _blocks(X)])
+    basis = np.linalg.qr(coordinates * weights[:, None])[0]
+    reduced = sum(basis[rows].T @ ((X[rows] - mean) * weights[rows, None]) for rows in _blocks(X))
+    _, deviations, refined = np.linalg.svd(np.asarray(reduced), full_matrices=False)
+    return deviations, refined
+
+
+def project(
+    X: np.ndarray, mean: np.ndarray, axes: np.ndarray, share: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return what is left of the data when they are projected onto orthonormal axes.
+
+    Returns
+    -------
+    coordinates : array of shape (n, r)
+    squares : array of shape (n,)
+        Squared distance of each row from the span of the axes.
+    cross : array of shape (r, d)
+        Covariance of coordinates and features: every column with a precision of its own, whatever
+        the scale of the others.
+    """
+    coordinates, squares = np.empty((len(X), len(axes))), np.empty(len(X))
+    cross = np.zeros(axes.shape)
     for rows in _blocks(X):
-        centred = X[rows] - shift
-        coordinates[rows] = centred @ rows_of.T
-        centred -= coordinates[rows].astype(X.dtype) @ rows_of
+        centred = X[rows] - mean
+        coordinates[rows] = centred @ axes.T
+        cross += (coordinates[rows] * share[rows, None]).T @ centred
+        centred -= coordinates[rows] @ axes
         squares[rows] = np.einsum("ij,ij->i", centred, centred)
-    return coordinates, squares
+    return coordinates, squares, cross
 
 
 def estimate_rank(span: Span, n_features: int) -> int:

@@ -88,4 +88,4 @@ def resolve_prior(prior: str | IndependentPrior) -> IndependentPrior:
 
 def resolve_starts(n_init: str | int) -> int:
     """Return the number of starts."""
-    return n_init if isinstance(n_init, int) else AUTOMATIC_STARTS
+    return int(n_init) if isinstance(n_init, Integral) else AUTOMATIC_STARTS

@@ -20,6 +20,7 @@ from sparse_fourier.supports import SUPPORTS, Support
 __all__ = ["IndependentPrior", "Prior", "Uniform"]
 
 _SHORTFALL_OF_SOFT_FACES = 0.625
+_FARTHEST = 1e100  # its square over any variance is still a number
 _LOG_SQRT_2PI = 0.5 * float(np.log(2 * np.pi))
 
 
@@ -244,7 +245,7 @@ class Uniform(IndependentPrior):
         """Return log of the normal probability between the two faces as seen from the code."""
         xp = array_namespace(codes, variances)
         sharpness = 1.0 / xp.sqrt(variances)
-        depth = 0.5 - xp.abs(codes - 0.5)
+        depth = xp.maximum(0.5 - xp.abs(codes - 0.5), -_FARTHEST)
         near, far = log_ndtr(depth * sharpness), log_ndtr((depth - 1.0) * sharpness)
         return near + xp.log1p(-xp.exp(xp.minimum(far - near, -1e-12)))
 

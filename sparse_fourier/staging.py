@@ -89,7 +89,7 @@ class Plan:
     tol : float
     max_iter : int
     init : array of shape (k, k) or None
-        Components to start from, in whitened coordinates.
+        Directions of the components to start from, in whitened coordinates.
     callback : callable or None
     """
 
@@ -139,8 +139,10 @@ def _stack(point: Point) -> Point:
 
 
 def _from_components(problem: Problem, components: np.ndarray) -> Point:
-    centre, _ = problem.prior.moments
-    return _stack(Point(np.linalg.inv(components).T, np.full(len(components), centre)))
+    centre, variance = problem.prior.moments
+    unmixing = np.linalg.inv(components).T
+    unmixing *= np.sqrt(variance) / np.linalg.norm(unmixing, axis=1, keepdims=True)
+    return _stack(Point(unmixing, np.full(len(components), centre)))
 
 
 def _resolution(problem: Problem, n_rows: int, blur: float) -> float:

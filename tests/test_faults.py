@@ -5,6 +5,7 @@ and the data passed must be as they were.
 """
 
 import copy
+import io
 import pickle
 import threading
 import warnings
@@ -24,6 +25,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from sparse_fourier import AutoencoderDecomposer
 from sparse_fourier.datasets import make_sinusoid_mixtures
+from sparse_fourier.metrics import worst_relative_error
 
 X, _, SINES = make_sinusoid_mixtures(60, 8, noise=0.02, random_state=0)
 NAMES = [f"t{i}" for i in range(8)]
@@ -271,7 +273,7 @@ def test_zero_first_column_with_few_samples():
     assert np.all(data[:, 0] == 0)
     found = fitted(data)
     assert np.all(found.components_[:, 0] == 0)
-    assert np.abs(found.components_ - sines).max() < 0.15
+    assert worst_relative_error(sines, found.components_) < 0.15
 
 
 def test_digits_with_their_empty_columns():
@@ -465,9 +467,7 @@ def test_wrong_parameters_are_named_at_fit_and_lose_nothing(name, values, old):
 
 
 def test_every_parameter_has_a_wrong_value_above():
-    assert [name for name, _ in WRONG] == list(AutoencoderDecomposer().get_params()) or {
-        name for name, _ in WRONG
-    } == set(AutoencoderDecomposer().get_params())
+    assert {name for name, _ in WRONG} == set(AutoencoderDecomposer().get_params())
 
 
 def test_allowed_names_are_listed():
@@ -503,17 +503,17 @@ def test_dependent_init_says_so(init, old):
 
 
 @pytest.mark.parametrize("factor", [1e-300, 1e-30, 1e30, 1e300])
-def test_scale_of_init_leads_to_a_model_or_a_clear_error(factor, old):
-    old.set_params(init=SINES * factor)
+def test_scale_of_init_leads_to_a_model_or_a_clear_error(factor):
+    estimator = fitted().set_params(init=SINES * factor)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         try:
-            old.fit(X)
+            estimator.fit(X)
         except ValueError as error:
             assert "init" in str(error)  # noqa: PT017
-    assert np.isfinite(old.components_).all()
-    assert np.isfinite(old.loss_)
-    assert np.isfinite(old.score(X))
+    assert np.isfinite(estimator.components_).all()
+    assert np.isfinite(estimator.loss_)
+    assert np.isfinite(estimator.score(X))
 
 
 BAD_WEIGHTS = {
@@ -553,7 +553,7 @@ def test_scale_of_weights_leads_to_a_finite_model_or_a_clear_error(weight):
             assert np.isfinite(found.noise_variance_)
 
 
-def test_one_row_left_by_weights_is_too_few_or_constant(old):
+def test_one_row_left_by_weights_is_all_there_is():
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "X has no variance|n_components", UserWarning)
         found = AutoencoderDecomposer(2).fit(X, sample_weight=np.eye(60)[3])
@@ -685,11 +685,6 @@ def test_nothing_but_fit_changes_the_estimator(old):
     old.get_covariance()
     assert state_of(old) == before
     assert set(vars(old)) == keys
-
-
-@pytest.mark.parametrize("name", ["partial_fit"])
-def test_what_is_not_built_yet_is_absent(name, model):
-    assert not hasattr(model, name)
 
 
 # D. Training faults
@@ -843,7 +838,7 @@ def test_precision_does_not_depend_on_the_users_context(x64, model):
 PLAIN = {"builtins", "__builtin__", "numpy", "sparse_fourier", "copyreg", "copy_reg", "_codecs"}
 
 
-class Recorder(pickle._Unpickler):
+class Recorder(pickle.Unpickler):
     """An unpickler that remembers which modules the pickle names."""
 
     modules: set[str]
@@ -855,9 +850,7 @@ class Recorder(pickle._Unpickler):
 
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_pickles_are_exact_and_plain(protocol, dtype, tmp_path):
-    import io
-
+def test_pickles_are_exact_and_plain(protocol, dtype):
     found = fitted(X.astype(dtype))
     recorder = Recorder(io.BytesIO(pickle.dumps(found, protocol=protocol)))
     recorder.modules = set()

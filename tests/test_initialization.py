@@ -10,10 +10,10 @@ from sparse_fourier.initialization import (
     binary_exponent,
     estimate_rank,
     principal_span,
+    project,
     rank_of_share,
     scaled_by_power_of_two,
     smallest_parallelogram,
-    squared_residuals,
     starting_points,
     weighted_mean,
 )
@@ -185,7 +185,7 @@ def test_mean_of_a_constant_column_is_exact():
 def test_residuals_are_distances_from_the_span():
     X = noisy_signals(200, 12)
     span = span_of(X)
-    coordinates, squares = squared_residuals(X, span.mean, span.axes[:3])
+    coordinates, squares, cross = project(X, span.mean, span.axes[:3], np.full(len(X), 1 / len(X)))
     explained = coordinates @ span.axes[:3]
     np.testing.assert_allclose(squares, ((X - span.mean - explained) ** 2).sum(axis=1), rtol=1e-9)
     # Pythagoras, over all rows.

@@ -1,0 +1,205 @@
+"""Stages of training: what is left out on the way must not show in the outcome."""
+
+import numpy as np
+import pytest
+from scipy.special import log_ndtr
+
+from sparse_fourier import runtime
+from sparse_fourier.priors import Uniform
+from sparse_fourier.staging import Plan, Problem, bucket, optimise
+
+
+@pytest.fixture(scope="module", autouse=True)
+def jax_is_ready():
+    runtime.start()
+
+
+def problem_of(k, n, noise=0.0, seed=0, weights=None, dependent=False):
+    """Uniform codes, mixed at random, in coordinates of zero mean and unit covariance, with noise."""
+    rng = np.random.default_rng(seed)
+    codes = rng.uniform(size=(n, k))
+    if dependent:
+        codes[:, 1] = np.where(rng.uniform(size=n) < 0.5, codes[:, 0], codes[:, 1])
+    mixing = np.linalg.qr(rng.normal(size=(k, k)))[0] @ np.diag(np.linspace(1.0, 2.0, k)) @ rng.normal(size=(k, k))
+    share = np.ones(n) if weights is None else weights
+    total, share = share.sum(), share / share.sum()
+    X = codes @ mixing + noise * rng.normal(size=(n, k))
+    X -= share @ X
+    _, deviations, axes = np.linalg.svd(X * np.sqrt(share)[:, None], full_matrices=False)
+    covariance = noise**2 * np.diag(1 / deviations**2)
+    return Problem(Uniform(), X @ axes.T / deviations, share, total, covariance, 1 / total**2, 0.0)
+
+
+def plan_of(**changes):
+    defaults = {"n_starts": 3, "tol": 1e-12, "max_iter": 300, "init": None, "callback": None}
+    return Plan(**{**defaults, **changes})
+
+
+def optimum(problem, **changes):
+    return optimise(problem, plan_of(**changes), np.random.RandomState(0))
+
+
+def value_of(problem, unmixing, offset):
+    """The objective of all rows, with SciPy alone."""
+    codes = problem.whitened @ unmixing.T + offset
+    spread = np.sqrt(((unmixing @ problem.noise) * unmixing).sum(axis=1) + problem.floor)
+    depth = 0.5 - np.abs(codes - 0.5)
+    near, far = log_ndtr(depth / spread), log_ndtr((depth - 1) / spread)
+    inside = near + np.log1p(-np.exp(far - near))
+    return -(problem.weights @ inside).sum() - np.linalg.slogdet(unmixing)[1]
+
+
+def steepest_slope(problem, point):
+    """The largest derivative of the objective of all rows along the coordinates of a relative step."""
+    k, e = len(point.offset), 1e-2 * np.sqrt(problem.floor)
+    slopes = []
+    for slot in np.ndindex(k, k + 1):
+        step = np.zeros((k, k + 1))
+        step[slot] = e
+        ahead, back = (
+            value_of(
+                problem, point.unmixing + sign * step[:, :k] @ point.unmixing, point.offset + sign * step[:, k]
+            )
+            for sign in (1, -1)
+        )
+        slopes.append(abs(ahead - back) / (2 * e))
+    return max(slopes)
+
+
+PROBLEMS = {
+    "two, exact": problem_of(2, 3000),
+    "two, noisy": problem_of(2, 3000, noise=0.05),
+    "two, noisier": problem_of(2, 3000, noise=0.3),
+    "two, dependent": problem_of(2, 3000, noise=0.02, dependent=True),
+    "three, few": problem_of(3, 200),
+    "three, many": problem_of(3, 9000),
+    "three, many and noisy": problem_of(3, 9000, noise=0.05),
+    "three, weighted": problem_of(
+        3, 9000, noise=0.02, weights=np.random.default_rng(0).exponential(size=9000) ** 2
+    ),
+}
+every_problem = pytest.mark.parametrize("problem", PROBLEMS.values(), ids=PROBLEMS)
+
+
+@every_problem
+def test_outcome_is_an_optimum_of_all_rows(problem):
+    """Subsamples and windows at the faces are ways to get there, and leave no trace."""
+    trained = optimum(problem)
+    assert trained.converged
+    assert trained.curve[-1] == pytest.approx(value_of(problem, *trained.point), abs=1e-9)
+    assert steepest_slope(problem, trained.point) < 1e-3
+
+
+@pytest.mark.parametrize("angle", [20, 45, 70])
+@pytest.mark.parametrize("noise", [0.0, 0.1])
+def test_given_components_lead_to_an_optimum_of_all_rows(angle, noise):
+    """Turned away from the optimum, their faces are elsewhere: other rows matter on the way."""
+    problem = problem_of(2, 3000, noise=noise)
+    best = optimum(problem)
+    c, s = np.cos(np.deg2rad(angle)), np.sin(np.deg2rad(angle))
+    init = np.linalg.inv(best.point.unmixing).T @ np.array([[c, s], [-s, c]])
+    trained = optimum(problem, init=init)
+    assert trained.converged
+    assert trained.curve[-1] == pytest.approx(value_of(problem, *trained.point), abs=1e-9)
+    assert trained.curve[-1] == pytest.approx(best.curve[-1], abs=1e-9)
+
+
+@pytest.mark.parametrize("factor", [1e-4, 0.1, 0.7, 1.5, 10.0, 1e4])
+def test_given_components_may_have_any_length(factor):
+    problem = problem_of(2, 3000, noise=0.02)
+    best = optimum(problem)
+    trained = optimum(problem, init=factor * np.linalg.inv(best.point.unmixing).T)
+    assert trained.converged
+    assert trained.curve[-1] == pytest.approx(best.curve[-1], abs=1e-9)
+
+
+def test_all_rows_with_all_codes_are_the_objective():
+    import jax
+
+    problem = PROBLEMS["three, weighted"]
+    n, k = problem.whitened.shape
+    objective = problem.objective(np.arange(n), np.ones((n, k), dtype=bool))
+    point = optimum(problem).point
+    with runtime.settings():
+        value = float(jax.jit(lambda o, p: o.expand(p, 0.0).value)(objective, point))
+    assert value == pytest.approx(value_of(problem, *point), rel=1e-11)
+    np.testing.assert_allclose(objective.weights.sum(axis=1), 1.0, rtol=1e-12)
+    assert objective.weights.shape[1] == bucket(n)
+
+
+def test_some_rows_stand_for_all():
+    """A subsample's weights have sum one; codes that do not matter carry their weight with them."""
+    problem, rng = PROBLEMS["three, weighted"], np.random.default_rng(0)
+    rows = rng.permutation(9000)[:500]
+    matters = rng.uniform(size=(500, 3)) < 0.3
+    objective = problem.objective(rows, matters)
+    share = problem.weights[rows] / problem.weights[rows].sum()
+    np.testing.assert_allclose(objective.weights.sum(axis=1), share @ matters, rtol=1e-12)
+    for j in range(3):
+        used = objective.weights[j] > 0
+        assert used.sum() == matters[:, j].sum()
+        np.testing.assert_array_equal(objective.rows[j][used], problem.whitened[rows[matters[:, j]]])
+
+
+def test_true_from_a_callback_ends_all_stages():
+    calls = []
+
+    def stop(info):
+        calls.append(info)
+        return True
+
+    trained = optimum(PROBLEMS["three, many"], callback=stop)
+    assert trained.stopped
+    assert len(calls) == 1
+
+
+def test_progress_runs_through_all_stages():
+    calls = []
+    trained = optimum(PROBLEMS["three, many"], callback=calls.append)
+    iterations = [info.iteration for info in calls]
+    assert iterations == sorted(set(iterations))
+    assert iterations[-1] == len(trained.curve)
+    elapsed = [info.elapsed for info in calls]
+    assert elapsed == sorted(elapsed)
+
+
+def test_no_more_iterations_than_asked_for_over_all_stages():
+    for max_iter in (1, 10, 40):
+        assert len(optimum(PROBLEMS["three, many"], max_iter=max_iter).curve) <= max_iter
+
+
+def test_a_callback_changes_nothing():
+    plain, told = (optimum(PROBLEMS["three, many"], callback=callback) for callback in (None, lambda info: None))
+    np.testing.assert_array_equal(told.point.unmixing, plain.point.unmixing)
+    np.testing.assert_array_equal(told.curve, plain.curve)
+
+
+def test_buckets_are_few_and_hold_their_rows():
+    sizes = [bucket(n) for n in range(1, 5000)]
+    assert all(size >= n for n, size in enumerate(sizes, start=1))
+    assert sizes == sorted(sizes)
+    assert len(set(sizes)) <= 8
+    large = [bucket(n) for n in (10**5, 10**6, 10**7)]
+    assert all(n <= size <= 2 * n for n, size in zip((10**5, 10**6, 10**7), large, strict=True))
+    assert bucket(0) > 0
+
+
+def test_other_numbers_of_rows_in_one_bucket_compile_nothing():
+    import jax
+
+    optimum(problem_of(2, 256))
+    compiled = []
+
+    def listen(event, duration, **details):
+        if "backend_compile" in event:
+            compiled.append(event)
+
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    try:
+        for n in (60, 150, 200, 250):
+            optimum(problem_of(2, n, seed=n))
+        assert not compiled
+        jax.jit(lambda x: x + np.e)(1.0)
+        assert compiled, "the listener hears nothing"
+    finally:
+        jax.monitoring.unregister_event_duration_listener(listen)
