@@ -485,11 +485,11 @@ def _validate_weights(sample_weight: Any, X: np.ndarray) -> np.ndarray:
 
 
 def _validate_total(weights: np.ndarray) -> np.ndarray:
-    """Refuse weights that stand for less than two rows, or for more than can be counted."""
+    """Refuse weights that stand for less than one row, or for more than can be counted."""
     total = float(weights.sum())
-    if not 2.0 <= total < np.inf:
+    if not 1.0 <= total < np.inf:
         raise ValueError(
-            f"The sum of sample_weight must be a number of rows, at least 2, since a weight counts how "
+            f"The sum of sample_weight must be a number of rows, at least 1, since a weight counts how "
             f"often its row occurs. Got {total:g} instead; rescale the weights."
         )
     return weights

@@ -315,7 +315,7 @@ def test_data_without_variance_are_their_intercept(value):
 
 
 def test_a_weak_component_is_not_seen_twice():
-    """Without noise a component of a ten-thousandth is still one of exactly three, and its codes are clear."""
+    """Without noise a component of a ten-thousandth is still one of three, and its codes are clear."""
     rng = np.random.default_rng(0)
     true = rng.normal(size=(3, 30)) * np.array([[1.0], [1.0], [1e-4]])
     codes = rng.uniform(size=(300, 3))

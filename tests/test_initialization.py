@@ -192,6 +192,7 @@ def test_residuals_are_distances_from_the_span():
     assert squares.mean() == pytest.approx((span.deviations[3:] ** 2).sum(), rel=1e-9)
     np.testing.assert_allclose((coordinates**2).mean(axis=0), span.deviations[:3] ** 2, rtol=1e-9)
     np.testing.assert_allclose(coordinates.mean(axis=0), 0.0, atol=1e-13)
+    np.testing.assert_allclose(cross, (span.deviations[:3] ** 2)[:, None] * span.axes[:3], atol=1e-13)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

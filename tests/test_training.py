@@ -148,15 +148,15 @@ def test_other_answers_of_a_callback_do_not_end_training(one_step_chunks):
 
 
 def test_exceptions_of_a_callback_pass_through_and_leave_no_trace(one_step_chunks):
-    class Surprise(Exception):
+    class SurpriseError(Exception):
         pass
 
     def fail(info):
         if info.iteration == 5:
-            raise Surprise("from the user")
+            raise SurpriseError("from the user")
 
     before = run()
-    with pytest.raises(Surprise, match="from the user"):
+    with pytest.raises(SurpriseError, match="from the user"):
         run(callback=fail)
     assert_equal(run(), before)
 
