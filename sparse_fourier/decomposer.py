@@ -439,7 +439,8 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
 
     def _log_likelihood(self, X: np.ndarray) -> np.ndarray:
         largest = np.finfo(float).max
-        return np.clip(-self._state.terms(X).total, -largest, largest)
+        with np.errstate(over="ignore"):
+            return np.clip(-self._state.terms(X).total, -largest, largest)
 
 
 class _Reporter:
@@ -485,12 +486,12 @@ def _validate_weights(sample_weight: Any, X: np.ndarray) -> np.ndarray:
 
 
 def _validate_total(weights: np.ndarray) -> np.ndarray:
-    """Refuse weights that stand for less than one row, or for more than can be counted."""
-    total = float(weights.sum())
-    if not 1.0 <= total < np.inf:
+    """Refuse weights that stand for fewer rows than there are, or for more than can be counted."""
+    total, least = float(weights.sum()), min(np.count_nonzero(weights), 2)
+    if not least <= total < np.inf:
         raise ValueError(
-            f"The sum of sample_weight must be a number of rows, at least 1, since a weight counts how "
-            f"often its row occurs. Got {total:g} instead; rescale the weights."
+            f"The sum of sample_weight must be a number of rows, at least {least}, since a weight counts "
+            f"how often its row occurs. Got {total:g} instead; rescale the weights, for instance to mean 1."
         )
     return weights
 

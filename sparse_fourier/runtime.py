@@ -47,10 +47,15 @@ def start() -> None:
             "threading backend, or the 'spawn' start method."
         )
     if not _Process.started:
-        _import_jax()
-        _start_platform()
-        _register_pytrees()
+        _in_thread(_start_jax)
         _Process.started = True
+
+
+def _start_jax() -> None:
+    """Do what must not be interrupted: a signal in the midst of it can crash the interpreter."""
+    _import_jax()
+    _start_platform()
+    _register_pytrees()
 
 
 def _import_jax() -> None:
@@ -128,13 +133,15 @@ class Program:
 
         `signature` is what the compiled program depends on: shapes and structure.
         """
+        if signature in self._signatures:
+            return self._run(*arguments)
         with self._lock:
-            known = signature in self._signatures
-            if not known:
-                self._make_room(signature)
-        return self._run(*arguments) if known else _in_thread(self._run, *arguments)
+            self._make_room()
+        result = _in_thread(self._run, *arguments)
+        self._signatures.add(signature)
+        return result
 
-    def _make_room(self, signature: Hashable) -> None:
+    def _make_room(self) -> None:
         import jax
 
         if self._jitted is None:
@@ -142,7 +149,6 @@ class Program:
         if len(self._signatures) >= _MAX_PROGRAMS:
             self._jitted.clear_cache()
             self._signatures.clear()
-        self._signatures.add(signature)
 
     def _run(self, *arguments: Any) -> Any:
         import jax

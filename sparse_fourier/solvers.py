@@ -87,8 +87,10 @@ class Newton:
         import jax.numpy as jnp
 
         old = state.expansion
-        narrow = (state.settled & (state.width > 0)) | jnp.isinf(old.value)
+        unseen = jnp.isinf(old.value)
+        narrow = (state.settled & (state.width > 0)) | unseen
         step, decrement = _damped_step(objective.local_model(state.point, old), state.damping)
+        decrement = jnp.where(unseen, jnp.inf, decrement)
         point = move(state.point, jnp.where(narrow, 0.0, step))
         width = jnp.where(
             state.settled & narrow,

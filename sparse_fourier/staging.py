@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ _GROWTH = 4
 _COARSE_TOL = 1e-5
 _SMALLEST_BUCKET = 256
 _REACH_OF_NOISE = 6.5
+_REACH_IN_THE_END = 6.0
 _NOISE_AT_EXTREMES = 4.0
 
 
@@ -99,10 +101,6 @@ class Plan:
     init: np.ndarray | None
     callback: Callable[[Progress], Any] | None
 
-    def coarse(self, preliminary: bool) -> Plan:
-        """Return the plan of a stage, which need not be exact where another follows."""
-        return replace(self, tol=max(self.tol, _COARSE_TOL)) if preliminary else self
-
 
 def optimise(problem: Problem, plan: Plan, rng: np.random.RandomState) -> Trained:
     """Return the best basis: from known starts on all signals, else by way of subsamples.
@@ -112,26 +110,65 @@ def optimise(problem: Problem, plan: Plan, rng: np.random.RandomState) -> Traine
     to more and more signals, of which each code sees those close to its faces.
     """
     n, k = problem.whitened.shape
+    course = _Course(problem, plan)
     if plan.init is not None:
-        given = _from_components(problem, plan.init)
-        return _train(problem, plan, given, _WIDTH_AT_INIT, np.arange(n))
+        return course.stage(_from_components(problem, plan.init), _WIDTH_AT_INIT, np.arange(n))
     if k == 2:
         box = start.smallest_parallelogram(problem.whitened)
         blur = float(problem.blur(box).max())
         width = min(_NOISE_AT_EXTREMES * (blur - np.sqrt(problem.floor)), _FIRST_WIDTH)
-        return _train(problem, plan, _stack(box), width, np.arange(n))
+        return course.stage(_stack(box), width, np.arange(n))
     seen = min(n, max(_FIRST_ROWS, _FIRST_ROWS_PER_COMPONENT * k))
     seen = n if seen * 2 > n else seen
     starts = start.starting_points(k, plan.n_starts, problem.prior.moments, rng)
     order = rng.permutation(n)
-    trained = _train(problem, plan.coarse(seen < n), starts, _FIRST_WIDTH, order[:seen])
-    while seen < n:
-        blur = float(problem.blur(trained.point).max())
-        width = _resolution(problem, seen, blur)
+    trained = course.stage(starts, _FIRST_WIDTH, order[:seen])
+    while seen < n and not course.over(trained):
+        width = _resolution(problem, seen, float(problem.blur(trained.point).max()))
         seen = n if seen * _GROWTH * 2 > n else seen * _GROWTH
-        onward = _train(problem, plan.coarse(seen < n), _stack(trained.point), width, order[:seen])
-        trained = onward.after(trained)
-    return trained
+        trained = course.stage(_stack(trained.point), width, order[:seen])
+    return trained if seen == n else trained._replace(converged=False)
+
+
+class _Course:
+    """The stages of one fit: what they share is the count of iterations, the clock and the callback."""
+
+    def __init__(self, problem: Problem, plan: Plan) -> None:
+        self._problem, self._plan = problem, plan
+        self._began = time.perf_counter()
+        self._curve = np.zeros(0)
+
+    def over(self, trained: Trained) -> bool:
+        """Return whether there must be no further stage."""
+        return trained.stopped or len(self._curve) >= self._plan.max_iter
+
+    def stage(self, starts: Point, width: float, rows: np.ndarray) -> Trained:
+        """Train on some rows, each code on those that matter to it; on all of them if that was wrong."""
+        matters = _matters(self._problem, starts, width, rows)
+        trained = self._train(starts, width, rows, matters)
+        if not self.over(trained) and (_matters_in_the_end(self._problem, trained, rows) & ~matters).any():
+            trained = self._train(starts, width, rows, np.ones_like(matters))
+        return trained
+
+    def _train(self, starts: Point, width: float, rows: np.ndarray, matters: np.ndarray) -> Trained:
+        plan = self._plan
+        preliminary = len(rows) < len(self._problem.whitened)
+        trained = train(
+            self._problem.objective(rows, matters),
+            starts,
+            np.full(len(starts.offset), width),
+            tol=max(plan.tol, _COARSE_TOL) if preliminary else plan.tol,
+            max_iter=plan.max_iter - len(self._curve),
+            callback=self._tell if plan.callback else None,
+        )
+        self._curve = np.concatenate([self._curve, trained.curve])
+        return trained._replace(curve=self._curve)
+
+    def _tell(self, progress: Progress) -> Any:
+        callback = self._plan.callback
+        iteration = len(self._curve) + progress.iteration
+        elapsed = time.perf_counter() - self._began
+        return callback and callback(Progress(iteration, progress.loss, elapsed))
 
 
 def _stack(point: Point) -> Point:
@@ -152,18 +189,6 @@ def _resolution(problem: Problem, n_rows: int, blur: float) -> float:
     return min(3 * (k + 1) / n + 4 * np.sqrt(blur / n), _FIRST_WIDTH)
 
 
-def _train(problem: Problem, plan: Plan, starts: Point, width: float, rows: np.ndarray) -> Trained:
-    objective = problem.objective(rows, _matters(problem, starts, width, rows))
-    return train(
-        objective,
-        starts,
-        np.full(len(starts.offset), width),
-        tol=plan.tol,
-        max_iter=plan.max_iter,
-        callback=plan.callback,
-    )
-
-
 def _matters(problem: Problem, starts: Point, width: float, rows: np.ndarray) -> np.ndarray:
     """Return which codes of which rows can come near a face on the way from one start."""
     if len(starts.offset) > 1 or width >= _FIRST_WIDTH:
@@ -172,6 +197,11 @@ def _matters(problem: Problem, starts: Point, width: float, rows: np.ndarray) ->
     margin = 4 * width + _resolution(problem, len(rows), 0.0)
     depth = _REACH_OF_NOISE * problem.blur(point) + margin
     return problem.prior.matters(point.encode(problem.whitened[rows]), depth)
+
+
+def _matters_in_the_end(problem: Problem, trained: Trained, rows: np.ndarray) -> np.ndarray:
+    codes = trained.point.encode(problem.whitened[rows])
+    return problem.prior.matters(codes, _REACH_IN_THE_END * problem.blur(trained.point))
 
 
 def bucket(n: int) -> int:

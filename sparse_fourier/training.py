@@ -46,10 +46,6 @@ class Trained(NamedTuple):
     decrement: float
     stopped: bool
 
-    def after(self, earlier: Trained) -> Trained:
-        """Return this outcome with the iterations of an earlier stage put before its own."""
-        return self._replace(curve=np.concatenate([earlier.curve, self.curve]))
-
 
 def _advance(state: NewtonState, objective: CodeObjective, tol: Any, n_steps: Any) -> tuple[Any, Any]:
     """Take up to `n_steps` steps from all starts; return states and the values on the way.
@@ -154,7 +150,7 @@ def _outcome(state: NewtonState, curves: np.ndarray, stopped: bool) -> Trained:
     return Trained(
         Point(state.point.unmixing[best], state.point.offset[best]),
         curves[:, best],
-        bool(state.converged[best] or state.decrement[best] < 1e-8),
+        bool(state.finished[best] and np.isfinite(state.value[best])),
         float(state.decrement[best]),
         stopped,
     )

@@ -164,6 +164,7 @@ def test_too_many_shapes_clear_the_programs(monkeypatch):
         assert program(n, np.ones(n))["sum"] == n
     assert len(traced.threads) == 6, "the first three were cleared, the fourth was kept"
     assert program._jitted._cache_size() <= 3
+    assert threading.current_thread() not in traced.threads, "what was cleared is new again"
 
 
 def test_threads_that_ask_for_one_shape_at_once_agree():
