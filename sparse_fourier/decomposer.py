@@ -34,7 +34,8 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
     ----------
     n_components : int, float in (0, 1) or "auto", default="auto"
         Number of components k; or the share of variance that they are to explain; or "auto": the
-        number that stands above white noise (exactly low rank is recognised too).
+        number that stands above white noise (exactly low rank is recognised too); on coloured noise
+        a guess, with a warning.
     prior : {"auto", "uniform"} or priors.Uniform, default="auto"
         What is assumed of the codes. "uniform": codes fill the unit box, the components span the
         smallest box that holds the data. "auto" means "uniform" in this version, and will choose
@@ -526,6 +527,13 @@ def _warn(fitted: Fitted, settings: Settings) -> None:
         warnings.warn(
             f"n_components={k} is larger than the numerical rank {rank} of X; the last {k - rank} "
             "components are zero.",
+            UserWarning,
+            stacklevel=3,
+        )
+    if not fitted.trusted:
+        warnings.warn(
+            f"n_components='auto' took {k} components, a guess: X shows no white noise to set them "
+            "apart from, or has too few samples. Give n_components as a number or a share of variance.",
             UserWarning,
             stacklevel=3,
         )

@@ -43,6 +43,8 @@ class Fitted:
     model : Model
     rank : int
         Number of components that are not zero.
+    trusted : bool
+        False where their number was capped for want of white noise or of samples.
     code_variances : array of shape (k,)
         Variances of the codes, divided by n - 1.
     total_variance : float
@@ -56,6 +58,7 @@ class Fitted:
 
     model: Model
     rank: int
+    trusted: bool
     code_variances: np.ndarray
     total_variance: float
     residual: float
@@ -93,6 +96,7 @@ class _Reduced:
     exponent: int
     span: start.Span
     n_components: int
+    trusted: bool
     rank: int
     whitened: np.ndarray
     axes: np.ndarray
@@ -141,7 +145,7 @@ def _reduce(X: np.ndarray, weights: np.ndarray, n_components: int | float | None
         unit = unit.astype(float, copy=False)
     epsilon = float(np.finfo(X.dtype).eps)
     span = start.principal_span(unit, weights, epsilon)
-    k = _choose_n_components(span, X.shape[1], n_components)
+    k, trusted = _choose_n_components(span, X.shape[1], n_components)
     rank = min(k, span.rank)
     coordinates, squares, cross = start.project(unit, span.mean, span.axes[:rank], weights / span.n_samples)
     deviations = span.deviations[:rank]
@@ -149,6 +153,7 @@ def _reduce(X: np.ndarray, weights: np.ndarray, n_components: int | float | None
         exponent,
         span,
         k,
+        trusted,
         rank,
         coordinates / deviations,
         cross / deviations[:, None],
@@ -158,12 +163,13 @@ def _reduce(X: np.ndarray, weights: np.ndarray, n_components: int | float | None
     )
 
 
-def _choose_n_components(span: start.Span, d: int, n_components: int | float | None) -> int:
+def _choose_n_components(span: start.Span, d: int, n_components: int | float | None) -> tuple[int, bool]:
+    """Return the number of components, and whether the data had a say that can be trusted."""
     if n_components is None:
-        return max(start.estimate_rank(span, d), 1)
+        return start.sensible_rank(span, d)
     if isinstance(n_components, int):
-        return n_components
-    return max(start.rank_of_share(span, n_components), 1)
+        return n_components, True
+    return max(start.rank_of_share(span, n_components), 1), True
 
 
 def _plan(data: _Reduced, settings: Settings) -> Plan:
@@ -251,6 +257,7 @@ def _fitted(
     return Fitted(
         model,
         data.rank,
+        data.trusted,
         variances,
         total,
         data.residual,

@@ -13,8 +13,13 @@ _BLOCK_BYTES = 1 << 25
 SMALL = 4_000_000
 _RESOLVED_VARIANCE = 1e-13
 _GAP_MARGIN = 4.0
-_TRACY_WIDOM_QUANTILE = 3.2724
+_TRACY_WIDOM_QUANTILE = 4.5
 _NOISE_ITERATIONS = 10
+_FEW_DIMENSIONS = 4
+_LOST_TO_PREPARATION = 2
+_LARGE_SHARE = 0.99
+_LARGE_PART = 0.75
+_SAMPLES_PER_COMPONENT = 5
 
 
 @dataclass(frozen=True)
@@ -209,7 +214,7 @@ def estimate_rank(span: Span, n_features: int) -> int:
 
     Data of exactly low rank have no noise to estimate: their rank is the answer. Otherwise
     eigenvalues are tested one after another against the largest that white noise would give, the
-    Tracy-Widom law at level 0.001, with the noise estimated from the rest [1]_. It holds for
+    Tracy-Widom law at level 3e-5, with the noise estimated from the rest [1]_. It holds for
     fewer samples than features too.
 
     References
@@ -218,14 +223,41 @@ def estimate_rank(span: Span, n_features: int) -> int:
        limited noisy data", Chemometrics and Intelligent Laboratory Systems 94(1), 19-32, 2008.
     """
     n = span.n_samples - 1
-    if span.rank < min(n_features, span.n_varying, n):
+    if _is_exact(span, n_features):
         return span.rank
     variances = span.deviations**2 * (span.n_samples / n)
+    p = span.rank if span.rank < n else span.n_varying
     for k in range(span.rank):
-        noise = _noise_without_bias(variances, k, n, span.n_varying)
-        if variances[k] <= noise * _largest_of_noise(n, span.n_varying - k):
+        noise = _noise_without_bias(variances, k, n, p)
+        if variances[k] <= noise * _largest_of_noise(n, p - k):
             return k
     return span.rank
+
+
+def _is_exact(span: Span, n_features: int) -> bool:
+    """Return whether the data have no noise: they lack more dimensions than preparation takes.
+
+    Signals that have each been brought to mean zero or norm one lack one or two.
+    """
+    most = min(n_features, span.n_varying, span.n_samples - 1)
+    return span.rank < most - _LOST_TO_PREPARATION or 2 * span.rank <= most
+
+
+def sensible_rank(span: Span, n_features: int) -> tuple[int, bool]:
+    """Return the number of components for `n_components="auto"`, and whether it is an estimate.
+
+    Coloured noise looks like ever more components. Where the estimate leaves less than a quarter of the
+    dimensions to the noise, or less than five samples to each component, it is not believed: taken are the
+    components that explain 99 % of the variance, but no more than the samples can tell apart, whose
+    number has to exceed the k (k + 1) entries that turn coordinates into codes, twice over.
+    """
+    estimate = max(estimate_rank(span, n_features), 1)
+    exact = _is_exact(span, n_features)
+    white = estimate <= _LARGE_PART * span.rank and _SAMPLES_PER_COMPONENT * estimate <= span.n_samples
+    if exact or white or span.rank <= _FEW_DIMENSIONS:
+        return estimate, True
+    most = min(estimate, int(np.sqrt(span.n_samples / 2)))
+    return max(min(rank_of_share(span, _LARGE_SHARE), most), 1), False
 
 
 def _largest_of_noise(n: float, p: int) -> float:

@@ -13,6 +13,7 @@ from sparse_fourier.initialization import (
     project,
     rank_of_share,
     scaled_by_power_of_two,
+    sensible_rank,
     smallest_parallelogram,
     starting_points,
     weighted_mean,
@@ -366,3 +367,33 @@ def test_parallelogram_of_points_that_repeat():
     corners = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0], [1.0, 1.0], [0.5, 0.5]])
     box = smallest_parallelogram(np.repeat(corners, 7, axis=0))
     assert 1 / abs(np.linalg.det(box.unmixing)) == pytest.approx(1.0)
+
+
+def test_rank_of_signals_brought_to_mean_zero_and_norm_one():
+    """They lack a dimension, and are full of noise all the same."""
+    X = noisy_signals(300, 30, k=3, noise=0.1)
+    X = X - X.mean(axis=1, keepdims=True)
+    X /= np.linalg.norm(X, axis=1, keepdims=True)
+    span = span_of(X)
+    assert span.rank == 29
+    assert sensible_rank(span, 30) == (estimate_rank(span, 30), True)
+    assert sensible_rank(span, 30)[0] <= 6
+
+
+def test_rank_on_coloured_noise_is_a_guess_within_bounds():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(500, 40)) * np.exp(-0.3 * np.arange(40))
+    X /= np.abs(X).max()
+    span = span_of(X)
+    assert estimate_rank(span, 40) > 30
+    k, trusted = sensible_rank(span, 40)
+    assert not trusted
+    assert k == rank_of_share(span, 0.99)
+    few = span_of(X[:50])
+    assert sensible_rank(few, 40)[0] <= 5
+
+
+@pytest.mark.parametrize(("n", "d", "k"), [(300, 30, 2), (2000, 60, 8), (80, 200, 3)])
+def test_rank_on_white_noise_is_trusted(n, d, k):
+    span = span_of(noisy_signals(n, d, k=k, noise=0.02))
+    assert sensible_rank(span, d) == (k, True)
