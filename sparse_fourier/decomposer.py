@@ -65,8 +65,8 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         Other values are not supported yet.
     batch_size : {"auto"}, default="auto"
         Other values are not supported yet.
-    max_iter : int, default=300
-        Most iterations of each start.
+    max_iter : int, default=1000
+        Most iterations of each start, over all stages of training.
     tol : float, default=1e-12
         Training stops when a Newton step promises a smaller decrease of the objective, in nats per
         sample.
@@ -164,7 +164,7 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         solver: Any = "auto",
         learning_rate: Any = "auto",
         batch_size: Any = "auto",
-        max_iter: int = 300,
+        max_iter: int = 1000,
         tol: float = 1e-12,
         n_init: int | str = "auto",
         early_stopping: bool = False,
