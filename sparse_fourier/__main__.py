@@ -253,7 +253,7 @@ def _fit_all(problem: Problem, n_components: Any, prior: Any) -> list[Result]:
     """Fit ours first, as it finds the number of components, then every rival with that number."""
     try:
         results = [_fit(_ours(prior), problem.X, n_components)]
-    except (NotImplementedError, ValueError) as error:
+    except ValueError as error:
         raise _UsageError(_one_line(error)) from error
     k = results[0].model.n_components_
     for method in _rivals(problem.X):

@@ -424,8 +424,7 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
     def _publish(self, fitted: Fitted, dtype: Any) -> None:
         model = fitted.model
         components, intercept = _to_user_units(model, dtype)
-        squares = np.where(model.live, np.diagonal(model.gram), 0.0)
-        explained = fitted.code_variances * squares
+        explained = fitted.code_variances * np.diagonal(model.gram)
         scale = 2 * model.exponent
         self._state = model
         self.components_, self.intercept_ = components, intercept
@@ -487,7 +486,7 @@ def _validate_weights(sample_weight: Any, X: np.ndarray) -> np.ndarray:
 
 
 def _validate_total(weights: np.ndarray) -> np.ndarray:
-    """Refuse weights that stand for fewer rows than there are, or for more than can be counted."""
+    """Refuse weights that stand for less than the fewest rows, or for more than can be counted."""
     total, least = float(weights.sum()), min(np.count_nonzero(weights), 2)
     if not least <= total < np.inf:
         raise ValueError(

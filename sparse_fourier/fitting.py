@@ -125,6 +125,11 @@ class _Reduced:
         return self.residual / self.n / self.n_left if self.n_left else 0.0
 
     @property
+    def noise(self) -> np.ndarray:
+        """Covariance of the noise of the whitened coordinates, of shape (rank, rank)."""
+        return np.diag(self.noise_variance / self.deviations**2)
+
+    @property
     def code_floor(self) -> float:
         return min(1.0 / self.n, _WIDEST_FLOOR) ** 2
 
@@ -133,16 +138,13 @@ class _Reduced:
         residual = reconstruction_term(np.array(self.residual / self.n), noise, self.n_left)
         unit = len(self.span.mean) * self.exponent * np.log(2.0)
         constant = float(residual) + np.log(self.deviations).sum() + unit
-        covariance = np.diag(self.noise_variance / self.deviations**2)
         share = self.weights / self.n
-        return Problem(prior, self.whitened, share, self.n, covariance, self.code_floor, constant)
+        return Problem(prior, self.whitened, share, self.n, self.noise, self.code_floor, constant)
 
 
 def _reduce(X: np.ndarray, weights: np.ndarray, n_components: int | float | None) -> _Reduced:
     exponent = start.binary_exponent(X)
     unit = start.scaled_by_power_of_two(X, -exponent)
-    if unit.size <= start.SMALL:
-        unit = unit.astype(float, copy=False)
     epsilon = float(np.finfo(X.dtype).eps)
     span = start.principal_span(unit, weights, epsilon)
     k, trusted = _choose_n_components(span, X.shape[1], n_components)
@@ -218,7 +220,7 @@ def _finish(data: _Reduced, settings: Settings, trained: Trained) -> Fitted:
     components = np.linalg.solve(unmixing.T, data.axes)
     middle = data.span.mean + (centre - offset) @ components
     variances = (unmixing**2).sum(axis=1) * data.n / max(data.n - 1, 1)
-    signs = box_signs(components, middle, _tie(unmixing, data))
+    signs = box_signs(components, middle, _tie(Point(unmixing, offset), data))
     order = order_by_variance(variances * (components**2).sum(axis=1))
     components = (signs[:, None] * components)[order]
     intercept = middle - centre * components.sum(axis=0)
@@ -229,9 +231,9 @@ def _finish(data: _Reduced, settings: Settings, trained: Trained) -> Fitted:
     return _fitted(data, model, variances, curve, trained)
 
 
-def _tie(unmixing: np.ndarray, data: _Reduced) -> np.ndarray:
+def _tie(point: Point, data: _Reduced) -> np.ndarray:
     """Return the uncertainty of twice the centre of each code."""
-    noise = data.noise_variance * ((unmixing / data.deviations) ** 2).sum(axis=1)
+    noise = point.noise_variances(data.noise)
     return 2 * _STANDARD_ERRORS * (np.sqrt(noise / data.n) + 1 / data.n)
 
 

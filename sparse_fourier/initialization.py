@@ -10,7 +10,6 @@ from sparse_fourier.canonical import reference_signs
 from sparse_fourier.objective import Point
 
 _BLOCK_BYTES = 1 << 25
-SMALL = 4_000_000
 _RESOLVED_VARIANCE = 1e-13
 _GAP_MARGIN = 4.0
 _TRACY_WIDOM_QUANTILE = 4.5

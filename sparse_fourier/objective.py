@@ -80,6 +80,10 @@ class Point(NamedTuple):
         """Return the codes of whitened coordinates."""
         return whitened @ self.unmixing.T + self.offset
 
+    def noise_variances(self, noise: Array) -> Array:
+        """Return the variance of each code, given the noise covariance of the coordinates."""
+        return ((self.unmixing @ noise) * self.unmixing).sum(axis=-1)
+
 
 class Expansion(NamedTuple):
     """What is known of the objective at a point: its value, and sums that give two derivatives.
@@ -189,7 +193,7 @@ class CodeObjective:
 
     def variances(self, point: Point) -> Array:
         """Return the variance of each code's noise."""
-        return ((point.unmixing @ self.noise) * point.unmixing).sum(axis=1) + self.floor
+        return point.noise_variances(self.noise) + self.floor
 
     def expand(self, point: Point, width: Array) -> Expansion:
         """Return the expansion with faces blurred by `width` (JAX only)."""

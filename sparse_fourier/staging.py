@@ -77,8 +77,7 @@ class Problem:
 
     def blur(self, point: Point) -> np.ndarray:
         """Return the standard deviation of each code's noise, of shape (..., k)."""
-        variances = ((point.unmixing @ self.noise) * point.unmixing).sum(axis=-1)
-        return np.sqrt(variances + self.floor)
+        return np.sqrt(point.noise_variances(self.noise) + self.floor)
 
 
 @dataclass(frozen=True)
@@ -206,4 +205,4 @@ def _matters_in_the_end(problem: Problem, trained: Trained, rows: np.ndarray) ->
 
 def bucket(n: int) -> int:
     """Return the number of rows that n rows are padded to, one of few."""
-    return max(_SMALLEST_BUCKET, 1 << (n - 1).bit_length()) if n else _SMALLEST_BUCKET
+    return max(_SMALLEST_BUCKET, 1 << (n - 1).bit_length())

@@ -19,3 +19,19 @@ def close_figures():
     yield
     if "matplotlib.pyplot" in sys.modules:
         sys.modules["matplotlib.pyplot"].close("all")
+
+
+@pytest.fixture
+def compiled():
+    """Programs that JAX has compiled since the test began, or since it cleared this list."""
+    import jax
+
+    programs = []
+
+    def listen(event, duration, **details):
+        if "backend_compile" in event:
+            programs.append(event)
+
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    yield programs
+    jax.monitoring.unregister_event_duration_listener(listen)
