@@ -230,7 +230,7 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         X = draft._validate(X, reset=True, ensure_min_samples=2)
         weights = _validate_total(_validate_weights(sample_weight, X))
         settings = draft._settings(X)
-        runtime.start()
+        runtime.check()
         kept = weights > 0
         rows, weights = (X, weights) if kept.all() else (X[kept], weights[kept])
         fitted = fit(rows, weights, settings, check_random_state(self.random_state))

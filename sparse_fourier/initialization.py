@@ -9,7 +9,7 @@ import numpy as np
 from sparse_fourier.canonical import reference_signs
 from sparse_fourier.objective import Point
 
-_BLOCK_BYTES = 1 << 25
+_BLOCK_BYTES = 1 << 20
 _RESOLVED_VARIANCE = 1e-13
 _GAP_MARGIN = 4.0
 _TRACY_WIDOM_QUANTILE = 4.5

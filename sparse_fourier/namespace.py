@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import functools
 import sys
+from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 import scipy.special
+from scipy.linalg import lapack
 
 Array = Any
 """A NumPy array, or a JAX array where training traces the same formula."""
@@ -23,6 +25,31 @@ def array_namespace(*arrays: Array) -> ModuleType:
     if jax is not None and any(isinstance(array, jax.Array) for array in arrays):
         return jax.numpy
     return np
+
+
+def tree_map(function: Callable[..., Any], tree: Any, *others: Any) -> Any:
+    """Apply a function to the arrays of equally built, nested named tuples."""
+    if isinstance(tree, tuple):
+        return type(tree)(*(tree_map(function, *parts) for parts in zip(tree, *others, strict=True)))  # type: ignore[call-arg]
+    return function(tree, *others)
+
+
+def evaluated_once(tree: Any) -> Any:
+    """Return arrays that a compiler must not compute anew for each of their uses."""
+    jax = sys.modules.get("jax")
+    if jax is None or array_namespace(*tree) is np:
+        return tree
+    return jax.lax.optimization_barrier(tree)
+
+
+def solve_positive(matrix: Array, vector: Array) -> Array:
+    """Return the solution of positive definite equations; NaN where the matrix is not."""
+    if array_namespace(matrix) is np:
+        factor, failed = lapack.dpotrf(matrix, lower=1)
+        return np.full_like(vector, np.nan) if failed else lapack.dpotrs(factor, vector, lower=1)[0]
+    import jax.scipy.linalg
+
+    return jax.scipy.linalg.cho_solve(jax.scipy.linalg.cho_factor(matrix, lower=True), vector)
 
 
 def log_ndtr(x: Array) -> Array:

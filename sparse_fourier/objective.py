@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from sparse_fourier.namespace import Array
+from sparse_fourier.namespace import Array, array_namespace, evaluated_once
 
 
 class Terms(NamedTuple):
@@ -133,13 +133,12 @@ class LocalModel(NamedTuple):
         spread : array of shape (k, k)
             Covariance of the noise of the codes.
         """
-        import jax.numpy as jnp
-
         k = spread.shape[0]
-        slopes = jnp.pad(2 * spread, ((0, 0), (0, 1)))
-        curved = jnp.pad(2 * spread, ((0, 1), (0, 1)))
+        widen = np.eye(k, k + 1)
+        slopes = 2 * spread @ widen
+        curved = widen.T @ slopes
         by_variance, by_variances = sums[:, k + 3, -1:], sums[:, k + 4, -1:]
-        gradient = sums[:, k + 1] + by_variance * slopes - np.eye(k, k + 1)
+        gradient = sums[:, k + 1] + by_variance * slopes - widen
         mixed = sums[:, k + 2] + 0.5 * by_variances * slopes
         cross = mixed[:, :, None] * slopes[:, None, :]
         blocks = sums[:, : k + 1] + cross + cross.transpose(0, 2, 1) + by_variance[:, :, None] * curved
@@ -155,11 +154,9 @@ class LocalModel(NamedTuple):
 
     def curvature(self, step: Array) -> Array:
         """Return the Hessian times a step: the blocks, and the volume, which swaps i and j."""
-        import jax.numpy as jnp
-
         k = step.shape[0]
-        swapped = jnp.pad(step[:, :k].T, ((0, 0), (0, 1)))
-        return jnp.einsum("jab,jb->ja", self.blocks, step) + swapped
+        swapped = step[:, :k].T @ np.eye(k, k + 1)
+        return (self.blocks @ step[:, :, None])[:, :, 0] + swapped
 
 
 @dataclass
@@ -196,23 +193,20 @@ class CodeObjective:
         return point.noise_variances(self.noise) + self.floor
 
     def expand(self, point: Point, width: Array) -> Expansion:
-        """Return the expansion with faces blurred by `width` (JAX only)."""
-        import jax
-        import jax.numpy as jnp
-
+        """Return the expansion with faces blurred by `width`."""
+        xp = array_namespace(point.unmixing)
         k, m = self.weights.shape
-        design = jnp.concatenate([self.rows @ point.unmixing.T, np.ones((k, m, 1))], axis=2)
-        codes = jnp.einsum("jmc,jc->jm", self.rows, point.unmixing) + point.offset[:, None]
+        design = xp.concatenate([self.rows @ point.unmixing.T, np.ones((k, m, 1))], axis=2)
+        codes = (self.rows @ point.unmixing[:, :, None])[:, :, 0] + point.offset[:, None]
         variances = self.variances(point)[:, None] + width * width
-        # Without the barrier the compiler would evaluate the marginals anew for every sum.
-        jet = jax.lax.optimization_barrier(self.prior.jet(codes, jnp.broadcast_to(variances, (k, m))))
-        first = jnp.stack(
+        jet = evaluated_once(self.prior.jet(codes, xp.broadcast_to(variances, (k, m))))
+        first = xp.stack(
             [jet.by_code, jet.by_code_and_variance, jet.by_variance, jet.by_variances, jet.value], axis=2
         )
-        columns = jnp.concatenate([jet.by_codes[:, :, None] * design, first], axis=2)
+        columns = xp.concatenate([jet.by_codes[:, :, None] * design, first], axis=2)
         columns = columns * -self.weights[:, :, None]
-        sums = jnp.einsum("jma,jmb->jab", columns, design)
-        volume = self.constant - jnp.linalg.slogdet(point.unmixing)[1]
+        sums = columns.swapaxes(1, 2) @ design
+        volume = self.constant - xp.linalg.slogdet(point.unmixing)[1]
         return Expansion(volume + sums[:, -1, -1].sum(), sums)
 
     def local_model(self, point: Point, expansion: Expansion) -> LocalModel:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.metadata
+import importlib.util
 import os
 import threading
 from collections.abc import Callable, Hashable, Iterator
@@ -18,6 +20,7 @@ _MAX_PROGRAMS = 64
 class _Process:
     """What this process has done with JAX so far."""
 
+    checked = False
     started = False
     forked = False
 
@@ -31,41 +34,53 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_Process.mark_fork)
 
 
-def start() -> None:
-    """Make JAX ready for training.
+def check() -> None:
+    """Make sure that training can compile if it has to, without loading JAX.
 
     Raises
     ------
     ImportError
         If JAX is missing or too old.
     RuntimeError
-        In a process forked after JAX ran, where JAX would hang; or if JAX cannot start its platform.
+        In a process forked after JAX ran, where JAX would hang.
     """
     if _Process.forked:
         raise RuntimeError(
             "This process was forked after JAX was started; fit cannot run here. Use joblib's loky or "
             "threading backend, or the 'spawn' start method."
         )
+    if not _Process.checked:
+        _check_version()
+        _Process.checked = True
+
+
+def platform_is_named() -> bool:
+    """Return whether the user asks JAX for a platform other than the CPU."""
+    return os.environ.get("JAX_PLATFORMS", "cpu") not in ("", "cpu")
+
+
+def _start() -> None:
+    """Load JAX; not in the main thread, where a signal in the midst of it can crash the interpreter."""
     if not _Process.started:
         _in_thread(_start_jax)
         _Process.started = True
 
 
 def _start_jax() -> None:
-    """Do what must not be interrupted: a signal in the midst of it can crash the interpreter."""
-    _import_jax()
     _start_platform()
     _register_pytrees()
 
 
-def _import_jax() -> None:
+def _check_version() -> None:
     needed = ".".join(map(str, _MINIMUM_JAX))
     try:
-        import jax
-    except ImportError as error:
-        raise ImportError(f"fit needs jax >= {needed}, which is not installed: pip install jax") from error
-    if jax.__version_info__ < _MINIMUM_JAX:
-        raise ImportError(f"fit needs jax >= {needed}, found {jax.__version__}: pip install -U jax")
+        found = importlib.metadata.version("jax") if importlib.util.find_spec("jax") else None
+    except (ImportError, ValueError):
+        found = None
+    if found is None:
+        raise ImportError(f"fit needs jax >= {needed}, which is not installed: pip install jax")
+    if tuple(map(int, found.split(".")[:2])) < _MINIMUM_JAX:
+        raise ImportError(f"fit needs jax >= {needed}, found {found}: pip install -U jax")
 
 
 def _start_platform() -> None:
@@ -135,6 +150,7 @@ class Program:
         """
         if signature in self._signatures:
             return self._run(*arguments)
+        _start()
         with self._lock:
             self._make_room()
         result = _in_thread(self._run, *arguments)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sparse_fourier.namespace import Array
+from sparse_fourier.namespace import Array, array_namespace, solve_positive, tree_map
 from sparse_fourier.objective import CodeObjective, Expansion, LocalModel, Point, move
 
 _SHRINK = 0.7
@@ -42,6 +42,14 @@ class NewtonState(NamedTuple):
     def finished(self) -> Array:
         """Whether another step can change nothing."""
         return self.converged | self.stuck
+
+
+class _Move(NamedTuple):
+    """What changes when a step is accepted."""
+
+    point: Point
+    expansion: Expansion
+    width: Array
 
 
 class _Search(NamedTuple):
@@ -83,28 +91,26 @@ class Newton:
 
     def step(self, state: NewtonState, objective: CodeObjective) -> NewtonState:
         """Return the state after one step."""
-        import jax
-        import jax.numpy as jnp
-
+        xp = array_namespace(state.width)
         old = state.expansion
-        unseen = jnp.isinf(old.value)
+        unseen = xp.isinf(old.value)
         narrow = (state.settled & (state.width > 0)) | unseen
         step, decrement = _damped_step(objective.local_model(state.point, old), state.damping)
-        decrement = jnp.where(unseen, jnp.inf, decrement)
-        point = move(state.point, jnp.where(narrow, 0.0, step))
-        width = jnp.where(
+        decrement = xp.where(unseen, xp.inf, decrement)
+        point = move(state.point, xp.where(narrow, 0.0, step))
+        width = xp.where(
             state.settled & narrow,
             _next_width(state.width, objective.variances(state.point).min()),
             state.width,
         )
         new = objective.expand(point, width)
-        accepted = narrow | (new.value <= old.value + _ROUNDING * jnp.abs(old.value))
+        accepted = narrow | (new.value <= old.value + _ROUNDING * xp.abs(old.value))
         faithful = old.value - new.value > 0.25 * decrement
-        damping = jnp.where(narrow, state.damping, _next_damping(state.damping, accepted, faithful))
-        point, new, width = jax.tree_util.tree_map(
-            lambda after, before: jnp.where(accepted, after, before),
-            (point, new, width),
-            (state.point, old, state.width),
+        damping = xp.where(narrow, state.damping, _next_damping(state.damping, accepted, faithful))
+        point, new, width = tree_map(
+            lambda after, before: xp.where(accepted, after, before),
+            _Move(point, new, width),
+            _Move(state.point, old, state.width),
         )
         settled = accepted & ~narrow
         converged = state.converged | (settled & (width == 0) & (decrement < self.tol))
@@ -120,12 +126,9 @@ def _damped_step(model: LocalModel, damping: Array) -> tuple[Array, Array]:
 
 
 def _solve_directly(model: LocalModel, damping: Array) -> Array:
-    import jax.scipy.linalg
-
     gradient = model.gradient
     damped = model.hessian() + damping * np.eye(gradient.size)
-    factor = jax.scipy.linalg.cho_factor(damped, lower=True)
-    return -jax.scipy.linalg.cho_solve(factor, gradient.ravel()).reshape(gradient.shape)
+    return -solve_positive(damped, gradient.ravel()).reshape(gradient.shape)
 
 
 def _solve_iteratively(model: LocalModel, damping: Array) -> Array:
@@ -168,16 +171,14 @@ def _solve_iteratively(model: LocalModel, damping: Array) -> Array:
 
 
 def _next_damping(damping: Array, accepted: Array, faithful: Array) -> Array:
-    import jax.numpy as jnp
-
-    eased = jnp.where(faithful, damping / 10, damping)
-    raised = jnp.maximum(damping * 10, _RETRY_DAMPING)
-    changed = jnp.where(accepted, eased, raised)
-    return jnp.where(changed < _LEAST_DAMPING, 0.0, changed)
+    xp = array_namespace(damping)
+    eased = xp.where(faithful, damping / 10, damping)
+    raised = xp.maximum(damping * 10, _RETRY_DAMPING)
+    changed = xp.where(accepted, eased, raised)
+    return xp.where(changed < _LEAST_DAMPING, 0.0, changed)
 
 
 def _next_width(width: Array, variance: Array) -> Array:
     """Return a smaller width; zero once it adds little to the smallest variance of a code."""
-    import jax.numpy as jnp
-
-    return jnp.where(width * width < _NEGLIGIBLE * variance, 0.0, _SHRINK * width)
+    xp = array_namespace(width)
+    return xp.where(width * width < _NEGLIGIBLE * variance, 0.0, _SHRINK * width)

@@ -12,7 +12,7 @@ import numpy as np
 from sparse_fourier import initialization as start
 from sparse_fourier.objective import CodeObjective, Point
 from sparse_fourier.priors import IndependentPrior
-from sparse_fourier.training import Progress, Trained, train
+from sparse_fourier.training import Progress, Trained, compiles, train
 
 _FIRST_WIDTH = 0.3
 _WIDTH_AT_INIT = 0.05
@@ -64,7 +64,7 @@ class Problem:
         matters : bool array of shape (n_rows, k)
         """
         k = self.whitened.shape[1]
-        size = bucket(int(matters.sum(axis=0).max()))
+        size = _padded(int(matters.sum(axis=0).max()), k)
         own, weights = np.zeros((k, size, k)), np.zeros((k, size))
         share = self.weights[rows].sum()
         for j in range(k):
@@ -201,6 +201,11 @@ def _matters(problem: Problem, starts: Point, width: float, rows: np.ndarray) ->
 def _matters_in_the_end(problem: Problem, trained: Trained, rows: np.ndarray) -> np.ndarray:
     codes = trained.point.encode(problem.whitened[rows])
     return problem.prior.matters(codes, _REACH_IN_THE_END * problem.blur(trained.point))
+
+
+def _padded(n: int, k: int) -> int:
+    """Return the number of rows that n rows are padded to: one of few, where that saves compilations."""
+    return bucket(n) if compiles(k, n * k) else n
 
 
 def bucket(n: int) -> int:

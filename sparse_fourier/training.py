@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,12 +11,15 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from sparse_fourier import runtime
+from sparse_fourier.namespace import tree_map
 from sparse_fourier.objective import CodeObjective, Point
 from sparse_fourier.solvers import Newton, NewtonState
 
 _CHUNK_SECONDS = 0.1
 _MAX_CHUNK = 32
 _SECONDS_PER_CODE = 2e-7
+_MOST_CODES = 30_000
+_MOST_COMPONENTS = 16
 
 
 @dataclass(frozen=True)
@@ -79,10 +83,34 @@ def _side_by_side(step: Callable[[NewtonState], NewtonState], n_starts: int) -> 
     if n_starts > 1:
         return jax.vmap(step)
     first, stacked = (lambda part: part[0]), (lambda part: part[None])
-    return lambda state: jax.tree_util.tree_map(stacked, step(jax.tree_util.tree_map(first, state)))
+    return lambda state: tree_map(stacked, step(tree_map(first, state)))
 
 
 _program = runtime.Program(_advance)
+
+
+def compiles(n_components: int, n_codes: int) -> bool:
+    """Return whether a problem is worth a compiled program: one so large that its steps outweigh it.
+
+    A platform that the user names other than the CPU is always used.
+    """
+    return n_codes > _MOST_CODES or n_components > _MOST_COMPONENTS or runtime.platform_is_named()
+
+
+def _advance_without_compiling(
+    state: NewtonState, objective: CodeObjective, tol: float, n_steps: int
+) -> tuple[NewtonState, tuple[np.ndarray, int]]:
+    """Do what `_advance` does, with the same formulas, in NumPy."""
+    solver = Newton(tol)
+    runs = [tree_map(lambda part, r=r: part[r], state) for r in range(len(state.width))]
+    values = np.zeros((_MAX_CHUNK, len(runs)))
+    count = 0
+    with np.errstate(all="ignore"):
+        while count < n_steps and not all(run.finished for run in runs):
+            runs = [solver.step(run, objective) for run in runs]
+            values[count] = [run.value for run in runs]
+            count += 1
+    return tree_map(lambda *parts: np.stack(parts), *runs), (values, count)
 
 
 def train(
@@ -112,14 +140,14 @@ def train(
         Called with `Progress` after every chunk; returning True ends training.
     """
     state = Newton.init(starts, widths)
-    signature = (starts.unmixing.shape, objective.rows.shape, type(objective.prior))
+    advance = _advancer(objective, starts)
     curves: list[np.ndarray] = []
     stopped = False
     done, chunk, began = 0, _first_chunk(objective, len(widths)), time.perf_counter()
     while done < max_iter:
         steps = min(chunk, max_iter - done)
         tick = time.perf_counter()
-        state, (values, count) = _program(signature, state, objective, tol, steps)
+        state, (values, count) = advance(state, objective, tol, steps)
         curves.append(values[:count])
         done += int(count)
         chunk = _next_chunk(steps, time.perf_counter() - tick)
@@ -129,6 +157,13 @@ def train(
         if stopped or state.finished.all():
             break
     return _outcome(state, np.concatenate(curves), stopped)
+
+
+def _advancer(objective: CodeObjective, starts: Point) -> Callable[..., Any]:
+    if not compiles(starts.offset.shape[1], objective.weights.size):
+        return _advance_without_compiling
+    signature = (starts.unmixing.shape, objective.rows.shape, type(objective.prior))
+    return functools.partial(_program, signature)
 
 
 def _first_chunk(objective: CodeObjective, n_starts: int) -> int:
