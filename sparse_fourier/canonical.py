@@ -51,6 +51,28 @@ def _shorten_corner(signs: np.ndarray, components: np.ndarray, centre: np.ndarra
     return signs
 
 
+def mean_signs(components: np.ndarray, mean: np.ndarray, tolerance: np.ndarray) -> np.ndarray:
+    """Return signs that make the coefficients of the mean signal non-negative.
+
+    A component whose coefficient is within `tolerance` of zero takes its sign from `reference_signs`.
+
+    Parameters
+    ----------
+    components : array of shape (k, d)
+    mean : array of shape (d,)
+        The mean of the signals, no intercept subtracted.
+    tolerance : array of shape (k,)
+        Coefficients below it are a tie.
+
+    Returns
+    -------
+    array of shape (k,)
+    """
+    coefficients = np.linalg.lstsq(components.T, mean, rcond=None)[0]
+    signs = np.where(coefficients < 0, -1.0, 1.0)
+    return np.where(np.abs(coefficients) <= tolerance, reference_signs(components), signs)
+
+
 def reference_signs(components: np.ndarray) -> np.ndarray:
     """Return signs that make a fixed functional of each component non-negative; zero counts as +."""
     d = components.shape[1]

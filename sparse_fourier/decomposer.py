@@ -12,8 +12,10 @@ from sklearn.utils import check_array, check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sparse_fourier import parameters, runtime
+from sparse_fourier.exceptions import IdentifiabilityWarning
 from sparse_fourier.fitting import Fitted, Settings, fit
 from sparse_fourier.model import Model
+from sparse_fourier.priors import Prior
 from sparse_fourier.training import Progress
 
 _FLOATS = [np.float64, np.float32]
@@ -53,7 +55,8 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
     hidden_activation : {"relu"}, default="relu"
         Activation of hidden layers.
     fit_intercept : bool, default=True
-        False is not supported yet.
+        Whether signals have an intercept: the mean of X for codes on the real line, else the signal
+        whose codes are all zero. Without one it is zero.
     penalty : None, default=None
         Not supported yet.
     init : array-like of shape (k, d), default=None
@@ -111,7 +114,7 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         Number of features d.
     feature_names_in_ : ndarray of shape (d,)
         Names of the features, where X had them.
-    prior_ : IndependentPrior
+    prior_ : Prior
         The fitted prior; `str(prior_)` is its name.
     loss_ : float
         Mean negative log-likelihood of the training signals, in nats per sample.
@@ -119,7 +122,7 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         The objective after every iteration, with faces still wide and signals still few at first; the
         last is `loss_`.
     n_iter_ : int
-        Number of iterations of the best start.
+        Number of iterations of the best start; 1 where the solution is known in closed form.
     converged_ : bool
         Whether the tolerance was reached.
     reconstruction_err_ : float
@@ -411,8 +414,15 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
                 f"n_components={k} must not be larger than n_features = {d} under the prior "
                 f"{self.prior!r}, which measures the volume of the components. Lower n_components."
             )
+        prior = parameters.resolve_prior(self.prior)
+        if prior.learns and not self.fit_intercept:
+            raise ValueError(
+                f"fit_intercept=False cannot be used under the prior {prior}, whose densities have a place "
+                "of their own. Use fit_intercept=True or another prior."
+            )
         return Settings(
-            prior=parameters.resolve_prior(self.prior),
+            prior=prior,
+            fit_intercept=self.fit_intercept,
             n_components=int(k) if isinstance(k, np.integer) else k,
             n_starts=parameters.resolve_starts(self.n_init),
             tol=float(self.tol),
@@ -432,9 +442,9 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         self.explained_variance_ = _in_units(explained, scale)
         self.explained_variance_ratio_ = explained / (fitted.total_variance or 1.0)
         self.noise_variance_ = float(_in_units(np.array(model.noise_variance), scale))
-        self.prior_ = model.prior
+        self.prior_ = _prior_in_user_units(model)
         self.loss_curve_, self.loss_ = fitted.curve, float(fitted.curve[-1])
-        self.n_iter_, self.converged_ = len(fitted.trained.curve), fitted.trained.converged
+        self.n_iter_, self.converged_ = max(len(fitted.trained.curve), 1), fitted.trained.converged
         self.reconstruction_err_ = float(_in_units(np.sqrt(np.array(fitted.residual)), model.exponent))
 
     def _log_likelihood(self, X: np.ndarray) -> np.ndarray:
@@ -499,16 +509,22 @@ def _validate_total(weights: np.ndarray) -> np.ndarray:
 def _to_user_units(model: Model, dtype: Any) -> tuple[np.ndarray, np.ndarray]:
     """Return components and intercept in the units and the type of X."""
     with np.errstate(over="ignore"):
-        arrays = [
-            np.ascontiguousarray(np.ldexp(array, model.exponent).astype(dtype))
-            for array in (model.components, model.intercept)
-        ]
+        components = np.ldexp(model.components, model.component_exponent)
+        intercept = np.ldexp(model.intercept, model.exponent)
+        arrays = [np.ascontiguousarray(array.astype(dtype)) for array in (components, intercept)]
     if not all(np.isfinite(array).all() for array in arrays):
         raise ValueError(
             f"The components of X exceed the range of {np.dtype(dtype).name}: its entries are as large "
             f"as 2**{model.exponent}. Rescale X."
         )
     return arrays[0], arrays[1]
+
+
+def _prior_in_user_units(model: Model) -> Prior:
+    """Return the prior of codes in their public unit."""
+    k = len(model.components)
+    unit = _in_units(np.ones(k), model.code_exponent)
+    return model.prior.mapped(unit, np.zeros(k))
 
 
 def _in_units(values: np.ndarray, exponent: int) -> np.ndarray:
@@ -534,6 +550,13 @@ def _warn(fitted: Fitted, settings: Settings) -> None:
             f"n_components='auto' took {k} components, a guess: X shows no white noise to set them "
             "apart from, or has too few samples. Give n_components as a number or a share of variance.",
             UserWarning,
+            stacklevel=3,
+        )
+    if fitted.doubts:
+        warnings.warn(
+            f"The data do not determine all components under the prior {settings.prior}: "
+            f"{'; '.join(fitted.doubts)}. Use another prior, more samples or fewer components.",
+            IdentifiabilityWarning,
             stacklevel=3,
         )
     if not (trained.converged or trained.stopped):

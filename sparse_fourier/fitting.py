@@ -9,29 +9,30 @@ from typing import Any
 import numpy as np
 
 from sparse_fourier import initialization as start
-from sparse_fourier.canonical import box_signs, order_by_variance
+from sparse_fourier.canonical import order_by_variance
 from sparse_fourier.model import Model
 from sparse_fourier.objective import Point, reconstruction_term
-from sparse_fourier.priors import IndependentPrior
+from sparse_fourier.priors.base import CodesAsTrained, Prior
 from sparse_fourier.staging import Plan, Problem, optimise
 from sparse_fourier.training import Progress, Trained
 
-_WIDEST_FLOOR = 0.1
-_STANDARD_ERRORS = 3.0
 _ROUNDING_ERRORS = 16.0
+_NATS_OF_A_DOUBT = 3.0
+_SAMPLES_TO_JUDGE = 25
 
 
 @dataclass(frozen=True)
 class Settings:
     """What the user decides about a fit."""
 
-    prior: IndependentPrior
+    prior: Prior
     n_components: int | float | None
     n_starts: int
     tol: float
     max_iter: int
     init: Any
     callback: Callable[[Progress], Any] | None
+    fit_intercept: bool = True
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,8 @@ class Fitted:
     curve : array of shape (n_iter + 1,)
     trained : Trained
         How the optimum was reached.
+    doubts : list of str
+        What of the basis the data leave open.
     """
 
     model: Model
@@ -64,6 +67,7 @@ class Fitted:
     residual: float
     curve: np.ndarray
     trained: Trained
+    doubts: list[str]
 
 
 def fit(X: np.ndarray, weights: np.ndarray, settings: Settings, rng: np.random.RandomState) -> Fitted:
@@ -79,7 +83,7 @@ def fit(X: np.ndarray, weights: np.ndarray, settings: Settings, rng: np.random.R
     rng : RandomState
         Draws the starts.
     """
-    data = _reduce(X, weights, settings.n_components)
+    data = _reduce(X, weights, settings)
     if not data.rank:
         return _fit_constant(data, settings)
     trained = optimise(data.problem(settings.prior), _plan(data, settings), rng)
@@ -102,6 +106,7 @@ class _Reduced:
     axes: np.ndarray
     squares: np.ndarray
     weights: np.ndarray
+    degrees_of_freedom: float
     resolution: float
 
     @property
@@ -122,32 +127,30 @@ class _Reduced:
 
     @property
     def noise_variance(self) -> float:
-        return self.residual / self.n / self.n_left if self.n_left else 0.0
+        return self.residual / self.degrees_of_freedom / self.n_left if self.n_left else 0.0
 
     @property
     def noise(self) -> np.ndarray:
         """Covariance of the noise of the whitened coordinates, of shape (rank, rank)."""
         return np.diag(self.noise_variance / self.deviations**2)
 
-    @property
-    def code_floor(self) -> float:
-        return min(1.0 / self.n, _WIDEST_FLOOR) ** 2
-
-    def problem(self, prior: IndependentPrior) -> Problem:
+    def problem(self, prior: Prior) -> Problem:
         noise = max(self.noise_variance, self.resolution)
         residual = reconstruction_term(np.array(self.residual / self.n), noise, self.n_left)
         unit = len(self.span.mean) * self.exponent * np.log(2.0)
         constant = float(residual) + np.log(self.deviations).sum() + unit
         share = self.weights / self.n
-        return Problem(prior, self.whitened, share, self.n, self.noise, self.code_floor, constant)
+        return Problem(
+            prior, self.whitened, share, self.n, self.noise, prior.resolution(self.n) ** 2, constant
+        )
 
 
-def _reduce(X: np.ndarray, weights: np.ndarray, n_components: int | float | None) -> _Reduced:
+def _reduce(X: np.ndarray, weights: np.ndarray, settings: Settings) -> _Reduced:
     exponent = start.binary_exponent(X)
     unit = start.scaled_by_power_of_two(X, -exponent)
     epsilon = float(np.finfo(X.dtype).eps)
-    span = start.principal_span(unit, weights, epsilon)
-    k, trusted = _choose_n_components(span, X.shape[1], n_components)
+    span = start.principal_span(unit, weights, epsilon, centred=settings.fit_intercept)
+    k, trusted = _choose_n_components(span, X.shape[1], settings.n_components)
     rank = min(k, span.rank)
     coordinates, squares, cross = start.project(unit, span.mean, span.axes[:rank], weights / span.n_samples)
     deviations = span.deviations[:rank]
@@ -161,6 +164,7 @@ def _reduce(X: np.ndarray, weights: np.ndarray, n_components: int | float | None
         cross / deviations[:, None],
         squares,
         weights,
+        settings.prior.degrees_of_freedom(span.n_samples),
         max((_ROUNDING_ERRORS * epsilon) ** 2 * span.mean_square, np.finfo(float).tiny),
     )
 
@@ -211,51 +215,83 @@ def _checked_init(init: Any, shape: tuple[int, int]) -> np.ndarray:
 
 
 def _finish(data: _Reduced, settings: Settings, trained: Trained) -> Fitted:
-    """Correct the box for the shortfall of extremes, and bring it into canonical form."""
-    prior, point = settings.prior, trained.point
+    """Correct the support for the shortfall of extremes, and bring the codes into the prior's normal form."""
+    prior = trained.prior or settings.prior
+    point = _widened(trained.point, prior, data)
+    components = np.linalg.solve(point.unmixing.T, data.axes)
+    codes = point.encode(data.whitened)
+    share = data.weights / data.n
+    mean_codes = share @ codes
+    deviations = np.sqrt(share @ (codes - mean_codes) ** 2)
+    noise = np.sqrt(point.noise_variances(data.noise))
+    factors, shifts = prior.normal_form(
+        CodesAsTrained(
+            components, data.span.average, mean_codes, deviations, noise, data.n, not settings.fit_intercept
+        )
+    )
+    intercept = data.span.mean - (point.offset + shifts / factors) @ components
+    order = order_by_variance(deviations**2 * (components**2).sum(axis=1))
+    components = (components / factors[:, None])[order]
+    codes = (factors * codes + shifts)[:, order]
+    model = _model(data, prior.mapped(factors, shifts).taken(order), components, intercept, factors[order])
+    curve = np.append(trained.curve, _final_loss(model, codes, data))
+    variances = (factors * deviations)[order] ** 2 * data.n / max(data.n - 1, 1)
+    return _fitted(data, model, variances, curve, trained, _doubts(data, model, codes, trained))
+
+
+def _doubts(data: _Reduced, model: Model, codes: np.ndarray, trained: Trained) -> list[str]:
+    """Return what of the basis the data leave open; nothing where samples are too few to judge."""
+    if data.n < _SAMPLES_TO_JUDGE * data.rank:
+        return []
+    doubts = model.prior.taken(range(data.rank)).doubts(codes, data.weights / data.n, data.n)
+    if trained.rival < _NATS_OF_A_DOUBT:
+        doubts.append(f"another basis is only {max(trained.rival, 0.0):.2g} nats less likely")
+    return doubts
+
+
+def _widened(point: Point, prior: Prior, data: _Reduced) -> Point:
+    """Return the point with the support widened about its centre by what extremes fall short of it."""
     centre, _ = prior.moments
     shrink = 1.0 / (1.0 + prior.shortfall(data.rank, data.n))
-    unmixing = point.unmixing * shrink
-    offset = centre + (point.offset - centre) * shrink
-    components = np.linalg.solve(unmixing.T, data.axes)
-    middle = data.span.mean + (centre - offset) @ components
-    variances = (unmixing**2).sum(axis=1) * data.n / max(data.n - 1, 1)
-    signs = box_signs(components, middle, _tie(Point(unmixing, offset), data))
-    order = order_by_variance(variances * (components**2).sum(axis=1))
-    components = (signs[:, None] * components)[order]
-    intercept = middle - centre * components.sum(axis=0)
-    codes = centre + signs * (data.whitened @ unmixing.T + offset - centre)
-    model = _model(data, prior, components, intercept)
-    curve = np.append(trained.curve, _final_loss(model, codes[:, order], data))
-    variances = np.append(variances[order], np.zeros(data.n_components - data.rank))
-    return _fitted(data, model, variances, curve, trained)
+    return Point(point.unmixing * shrink, centre + (point.offset - centre) * shrink)
 
 
-def _tie(point: Point, data: _Reduced) -> np.ndarray:
-    """Return the uncertainty of twice the centre of each code."""
-    noise = point.noise_variances(data.noise)
-    return 2 * _STANDARD_ERRORS * (np.sqrt(noise / data.n) + 1 / data.n)
-
-
-def _model(data: _Reduced, prior: IndependentPrior, components: np.ndarray, intercept: np.ndarray) -> Model:
-    d = len(data.span.mean)
-    padded = np.zeros((data.n_components, d))
-    padded[: len(components)] = components
-    noise = data.noise_variance
-    return Model(padded, intercept, noise, data.resolution, data.code_floor, prior, data.exponent)
+def _model(
+    data: _Reduced,
+    prior: Prior,
+    components: np.ndarray,
+    intercept: np.ndarray,
+    factors: np.ndarray,
+) -> Model:
+    dead = data.n_components - len(components)
+    floor = (prior.resolution(data.n) * np.append(factors, np.ones(dead))) ** 2
+    return Model(
+        np.pad(components, ((0, dead), (0, 0))),
+        intercept,
+        data.noise_variance,
+        data.resolution,
+        floor,
+        prior.padded(dead),
+        data.exponent,
+    )
 
 
 def _final_loss(model: Model, codes: np.ndarray, data: _Reduced) -> float:
-    padded = np.zeros((len(codes), data.n_components))
-    padded[:, : data.rank] = codes
-    total = model.terms_of_codes(padded, data.squares).total
+    total = model.terms_of_codes(codes, data.squares).total
     return float(data.weights @ total / data.n)
 
 
 def _fitted(
-    data: _Reduced, model: Model, variances: np.ndarray, curve: np.ndarray, trained: Trained
+    data: _Reduced,
+    model: Model,
+    variances: np.ndarray,
+    curve: np.ndarray,
+    trained: Trained,
+    doubts: list[str],
 ) -> Fitted:
-    total = data.span.total_variance * data.n / max(data.n - 1, 1)
+    variances = np.append(variances, np.zeros(len(model.components) - len(variances)))
+    beside = data.span.average - data.span.mean
+    total = (data.span.total_variance - beside @ beside) * data.n / max(data.n - 1, 1)
     return Fitted(
         model,
         data.rank,
@@ -265,13 +301,14 @@ def _fitted(
         data.residual,
         curve,
         trained,
+        doubts,
     )
 
 
 def _fit_constant(data: _Reduced, settings: Settings) -> Fitted:
     """Return the model of data without variance: zero components."""
     d = len(data.span.mean)
-    model = _model(data, settings.prior, np.zeros((0, d)), data.span.mean)
+    model = _model(data, settings.prior, np.zeros((0, d)), data.span.mean, np.ones(0))
     loss = _final_loss(model, np.zeros((len(data.squares), 0)), data)
     trained = Trained(Point(np.zeros((0, 0)), np.zeros(0)), np.array([loss]), True, 0.0, False)
-    return _fitted(data, model, np.zeros(data.n_components), trained.curve, trained)
+    return _fitted(data, model, np.zeros(data.n_components), trained.curve, trained, [])

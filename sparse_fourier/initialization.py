@@ -28,21 +28,24 @@ class Span:
     Attributes
     ----------
     mean : array of shape (d,)
+        What was subtracted from the data: their average, or zero.
+    average : array of shape (d,)
     axes : array of shape (r, d)
         Orthonormal rows, strongest first.
     deviations : array of shape (r,)
-        Standard deviation of the data along each axis, divided by n.
+        Root mean square of the data along each axis, after that.
     n_samples : float
         Sum of the weights.
     n_varying : int
         Number of features that are not constant.
     total_variance : float
-        Sum of the variances of all features, divided by n.
+        Sum over features of their mean squares, after that.
     mean_square : float
         Of all entries.
     """
 
     mean: np.ndarray
+    average: np.ndarray
     axes: np.ndarray
     deviations: np.ndarray
     n_samples: float
@@ -70,8 +73,8 @@ def scaled_by_power_of_two(X: np.ndarray, exponent: int) -> np.ndarray:
     return np.ldexp(X, exponent, order="C")
 
 
-def principal_span(X: np.ndarray, weights: np.ndarray, resolution: float) -> Span:
-    """Return the principal subspaces of weighted data.
+def principal_span(X: np.ndarray, weights: np.ndarray, resolution: float, *, centred: bool = True) -> Span:
+    """Return the principal subspaces of weighted data, of which the average is subtracted if `centred`.
 
     Parameters
     ----------
@@ -84,19 +87,19 @@ def principal_span(X: np.ndarray, weights: np.ndarray, resolution: float) -> Spa
     """
     n, d = X.shape
     share = weights / weights.sum()
-    mean = weighted_mean(X, share)
+    average = weighted_mean(X, share)
+    mean = average if centred else np.zeros(d)
     rounding = _Rounding(resolution, X.shape, mean)
     decompose = _by_moments if n > 2 * d else _by_singular_values
     deviations, axes, variances = decompose(X, mean, share, rounding)
     varying = int(np.count_nonzero(variances))
     keep = deviations > rounding.deviation(variances.sum())
-    keep &= np.arange(len(deviations)) < min(n - 1, varying)
+    keep &= np.arange(len(deviations)) < min(n - centred, varying)
     axes = np.where(variances > 0, axes[keep], 0.0)
     axes *= reference_signs(axes)[:, None]
     mean_square = float(variances.sum() + mean @ mean) / d
-    return Span(
-        mean, axes, deviations[keep], float(weights.sum()), varying, float(variances.sum()), mean_square
-    )
+    total = float(variances.sum())
+    return Span(mean, average, axes, deviations[keep], float(weights.sum()), varying, total, mean_square)
 
 
 @dataclass(frozen=True)
@@ -295,21 +298,32 @@ def starting_points(k: int, n_starts: int, moments: tuple[float, float], rng: np
     return Point(np.sqrt(variance) * np.array(rotations), np.full((n_starts, k), centre))
 
 
-def smallest_parallelogram(whitened: np.ndarray) -> Point:
-    """Return the codes of the smallest parallelogram that holds points of the plane.
+def anchored_points(
+    k: int, n_starts: int, centre: float, average: np.ndarray, rng: np.random.RandomState
+) -> Point:
+    """Return starts, stacked, for codes without an offset: rotations in which all codes have the same mean.
 
-    One side of each pair of parallel sides lies along an edge of the convex hull, so that trying
-    all pairs of edges is exact.
+    Parameters
+    ----------
+    k, n_starts : int
+    centre : float
+        The mean that the prior gives a code.
+    average : array of shape (k,)
+        Of the coordinates.
+    rng : RandomState
+        Draws the rotations about the average.
     """
-    from scipy.spatial import ConvexHull
+    to_first = _reflection(average / np.linalg.norm(average), np.eye(k)[0])
+    to_even = _reflection(np.eye(k)[0], np.full(k, k**-0.5))
+    size = centre * np.sqrt(k) / np.linalg.norm(average)
+    rotations = [np.eye(k - 1)]
+    rotations += [np.linalg.qr(rng.standard_normal((k - 1, k - 1)))[0] for _ in range(n_starts - 1)]
+    blocks = [np.block([[np.eye(1), np.zeros((1, k - 1))], [np.zeros((k - 1, 1)), r]]) for r in rotations]
+    return Point(size * np.array([to_even @ block @ to_first for block in blocks]), np.zeros((n_starts, k)))
 
-    corners = whitened[ConvexHull(whitened).vertices]
-    edges = np.roll(corners, -1, axis=0) - corners
-    normals = np.stack([-edges[:, 1], edges[:, 0]], axis=1)
-    normals /= np.linalg.norm(normals, axis=1, keepdims=True)
-    heights = corners @ normals.T
-    lowest, widths = heights.min(axis=0), np.ptp(heights, axis=0)
-    sines = np.abs(np.outer(normals[:, 0], normals[:, 1]) - np.outer(normals[:, 1], normals[:, 0]))
-    pair = np.unravel_index(np.argmax(sines / np.outer(widths, widths)), sines.shape)
-    sides = np.array(pair)
-    return Point(normals[sides] / widths[sides, None], -lowest[sides] / widths[sides])
+
+def _reflection(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Return the reflection that carries one unit vector to another."""
+    between = one - other
+    square = between @ between
+    return np.eye(len(one)) - (2 * np.outer(between, between) / square if square > 1e-30 else 0.0)

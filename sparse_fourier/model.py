@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from sparse_fourier.objective import Terms, likelihood_terms
-from sparse_fourier.priors import IndependentPrior
+from sparse_fourier.priors import Prior
 
 _LOG_2 = float(np.log(2.0))
 
@@ -27,9 +27,9 @@ class Model:
         Variance of the noise per feature and sample.
     resolution : float
         Smallest noise variance that the likelihood believes in: that of rounding.
-    code_floor : float
-        Smallest noise variance of a code that the likelihood believes in.
-    prior : IndependentPrior
+    code_floor : array of shape (k,)
+        Smallest noise variance of each code that the likelihood believes in.
+    prior : Prior
     exponent : int
         Binary exponent of the unit in which all of the above is measured.
     """
@@ -38,8 +38,8 @@ class Model:
     intercept: np.ndarray
     noise_variance: float
     resolution: float
-    code_floor: float
-    prior: IndependentPrior
+    code_floor: np.ndarray
+    prior: Prior
     exponent: int
 
     @cached_property
@@ -87,35 +87,64 @@ class Model:
     def _code_offset(self) -> np.ndarray:
         return self.intercept @ self.unmixing
 
+    @property
+    def code_exponent(self) -> int:
+        """Binary exponent of the unit of the codes."""
+        return self.exponent if self.prior.has_free_scale else 0
+
+    @property
+    def component_exponent(self) -> int:
+        """Binary exponent of the unit of the components."""
+        return self.exponent - self.code_exponent
+
     def encode(self, X: np.ndarray) -> np.ndarray:
-        """Return the least-squares codes within the prior's support."""
-        codes = self.least_squares_codes(X)
-        return self.prior.domain.project(codes, self.gram)
+        """Return the least-squares codes within the prior's support, in the user's unit."""
+        codes = self.prior.domain.project(self.least_squares_codes(X), self.gram)
+        return np.ldexp(codes, self.code_exponent) if self.code_exponent else codes
 
     def terms(self, X: np.ndarray) -> Terms:
         """Return the negative log-likelihood of each signal by terms, in nats, double precision."""
         X = np.ldexp(np.asarray(X, dtype=float), -self.exponent)
-        codes = X @ self.unmixing - self._code_offset
-        residuals = X - self.intercept - codes @ self.components
+        unmixing = np.ascontiguousarray(self.unmixing[:, self.live])
+        codes = X @ unmixing - self.intercept @ unmixing
+        residuals = X - self.intercept - codes @ self.components[self.live]
         return self.terms_of_codes(codes, np.einsum("ij,ij->i", residuals, residuals))
 
     def terms_of_codes(self, codes: np.ndarray, squared_residuals: np.ndarray) -> Terms:
-        """Return the negative log-likelihood by terms from codes and residuals in the model's unit."""
-        marginals = self.prior.log_marginals(codes[:, self.live], self.code_variances[self.live])
-        gram = self.gram[np.ix_(self.live, self.live)]
+        """Return the negative log-likelihood by terms.
+
+        Parameters
+        ----------
+        codes : array of shape (n, n_live)
+            Those of the components that are not zero.
+        squared_residuals : array of shape (n,)
+            In the model's unit.
+        """
+        live = self.live
+        prior = self.prior.taken(np.flatnonzero(live))
+        log_prior = prior.log_likelihoods(codes, self.code_variances[live])
+        gram = self.gram[np.ix_(live, live)]
         d = self.components.shape[1]
-        terms = likelihood_terms(squared_residuals, marginals, gram, self._noise, d)
+        terms = likelihood_terms(squared_residuals, log_prior, gram, self._noise, d)
         return terms._replace(volume=terms.volume + d * self.exponent * _LOG_2)
 
     def covariance(self) -> np.ndarray:
         """Return the covariance of signals under the model, in the model's unit, of shape (d, d)."""
         _, variance = self.prior.moments
-        signal = variance * self.components.T @ self.components
-        return signal + self.noise_variance * np.eye(len(self.intercept))
+        signal = (self.components.T * variance) @ self.components
+        return signal + self.noise_variance * self._noise_directions
 
     def sample(self, n_samples: int, rng: np.random.RandomState) -> np.ndarray:
         """Return draws from the model, in the model's unit, of shape (n_samples, d)."""
         k, d = self.components.shape
-        codes = self.prior.quantiles(rng.uniform(size=(n_samples, k)))
-        noise = rng.standard_normal((n_samples, d))
+        codes = self.prior.draw(n_samples, k, rng)
+        noise = rng.standard_normal((n_samples, d)) @ self._noise_directions
         return codes @ self.components + self.intercept + np.sqrt(self.noise_variance) * noise
+
+    @cached_property
+    def _noise_directions(self) -> np.ndarray:
+        """Projection onto the directions in which noise comes on top of the codes, of shape (d, d)."""
+        everywhere = np.eye(len(self.intercept))
+        if not self.prior.includes_noise:
+            return everywhere
+        return everywhere - self.unmixing @ self.components

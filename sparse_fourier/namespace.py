@@ -21,10 +21,8 @@ def array_namespace(*arrays: Array) -> ModuleType:
 
     JAX is never imported here: an array of its kind can only exist where it has been.
     """
-    jax = sys.modules.get("jax")
-    if jax is not None and any(isinstance(array, jax.Array) for array in arrays):
-        return jax.numpy
-    return np
+    kind = getattr(sys.modules.get("jax"), "Array", ())  # absent while another thread imports JAX
+    return sys.modules["jax"].numpy if any(isinstance(array, kind) for array in arrays) else np
 
 
 def tree_map(function: Callable[..., Any], tree: Any, *others: Any) -> Any:
@@ -36,10 +34,9 @@ def tree_map(function: Callable[..., Any], tree: Any, *others: Any) -> Any:
 
 def evaluated_once(tree: Any) -> Any:
     """Return arrays that a compiler must not compute anew for each of their uses."""
-    jax = sys.modules.get("jax")
-    if jax is None or array_namespace(*tree) is np:
+    if array_namespace(*tree) is np:
         return tree
-    return jax.lax.optimization_barrier(tree)
+    return sys.modules["jax"].lax.optimization_barrier(tree)
 
 
 def solve_positive(matrix: Array, vector: Array) -> Array:

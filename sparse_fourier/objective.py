@@ -11,12 +11,13 @@ With least-squares codes and small noise the negative log-likelihood of a signal
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from sparse_fourier.namespace import Array, array_namespace, evaluated_once
+from sparse_fourier.namespace import Array, array_namespace, evaluated_once, tree_map
 
 
 class Terms(NamedTuple):
@@ -42,7 +43,7 @@ def reconstruction_term(squared_residuals: Array, noise_variance: float, n_left:
 
 def likelihood_terms(
     squared_residuals: Array,
-    log_marginals: Array,
+    log_prior: Array,
     gram: np.ndarray,
     noise_variance: float,
     n_features: int,
@@ -53,8 +54,8 @@ def likelihood_terms(
     ----------
     squared_residuals : array of shape (n,)
         Squared distance of each signal from its least-squares reconstruction.
-    log_marginals : array of shape (n, k)
-        Log-density of each code under the prior.
+    log_prior : array of shape (n,)
+        Log-density of the codes under the prior.
     gram : array of shape (k, k)
         Gram matrix of the components.
     noise_variance : float
@@ -66,7 +67,7 @@ def likelihood_terms(
     return Terms(
         reconstruction_term(squared_residuals, noise_variance, n_features - k),
         0.5 * np.linalg.slogdet(gram)[1],
-        -log_marginals.sum(axis=1),
+        -log_prior,
     )
 
 
@@ -99,6 +100,32 @@ class Expansion(NamedTuple):
 
     value: Array
     sums: Array
+
+
+class JointExpansion(NamedTuple):
+    """Value, gradient of shape (k, k + 1), and Hessian, for steps taken row by row."""
+
+    value: Array
+    gradient: Array
+    hessians: Array
+
+
+class JointModel(NamedTuple):
+    """Gradient of shape (k, k + 1), and Hessian, for steps taken row by row."""
+
+    gradient: Array
+    matrix: Array
+
+    def hessian(self) -> Array:
+        """Return the Hessian as a matrix."""
+        return self.matrix
+
+    def within(self, free: Array) -> JointModel:
+        """Return the model of steps whose rows are zero where `free` is zero."""
+        rows = len(self.gradient) * [free]
+        flat = array_namespace(free, self.matrix).concatenate(rows)
+        fixed = (1 - flat) * np.eye(len(flat))
+        return JointModel(self.gradient * free, self.matrix * flat[:, None] * flat + fixed)
 
 
 class LocalModel(NamedTuple):
@@ -144,6 +171,11 @@ class LocalModel(NamedTuple):
         blocks = sums[:, : k + 1] + cross + cross.transpose(0, 2, 1) + by_variance[:, :, None] * curved
         return cls(gradient, blocks)
 
+    def within(self, free: Array) -> LocalModel:
+        """Return the model of steps whose rows are zero where `free` is zero."""
+        fixed = (1 - free) * np.eye(len(free))
+        return LocalModel(self.gradient * free, self.blocks * free[:, None] * free + fixed)
+
     def hessian(self) -> Array:
         """Return the Hessian as a matrix, for steps taken row by row."""
         k, width = self.gradient.shape
@@ -160,18 +192,16 @@ class LocalModel(NamedTuple):
 
 
 @dataclass
-class CodeObjective:
+class Objective(ABC):
     """The negative log-likelihood as a function of the basis inside a fixed span.
-
-    Every code has rows of its own: those of the signals that can matter to its density.
 
     Attributes
     ----------
-    prior : IndependentPrior
-    rows : array of shape (k, m, k)
-        For each code, whitened coordinates of signals: of all signals together they have zero mean
-        and unit covariance.
-    weights : array of shape (k, m)
+    prior : Prior
+    rows : array of shape (k, m, k) or (1, m, k)
+        For each code, or for all alike, whitened coordinates of signals: of all signals together they
+        have zero mean and unit covariance.
+    weights : array of shape (k, m) or (1, m)
         Weights of the rows; those of all signals have sum one, padding has weight zero.
     noise : array of shape (k, k)
         Covariance of the noise of the whitened coordinates.
@@ -179,6 +209,8 @@ class CodeObjective:
         Smallest variance of a code's noise.
     constant : float
         The terms that do not depend on the basis, in nats per sample.
+    anchor : float
+        One where codes have no offset of their own, which then stays what it is; else zero.
     """
 
     prior: Any
@@ -187,32 +219,92 @@ class CodeObjective:
     noise: Array
     floor: Array
     constant: Array
+    anchor: Array = 0.0
 
     def variances(self, point: Point) -> Array:
         """Return the variance of each code's noise."""
         return point.noise_variances(self.noise) + self.floor
 
+    def _volume(self, point: Point) -> Array:
+        return self.constant - array_namespace(point.unmixing).linalg.slogdet(point.unmixing)[1]
+
+    @abstractmethod
+    def nothing(self) -> Any:
+        """Return an expansion from before the first evaluation, of infinite value."""
+
+    @abstractmethod
+    def expand(self, point: Point, width: Array) -> Any:
+        """Return the expansion at a point with faces blurred by `width`."""
+
+    @abstractmethod
+    def local_model(self, point: Point, expansion: Any) -> Any:
+        """Return the quadratic model of the objective around a point, of which a step is taken."""
+
+    def _free(self) -> Array:
+        """Return one for each entry of a row of a step, zero for one that must not move."""
+        k = len(self.noise)
+        return 1.0 - self.anchor * np.eye(k + 1)[k]
+
+
+class CodeObjective(Objective):
+    """The objective under an independent prior, whose codes are coupled by the volume alone."""
+
+    def nothing(self) -> Expansion:
+        """Return an expansion from before the first evaluation."""
+        k = len(self.noise)
+        return Expansion(np.float64(np.inf), np.zeros((k, k + 6, k + 1)))
+
     def expand(self, point: Point, width: Array) -> Expansion:
         """Return the expansion with faces blurred by `width`."""
         xp = array_namespace(point.unmixing)
-        k, m = self.weights.shape
-        design = xp.concatenate([self.rows @ point.unmixing.T, np.ones((k, m, 1))], axis=2)
+        sets, m = self.weights.shape
+        design = xp.concatenate([self.rows @ point.unmixing.T, np.ones((sets, m, 1))], axis=2)
         codes = (self.rows @ point.unmixing[:, :, None])[:, :, 0] + point.offset[:, None]
-        variances = self.variances(point)[:, None] + width * width
-        jet = evaluated_once(self.prior.jet(codes, xp.broadcast_to(variances, (k, m))))
+        variances = self.variances(point) + width * width
+        jet = self.prior.jet(codes.T, xp.broadcast_to(variances, codes.T.shape))
+        jet = tree_map(lambda part: part.T, evaluated_once(jet))
         first = xp.stack(
             [jet.by_code, jet.by_code_and_variance, jet.by_variance, jet.by_variances, jet.value], axis=2
         )
         columns = xp.concatenate([jet.by_codes[:, :, None] * design, first], axis=2)
         columns = columns * -self.weights[:, :, None]
         sums = columns.swapaxes(1, 2) @ design
-        volume = self.constant - xp.linalg.slogdet(point.unmixing)[1]
-        return Expansion(volume + sums[:, -1, -1].sum(), sums)
+        return Expansion(self._volume(point) + sums[:, -1, -1].sum(), sums)
 
     def local_model(self, point: Point, expansion: Expansion) -> LocalModel:
         """Return the quadratic model of the objective around a point, of which a step is taken."""
         spread = point.unmixing @ self.noise @ point.unmixing.T
-        return LocalModel.collect(expansion.sums, spread)
+        return LocalModel.collect(expansion.sums, spread).within(self._free())
+
+
+class JointObjective(Objective):
+    """The objective under any prior, differentiated by JAX."""
+
+    def nothing(self) -> JointExpansion:
+        """Return an expansion from before the first evaluation."""
+        k = len(self.noise)
+        size = k * (k + 1)
+        return JointExpansion(np.float64(np.inf), np.zeros((k, k + 1)), np.zeros((size, size)))
+
+    def expand(self, point: Point, width: Array) -> JointExpansion:
+        """Return the value and two derivatives with faces blurred by `width`."""
+        import jax
+        import jax.numpy as jnp
+
+        def after(step: Array) -> Array:
+            moved = move(point, step)
+            codes = moved.encode(self.rows[0])
+            log_prior = self.prior.log_observed(codes, self.variances(moved) + width * width)
+            seen = self.weights[0] > 0
+            return self._volume(moved) - jnp.where(seen, log_prior, 0.0) @ self.weights[0]
+
+        still = jnp.zeros((len(self.noise), len(self.noise) + 1))
+        hessian = jax.hessian(after)(still).reshape(still.size, still.size)
+        return JointExpansion(after(still), jax.grad(after)(still), hessian)
+
+    def local_model(self, point: Point, expansion: JointExpansion) -> JointModel:
+        """Return the expansion itself."""
+        return JointModel(expansion.gradient, expansion.hessians).within(self._free())
 
 
 def move(point: Point, step: Array) -> Point:

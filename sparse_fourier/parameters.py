@@ -16,9 +16,16 @@ from sklearn.utils._param_validation import (
 )
 
 from sparse_fourier.bases import Basis, Free
-from sparse_fourier.priors import IndependentPrior, Uniform
+from sparse_fourier.priors import Exponential, Gaussian, Laplace, Learned, Prior, Uniform
+from sparse_fourier.priors.checks import check_prior
 
-PRIORS: dict[str, type[IndependentPrior]] = {"uniform": Uniform}
+PRIORS: dict[str, type[Prior]] = {
+    "uniform": Uniform,
+    "laplace": Laplace,
+    "gaussian": Gaussian,
+    "exponential": Exponential,
+    "learned": Learned,
+}
 BASES: dict[str, type[Basis]] = {"free": Free}
 AUTOMATIC_PRIOR = "uniform"
 AUTOMATIC_STARTS = 2
@@ -37,14 +44,14 @@ CONSTRAINTS: dict[str, list[Any]] = {
         Interval(RealNotInt, 0, 1, closed="neither"),
         _names("auto"),
     ],
-    "prior": [_names("auto", *PRIORS), *PRIORS.values()],
+    "prior": [_names("auto", *PRIORS), Prior],
     "basis": [_names(*BASES), *BASES.values()],
     "noise": [_names("gaussian")],
     "encoder": [_names("auto", "affine")],
     "activation": [None],
     "hidden_layer_sizes": [_NOTHING],
     "hidden_activation": [_names("relu")],
-    "fit_intercept": [Options(bool, {True})],
+    "fit_intercept": ["boolean"],
     "penalty": [None],
     "init": ["array-like", None],
     "solver": [_names("auto")],
@@ -79,11 +86,19 @@ def reject_booleans(owner: str, parameters: dict[str, Any]) -> None:
             )
 
 
-def resolve_prior(prior: str | IndependentPrior) -> IndependentPrior:
-    """Return the prior that a name or an object stands for."""
-    if isinstance(prior, IndependentPrior):
-        return prior
-    return PRIORS.get(prior, PRIORS[AUTOMATIC_PRIOR])()
+def resolve_prior(prior: str | Prior) -> Prior:
+    """Return the prior that a name or an object stands for.
+
+    Raises
+    ------
+    ValueError
+        If an object fails its examination.
+    """
+    if not isinstance(prior, Prior):
+        return PRIORS.get(prior, PRIORS[AUTOMATIC_PRIOR])()
+    if prior.needs_jax:
+        check_prior(prior)
+    return prior
 
 
 def resolve_starts(n_init: str | int) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib.metadata
 import importlib.util
 import os
@@ -11,10 +12,12 @@ from collections.abc import Callable, Hashable, Iterator
 from concurrent.futures import Future
 from typing import Any
 
-from sparse_fourier.priors import Uniform
-
 _MINIMUM_JAX = (0, 8)
 _MAX_PROGRAMS = 64
+_SMALLEST_BUCKET = 256
+
+
+_starting = threading.RLock()
 
 
 class _Process:
@@ -44,14 +47,18 @@ def check() -> None:
     RuntimeError
         In a process forked after JAX ran, where JAX would hang.
     """
+    _refuse_fork()
+    if not _Process.checked:
+        _check_version()
+        _Process.checked = True
+
+
+def _refuse_fork() -> None:
     if _Process.forked:
         raise RuntimeError(
             "This process was forked after JAX was started; fit cannot run here. Use joblib's loky or "
             "threading backend, or the 'spawn' start method."
         )
-    if not _Process.checked:
-        _check_version()
-        _Process.checked = True
 
 
 def platform_is_named() -> bool:
@@ -60,15 +67,17 @@ def platform_is_named() -> bool:
 
 
 def _start() -> None:
-    """Load JAX; not in the main thread, where a signal in the midst of it can crash the interpreter."""
+    """Load JAX; not in the caller's thread, where a signal in the midst of it can crash the interpreter."""
+    check()
     if not _Process.started:
-        _in_thread(_start_jax)
-        _Process.started = True
+        _in_thread(_start_once)
 
 
-def _start_jax() -> None:
-    _start_platform()
-    _register_pytrees()
+def _start_once() -> None:
+    with _starting:
+        if not _Process.started:
+            _start_platform()
+            _Process.started = True
 
 
 def _check_version() -> None:
@@ -96,14 +105,48 @@ def _start_platform() -> None:
         ) from error
 
 
-def _register_pytrees() -> None:
+_registered: set[type] = set()
+
+
+def register(item: Any) -> None:
+    """Let JAX look into an object: numbers and arrays among its attributes are traced."""
+    if isinstance(item, tuple | list):
+        parts = item
+    elif hasattr(item, "__dict__"):
+        parts = vars(item).values()
+        _register_class(type(item))
+    else:
+        return
+    for part in parts:
+        register(part)
+
+
+def _register_class(kind: type) -> None:
     import jax
 
-    from sparse_fourier.objective import CodeObjective
+    with _starting:
+        if kind not in _registered:
+            jax.tree_util.register_pytree_node(kind, _take_apart, functools.partial(_put_together, kind))
+            _registered.add(kind)
 
-    numbers = ["prior", "rows", "weights", "noise", "floor", "constant"]
-    jax.tree_util.register_dataclass(CodeObjective, numbers, [])
-    jax.tree_util.register_dataclass(Uniform, [], [])
+
+def _take_apart(item: Any) -> tuple[list[Any], tuple[tuple[str, ...], tuple[tuple[str, Any], ...]]]:
+    state = vars(item)
+    traced = tuple(name for name, value in state.items() if not isinstance(value, str | bool | None))
+    rest = tuple((name, value) for name, value in state.items() if name not in traced)
+    return [state[name] for name in traced], (traced, rest)
+
+
+def _put_together(kind: type, structure: Any, traced: Any) -> Any:
+    names, rest = structure
+    item = object.__new__(kind)
+    item.__dict__.update(zip(names, traced, strict=True), **dict(rest))
+    return item
+
+
+def bucket(n: int) -> int:
+    """Return the number of rows that n rows are padded to, one of few, so that few programs are compiled."""
+    return max(_SMALLEST_BUCKET, 1 << (n - 1).bit_length())
 
 
 @contextlib.contextmanager
@@ -151,6 +194,8 @@ class Program:
         if signature in self._signatures:
             return self._run(*arguments)
         _start()
+        for argument in arguments:
+            register(argument)
         with self._lock:
             self._make_room()
         result = _in_thread(self._run, *arguments)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from sparse_fourier.namespace import Array, array_namespace, solve_positive, tree_map
-from sparse_fourier.objective import CodeObjective, Expansion, LocalModel, Point, move
+from sparse_fourier.objective import LocalModel, Objective, Point, move
 
 _SHRINK = 0.7
 _NEGLIGIBLE = 0.05
@@ -25,7 +25,7 @@ class NewtonState(NamedTuple):
     """State of one run: where it is, how wide the faces still are, how damped its steps."""
 
     point: Point
-    expansion: Expansion
+    expansion: Any
     width: Array
     damping: Array
     decrement: Array
@@ -48,7 +48,7 @@ class _Move(NamedTuple):
     """What changes when a step is accepted."""
 
     point: Point
-    expansion: Expansion
+    expansion: Any
     width: Array
 
 
@@ -79,24 +79,24 @@ class Newton:
     tol: float
 
     @staticmethod
-    def init(starts: Point, widths: np.ndarray) -> NewtonState:
+    def init(objective: Objective, starts: Point, widths: np.ndarray) -> NewtonState:
         """Return the states before the first step, one for each start along a leading axis.
 
         The first step of a start goes nowhere, and only evaluates the objective there.
         """
-        r, k = starts.offset.shape
+        r = len(starts.offset)
         infinite, no = np.full(r, np.inf), np.zeros(r, dtype=bool)
-        nothing = Expansion(infinite, np.zeros((r, k, k + 6, k + 1)))
+        nothing = tree_map(lambda part: np.stack([part] * r), objective.nothing())
         return NewtonState(starts, nothing, widths, np.full(r, _FIRST_DAMPING), infinite, no, no, no)
 
-    def step(self, state: NewtonState, objective: CodeObjective) -> NewtonState:
+    def step(self, state: NewtonState, objective: Objective) -> NewtonState:
         """Return the state after one step."""
         xp = array_namespace(state.width)
         old = state.expansion
         unseen = xp.isinf(old.value)
         narrow = (state.settled & (state.width > 0)) | unseen
         step, decrement = _damped_step(objective.local_model(state.point, old), state.damping)
-        decrement = xp.where(unseen, xp.inf, decrement)
+        decrement = xp.where(unseen | xp.isnan(decrement), state.decrement, decrement)
         point = move(state.point, xp.where(narrow, 0.0, step))
         width = xp.where(
             state.settled & narrow,
@@ -118,14 +118,14 @@ class Newton:
         return NewtonState(point, new, width, damping, decrement, settled, converged, stuck)
 
 
-def _damped_step(model: LocalModel, damping: Array) -> tuple[Array, Array]:
+def _damped_step(model: Any, damping: Array) -> tuple[Array, Array]:
     """Return the step, of shape (k, k + 1), and twice the decrease that its model promises."""
-    small = model.gradient.size <= _DENSE_SIZE
-    step = (_solve_directly if small else _solve_iteratively)(model, damping)
+    coupled = model.gradient.size <= _DENSE_SIZE or not isinstance(model, LocalModel)
+    step = (_solve_directly if coupled else _solve_iteratively)(model, damping)
     return step, -(step * model.gradient).sum()
 
 
-def _solve_directly(model: LocalModel, damping: Array) -> Array:
+def _solve_directly(model: Any, damping: Array) -> Array:
     gradient = model.gradient
     damped = model.hessian() + damping * np.eye(gradient.size)
     return -solve_positive(damped, gradient.ravel()).reshape(gradient.shape)

@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 
 from sparse_fourier import initialization as start
-from sparse_fourier.objective import CodeObjective, Point
-from sparse_fourier.priors import IndependentPrior
+from sparse_fourier import runtime
+from sparse_fourier.learning import Signals, learn
+from sparse_fourier.objective import CodeObjective, JointObjective, Objective, Point
+from sparse_fourier.priors import Prior
 from sparse_fourier.training import Progress, Trained, compiles, train
 
 _FIRST_WIDTH = 0.3
@@ -20,7 +22,6 @@ _FIRST_ROWS = 2000
 _FIRST_ROWS_PER_COMPONENT = 100
 _GROWTH = 4
 _COARSE_TOL = 1e-5
-_SMALLEST_BUCKET = 256
 _REACH_OF_NOISE = 6.5
 _REACH_IN_THE_END = 6.0
 _NOISE_AT_EXTREMES = 4.0
@@ -32,7 +33,7 @@ class Problem:
 
     Attributes
     ----------
-    prior : IndependentPrior
+    prior : Prior
     whitened : array of shape (n, k)
         Zero mean and unit covariance.
     weights : array of shape (n,)
@@ -45,17 +46,20 @@ class Problem:
         Smallest variance of a code's noise.
     constant : float
         Terms of the objective that do not depend on the basis.
+    average : array of shape (k,) or None
+        Of the whitened coordinates, where codes have no offset of their own; else it is zero.
     """
 
-    prior: IndependentPrior
+    prior: Prior
     whitened: np.ndarray
     weights: np.ndarray
     n_samples: float
     noise: np.ndarray
     floor: float
     constant: float
+    average: np.ndarray | None = None
 
-    def objective(self, rows: np.ndarray, matters: np.ndarray) -> CodeObjective:
+    def objective(self, rows: np.ndarray, matters: np.ndarray) -> Objective:
         """Return the objective of some rows, each code with those of them that matter to it.
 
         Parameters
@@ -64,16 +68,22 @@ class Problem:
         matters : bool array of shape (n_rows, k)
         """
         k = self.whitened.shape[1]
-        size = _padded(int(matters.sum(axis=0).max()), k)
-        own, weights = np.zeros((k, size, k)), np.zeros((k, size))
+        sets = 1 if matters.all() else k
+        size = self._padded(int(matters.sum(axis=0).max()))
+        own, weights = np.zeros((sets, size, k)), np.zeros((sets, size))
         share = self.weights[rows].sum()
-        for j in range(k):
+        for j in range(sets):
             chosen = rows[matters[:, j]]
             own[j, : len(chosen)] = self.whitened[chosen]
             weights[j, : len(chosen)] = self.weights[chosen] / share
-        return CodeObjective(
-            self.prior, own, weights, self.noise, np.float64(self.floor), np.float64(self.constant)
-        )
+        anchor = np.float64(self.average is not None)
+        kind = CodeObjective if self.prior.factorises else JointObjective
+        numbers = np.float64(self.floor), np.float64(self.constant), anchor
+        return kind(self.prior, own, weights, self.noise, *numbers)
+
+    def _padded(self, n: int) -> int:
+        """Return the number of rows that n rows are padded to: one of few, where that saves compilations."""
+        return runtime.bucket(n) if compiles(self.prior, self.whitened.shape[1], n) else n
 
     def blur(self, point: Point) -> np.ndarray:
         """Return the standard deviation of each code's noise, of shape (..., k)."""
@@ -104,22 +114,27 @@ class Plan:
 def optimise(problem: Problem, plan: Plan, rng: np.random.RandomState) -> Trained:
     """Return the best basis: from known starts on all signals, else by way of subsamples.
 
-    Two components start from the smallest parallelogram, and given components from themselves. Any
+    Where the prior knows a start, that is taken, and given components start from themselves. Any
     others start from rotations, on few signals with wide faces; what they find is then carried over
-    to more and more signals, of which each code sees those close to its faces.
+    to more and more signals, of which each code sees those that matter to its density.
     """
     n, k = problem.whitened.shape
+    if problem.prior.learns:
+        return _learn(problem, plan, rng)
     course = _Course(problem, plan)
     if plan.init is not None:
         return course.stage(_from_components(problem, plan.init), _WIDTH_AT_INIT, np.arange(n))
-    if k == 2:
-        box = start.smallest_parallelogram(problem.whitened)
-        blur = float(problem.blur(box).max())
+    known = None if problem.average is not None else problem.prior.start(problem.whitened, problem.n_samples)
+    if known is not None:
+        points = Point(*known)
+        if not problem.prior.identifies_basis:
+            return Trained(Point(points.unmixing[0], points.offset[0]), np.zeros(0), True, 0.0, False)
+        blur = float(problem.blur(Point(points.unmixing[0], points.offset[0])).max())
         width = min(_NOISE_AT_EXTREMES * (blur - np.sqrt(problem.floor)), _FIRST_WIDTH)
-        return course.stage(_stack(box), width, np.arange(n))
+        return course.stage(points, width, np.arange(n))
     seen = min(n, max(_FIRST_ROWS, _FIRST_ROWS_PER_COMPONENT * k))
     seen = n if seen * 2 > n else seen
-    starts = start.starting_points(k, plan.n_starts, problem.prior.moments, rng)
+    starts = _rotations(problem, plan.n_starts, rng)
     order = rng.permutation(n)
     trained = course.stage(starts, _FIRST_WIDTH, order[:seen])
     while seen < n and not course.over(trained):
@@ -129,6 +144,27 @@ def optimise(problem: Problem, plan: Plan, rng: np.random.RandomState) -> Traine
     return trained if seen == n else trained._replace(converged=False)
 
 
+def _learn(problem: Problem, plan: Plan, rng: np.random.RandomState) -> Trained:
+    """Return the best basis together with the densities of its codes."""
+    signals = Signals(problem.whitened, problem.weights, problem.n_samples)
+    began = time.perf_counter()
+
+    def tell(iteration: int, loss: float) -> Any:
+        elapsed = time.perf_counter() - began
+        return plan.callback and plan.callback(Progress(iteration, loss + problem.constant, elapsed))
+
+    start = None if plan.init is None else Point(np.linalg.inv(plan.init).T, np.zeros(len(plan.init)))
+    learned = learn(signals, start, rng, max_iter=plan.max_iter, tell=tell)
+    return Trained(
+        learned.point,
+        learned.curve + problem.constant,
+        learned.converged,
+        learned.decrement,
+        learned.stopped,
+        prior=problem.prior.learned(learned.densities),
+    )
+
+
 class _Course:
     """The stages of one fit: what they share is the count of iterations, the clock and the callback."""
 
@@ -136,6 +172,7 @@ class _Course:
         self._problem, self._plan = problem, plan
         self._began = time.perf_counter()
         self._curve = np.zeros(0)
+        self._rival = np.inf
 
     def over(self, trained: Trained) -> bool:
         """Return whether there must be no further stage."""
@@ -161,13 +198,23 @@ class _Course:
             callback=self._tell if plan.callback else None,
         )
         self._curve = np.concatenate([self._curve, trained.curve])
-        return trained._replace(curve=self._curve)
+        share = self._problem.weights[rows].sum()
+        self._rival = min(self._rival, trained.rival * share * self._problem.n_samples)
+        return trained._replace(curve=self._curve, rival=self._rival)
 
     def _tell(self, progress: Progress) -> Any:
         callback = self._plan.callback
         iteration = len(self._curve) + progress.iteration
         elapsed = time.perf_counter() - self._began
         return callback and callback(Progress(iteration, progress.loss, elapsed))
+
+
+def _rotations(problem: Problem, n_starts: int, rng: np.random.RandomState) -> Point:
+    k = problem.whitened.shape[1]
+    centre, variance = problem.prior.moments
+    if problem.average is None or centre == 0:
+        return start.starting_points(k, n_starts, (centre, variance), rng)
+    return start.anchored_points(k, n_starts, centre, problem.average, rng)
 
 
 def _stack(point: Point) -> Point:
@@ -201,13 +248,3 @@ def _matters(problem: Problem, starts: Point, width: float, rows: np.ndarray) ->
 def _matters_in_the_end(problem: Problem, trained: Trained, rows: np.ndarray) -> np.ndarray:
     codes = trained.point.encode(problem.whitened[rows])
     return problem.prior.matters(codes, _REACH_IN_THE_END * problem.blur(trained.point))
-
-
-def _padded(n: int, k: int) -> int:
-    """Return the number of rows that n rows are padded to: one of few, where that saves compilations."""
-    return bucket(n) if compiles(k, n * k) else n
-
-
-def bucket(n: int) -> int:
-    """Return the number of rows that n rows are padded to, one of few."""
-    return max(_SMALLEST_BUCKET, 1 << (n - 1).bit_length())

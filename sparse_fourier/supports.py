@@ -7,6 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sparse_fourier.namespace import Array, array_namespace, log_ndtr
+
+_COARSEST_RESOLUTION = 0.1
+_N_NODES = 2000
 _MAX_SWEEPS = 10_000
 _TOLERANCE = 1e-12
 
@@ -22,9 +26,48 @@ class Support(ABC):
         signals as well as the set allows.
         """
 
+    @abstractmethod
+    def soften(self, codes: Array, variances: Array) -> tuple[Array, Array]:
+        """Return codes moved inside the set, and the log-probability that noise took them where they are.
+
+        Parameters
+        ----------
+        codes : array of shape (n, k)
+        variances : array broadcastable to (n, k)
+            Variance of the noise of each code.
+
+        Returns
+        -------
+        inside : array of shape (n, k)
+            Half a standard deviation from a face, or farther.
+        faces : array of shape (n, k)
+            Zero far inside.
+        """
+
+    @abstractmethod
+    def quadrature(self, n_nodes: int = _N_NODES) -> tuple[np.ndarray, np.ndarray]:
+        """Return nodes and weights that integrate functions of one code over the set."""
+
+    def resolution(self, n_samples: float) -> float:
+        """Return how far held-out codes may lie outside a set fitted to n samples, in units of a code."""
+        return min(1.0 / n_samples, _COARSEST_RESOLUTION)
+
 
 class Real(Support):
     """All of the code space."""
+
+    def soften(self, codes: Array, variances: Array) -> tuple[Array, Array]:
+        """Return the codes, and zero: there are no faces."""
+        return codes, 0.0 * codes
+
+    def quadrature(self, n_nodes: int = _N_NODES) -> tuple[np.ndarray, np.ndarray]:
+        """Return the midpoint rule after h = t / (1 - t^2)."""
+        t = (np.arange(n_nodes) + 0.5) / n_nodes * 2 - 1
+        return t / (1 - t**2), (1 + t**2) / (1 - t**2) ** 2 * 2 / n_nodes
+
+    def resolution(self, n_samples: float) -> float:
+        """Return zero."""
+        return 0.0
 
     def project(self, codes: np.ndarray, gram: np.ndarray) -> np.ndarray:
         """Return the codes as they are."""
@@ -46,6 +89,25 @@ class Interval(Support):
         projected = codes.copy()
         projected[outside] = bounded_least_squares(codes[outside], gram, self.lower, self.upper)
         return projected
+
+    def soften(self, codes: Array, variances: Array) -> tuple[Array, Array]:
+        """Return the codes moved away from the faces, and the probability of the interval around them."""
+        xp = array_namespace(codes, variances)
+        deviations = xp.sqrt(variances)
+        margin = xp.minimum(0.5 * deviations, 0.5 * (self.upper - self.lower))
+        inside = xp.minimum(xp.maximum(codes, self.lower + margin), self.upper - margin)
+        faces = log_ndtr((codes - self.lower) / deviations)
+        if np.isfinite(self.upper):
+            faces = faces + log_ndtr((self.upper - codes) / deviations)
+        return inside, faces
+
+    def quadrature(self, n_nodes: int = _N_NODES) -> tuple[np.ndarray, np.ndarray]:
+        """Return the midpoint rule, after h = t / (1 - t) where there is no upper end."""
+        t = (np.arange(n_nodes) + 0.5) / n_nodes
+        if np.isinf(self.upper):
+            return self.lower + t / (1 - t), 1 / (1 - t) ** 2 / n_nodes
+        length = self.upper - self.lower
+        return self.lower + length * t, np.full(n_nodes, length / n_nodes)
 
 
 SUPPORTS: dict[str, Support] = {

@@ -12,7 +12,8 @@ import numpy as np
 
 from sparse_fourier import runtime
 from sparse_fourier.namespace import tree_map
-from sparse_fourier.objective import CodeObjective, Point
+from sparse_fourier.objective import Objective, Point
+from sparse_fourier.priors import Prior
 from sparse_fourier.solvers import Newton, NewtonState
 
 _CHUNK_SECONDS = 0.1
@@ -20,6 +21,7 @@ _MAX_CHUNK = 32
 _SECONDS_PER_CODE = 2e-7
 _MOST_CODES = 30_000
 _MOST_COMPONENTS = 16
+_SAME_DIRECTIONS = 0.95
 
 
 @dataclass(frozen=True)
@@ -42,16 +44,33 @@ class Progress:
 
 
 class Trained(NamedTuple):
-    """Outcome of training: the best start's point and how it was reached."""
+    """Outcome of training: the best start's point and how it was reached.
+
+    Attributes
+    ----------
+    point : Point
+    curve : array of shape (n_iterations,)
+    converged : bool
+    decrement : float
+        What the last step promised.
+    stopped : bool
+        Whether the callback asked for the end.
+    rival : float
+        By how many nats the best other basis that a start ended in is worse; infinite if there is none.
+    prior : Prior or None
+        What has become of the prior, where that was learned too.
+    """
 
     point: Point
     curve: np.ndarray
     converged: bool
     decrement: float
     stopped: bool
+    rival: float = np.inf
+    prior: Prior | None = None
 
 
-def _advance(state: NewtonState, objective: CodeObjective, tol: Any, n_steps: Any) -> tuple[Any, Any]:
+def _advance(state: NewtonState, objective: Objective, tol: Any, n_steps: Any) -> tuple[Any, Any]:
     """Take up to `n_steps` steps from all starts; return states and the values on the way.
 
     The values have shape (_MAX_CHUNK, n_starts), of which as many rows count as steps were taken.
@@ -89,16 +108,17 @@ def _side_by_side(step: Callable[[NewtonState], NewtonState], n_starts: int) -> 
 _program = runtime.Program(_advance)
 
 
-def compiles(n_components: int, n_codes: int) -> bool:
+def compiles(prior: Prior, n_components: int, n_rows: int) -> bool:
     """Return whether a problem is worth a compiled program: one so large that its steps outweigh it.
 
-    A platform that the user names other than the CPU is always used.
+    What a user wrote in JAX is always compiled, and a platform named other than the CPU always used.
     """
-    return n_codes > _MOST_CODES or n_components > _MOST_COMPONENTS or runtime.platform_is_named()
+    large = n_rows * n_components > _MOST_CODES or n_components > _MOST_COMPONENTS
+    return large or prior.needs_jax or runtime.platform_is_named()
 
 
 def _advance_without_compiling(
-    state: NewtonState, objective: CodeObjective, tol: float, n_steps: int
+    state: NewtonState, objective: Objective, tol: float, n_steps: int
 ) -> tuple[NewtonState, tuple[np.ndarray, int]]:
     """Do what `_advance` does, with the same formulas, in NumPy."""
     solver = Newton(tol)
@@ -114,7 +134,7 @@ def _advance_without_compiling(
 
 
 def train(
-    objective: CodeObjective,
+    objective: Objective,
     starts: Point,
     widths: np.ndarray,
     *,
@@ -126,7 +146,7 @@ def train(
 
     Parameters
     ----------
-    objective : CodeObjective
+    objective : Objective
         Of NumPy arrays.
     starts : Point
         Stacked along a leading axis.
@@ -139,7 +159,7 @@ def train(
     callback : callable, optional
         Called with `Progress` after every chunk; returning True ends training.
     """
-    state = Newton.init(starts, widths)
+    state = Newton.init(objective, starts, widths)
     advance = _advancer(objective, starts)
     curves: list[np.ndarray] = []
     stopped = False
@@ -159,15 +179,17 @@ def train(
     return _outcome(state, np.concatenate(curves), stopped)
 
 
-def _advancer(objective: CodeObjective, starts: Point) -> Callable[..., Any]:
-    if not compiles(starts.offset.shape[1], objective.weights.size):
+def _advancer(objective: Objective, starts: Point) -> Callable[..., Any]:
+    k = starts.offset.shape[1]
+    if not compiles(objective.prior, k, objective.rows.shape[1]):
         return _advance_without_compiling
-    signature = (starts.unmixing.shape, objective.rows.shape, type(objective.prior))
+    kinds = type(objective), type(objective.prior)
+    signature = (starts.unmixing.shape, objective.rows.shape, kinds)
     return functools.partial(_program, signature)
 
 
-def _first_chunk(objective: CodeObjective, n_starts: int) -> int:
-    guess = _SECONDS_PER_CODE * objective.weights.size * n_starts
+def _first_chunk(objective: Objective, n_starts: int) -> int:
+    guess = _SECONDS_PER_CODE * objective.rows.shape[1] * objective.rows.shape[2] * n_starts
     return _next_chunk(1, guess)
 
 
@@ -185,7 +207,16 @@ def _outcome(state: NewtonState, curves: np.ndarray, stopped: bool) -> Trained:
     return Trained(
         Point(state.point.unmixing[best], state.point.offset[best]),
         curves[:, best],
-        bool(state.finished[best] and np.isfinite(state.value[best])),
+        bool(state.finished[best] and np.isfinite(state.value[best] + state.decrement[best])),
         float(state.decrement[best]),
         stopped,
+        _rival(state, best),
     )
+
+
+def _rival(state: NewtonState, best: int) -> float:
+    """Return the distance in value to the best start that ended in other directions."""
+    rows = state.point.unmixing / np.linalg.norm(state.point.unmixing, axis=2, keepdims=True)
+    likeness = np.abs(rows @ rows[best].T).max(axis=2).min(axis=1)
+    elsewhere = (likeness < _SAME_DIRECTIONS) & (state.width == 0)
+    return float((state.value - state.value[best])[elsewhere].min(initial=np.inf))

@@ -22,6 +22,19 @@ def close_figures():
 
 
 @pytest.fixture
+def always_compiled(monkeypatch):
+    """Compile for problems of any size, as is done for large ones."""
+    monkeypatch.setattr("sparse_fourier.training._MOST_CODES", -1)
+
+
+@pytest.fixture(params=["in NumPy", "compiled"])
+def both_ways(request):
+    """Train problems of the size of a test in NumPy, and once more in a compiled program."""
+    if request.param == "compiled":
+        request.getfixturevalue("always_compiled")
+
+
+@pytest.fixture
 def compiled():
     """Programs that JAX has compiled since the test began, or since it cleared this list."""
     import jax

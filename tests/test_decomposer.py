@@ -573,6 +573,7 @@ def fit_or_clear_error(X, **parameters):
         return clear_error(lambda: AutoencoderDecomposer(random_state=0, **parameters).fit(X))
 
 
+@pytest.mark.usefixtures("both_ways")
 @settings(max_examples=60)
 @given(edge_arrays(), st.sampled_from(["auto", 1, 0.9]))
 def test_any_finite_input_gives_a_finite_model_or_a_clear_error(X, n_components):
@@ -601,6 +602,7 @@ def test_what_the_type_can_hold_is_drawn_or_refused(X):
         assert covariance is None or np.isfinite(covariance).all()
 
 
+@pytest.mark.usefixtures("both_ways")
 @settings(max_examples=25)
 @given(
     st.integers(5, 12),
@@ -616,6 +618,7 @@ def test_powers_of_two_pass_through_any_data(n, d, seed, dtype, power):
     np.testing.assert_array_equal(other.transform(np.ldexp(X, power)), one.transform(X))
 
 
+@pytest.mark.usefixtures("both_ways")
 @settings(max_examples=25)
 @given(st.integers(6, 12), st.integers(1, 4), st.integers(0, 1000))
 def test_repeated_rows_and_weights_agree_on_any_data(n, d, seed):

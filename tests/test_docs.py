@@ -84,10 +84,11 @@ def test_what_can_be_called_has_an_example(module_name):
 
 
 @pytest.mark.parametrize(
-    "name", ["activations", "bases", "datasets", "metrics", "penalties", "plotting", "priors"]
+    "name", ["activations", "bases", "datasets", "exceptions", "metrics", "penalties", "plotting", "priors"]
 )
 def test_reference_lists_a_public_module_if_there_is_one(name):
-    exists = (ROOT / "sparse_fourier" / f"{name}.py").exists()
+    folder = ROOT / "sparse_fourier"
+    exists = (folder / f"{name}.py").exists() or (folder / name).is_dir()
     assert exists == (f"sparse_fourier.{name}" in PUBLIC_MODULES)
 
 

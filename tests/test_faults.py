@@ -26,11 +26,13 @@ from sklearn.utils.validation import check_is_fitted
 from sparse_fourier import AutoencoderDecomposer
 from sparse_fourier.datasets import make_sinusoid_mixtures
 from sparse_fourier.metrics import worst_relative_error
+from sparse_fourier.solvers import Newton
 
 X, _, SINES = make_sinusoid_mixtures(60, 8, noise=0.02, random_state=0)
 NAMES = [f"t{i}" for i in range(8)]
 TABLE = pd.DataFrame(X, columns=NAMES)
 NARROW = X[:, :5]
+EPSILON = np.finfo(float).eps
 
 
 def fitted(data=X, **parameters):
@@ -319,8 +321,13 @@ def test_rank_below_n_components():
     np.testing.assert_array_equal(found.explained_variance_[2:], 0)
     codes = found.transform(data)
     assert codes.shape == (60, 5)
-    np.testing.assert_array_equal(found.inverse_transform(codes), two.inverse_transform(two.transform(data)))
-    assert found.score(data) == pytest.approx(two.score(data), rel=1e-9)
+    # Products with the zeros may be rounded otherwise, by some units in the last place. Those are all
+    # that is left of data without noise, and what their score measures in units of 16 such roundings.
+    rebuilt = two.inverse_transform(two.transform(data))
+    np.testing.assert_allclose(found.inverse_transform(codes), rebuilt, rtol=0, atol=4 * EPSILON)
+    assert found.score(data) == pytest.approx(two.score(data), abs=8 / 16**2)
+    assert found.score(data + 1) == pytest.approx(two.score(data + 1), rel=1e-9)
+    assert found.loss_ == pytest.approx(two.loss_, rel=1e-9)
     assert np.isfinite(found.sample(5, random_state=0)).all()
 
 
@@ -415,6 +422,7 @@ def test_largest_numbers_of_both_signs(dtype, old):
     assert_refused(old.set_params(n_components=1), data, ValueError, rf"range of {dtype.__name__}.*Rescale X")
 
 
+@pytest.mark.usefixtures("both_ways")
 @pytest.mark.parametrize("n", [63, 64, 65, 96, 97])
 def test_padding_of_rows_is_invisible(n):
     data, _, _ = make_sinusoid_mixtures(97, 8, noise=0.02, random_state=3)
@@ -661,8 +669,9 @@ def test_y_is_ignored(y, model):
     assert model.score(X, y) == model.score(X)
 
 
-def test_same_seed_same_bits(model):
-    again = fitted()
+@pytest.mark.usefixtures("both_ways")
+def test_same_seed_same_bits():
+    model, again = fitted(), fitted()
     assert_equal_models(again, model)
     assert_equal_models(again.fit(X), model)
     assert_equal_models(clone(again).fit(X), model)
@@ -695,6 +704,7 @@ def test_converged_warning_as_an_error_loses_nothing(old):
     assert_refused(old.set_params(max_iter=1), X, ConvergenceWarning, "Increase max_iter")
 
 
+@pytest.mark.usefixtures("always_compiled")
 @pytest.mark.parametrize(
     ("text", "error", "match"),
     [
@@ -708,30 +718,34 @@ def test_failures_inside_jax_are_explained_and_lose_nothing(text, error, match, 
     def broken(*arguments):
         raise jax.errors.JaxRuntimeError(text)
 
-    monkeypatch.setattr(jax, "block_until_ready", broken)
     codes, before = old.transform(TABLE), state_of(old)
-    with pytest.raises(error, match=match) as caught:
-        old.fit(X)
+    with monkeypatch.context() as patch:
+        patch.setattr(jax, "block_until_ready", broken)
+        with pytest.raises(error, match=match) as caught:
+            old.fit(X)
     assert isinstance(caught.value.__cause__, jax.errors.JaxRuntimeError)
     assert text in str(caught.value)
     assert state_of(old) == before
-    monkeypatch.undo()
     np.testing.assert_array_equal(old.fit(TABLE).transform(TABLE), codes)
 
 
+@pytest.mark.usefixtures("both_ways")
 def test_memory_error_loses_nothing(old, monkeypatch):
+    """In the compiled program, or where NumPy would take the next step."""
     import jax
 
     def exhausted(*arguments):
         raise MemoryError("no room")
 
     monkeypatch.setattr(jax, "block_until_ready", exhausted)
+    monkeypatch.setattr(Newton, "step", exhausted)
     assert_refused(old, TABLE, MemoryError, "no room")
 
 
 # E. Interruption: see test_processes.py for signals
 
 
+@pytest.mark.usefixtures("both_ways")
 @pytest.mark.parametrize("exception", [KeyboardInterrupt, SystemExit, GeneratorExit, ZeroDivisionError])
 def test_any_exception_from_inside_training_passes_and_loses_nothing(exception, old):
     def interrupt(info):
@@ -742,6 +756,7 @@ def test_any_exception_from_inside_training_passes_and_loses_nothing(exception, 
     assert_equal_models(old.fit(X), fitted())
 
 
+@pytest.mark.usefixtures("both_ways")
 def test_model_in_the_middle_of_a_refit_is_the_old_one_or_refuses():
     """Whoever asks while a refit with another width runs is answered by one model, never by a mixture."""
     estimator = fitted()
@@ -779,6 +794,7 @@ def in_threads(*actions):
     return results
 
 
+@pytest.mark.usefixtures("both_ways")
 def test_fits_in_threads_equal_fits_in_turn():
     data = [X[: 40 + 5 * i].astype(dtype) for i in range(3) for dtype in (np.float32, np.float64)]
     at_once = in_threads(*(lambda X=X: fitted(X) for X in data))
@@ -786,6 +802,7 @@ def test_fits_in_threads_equal_fits_in_turn():
         assert_equal_models(one, fitted(X_one))
 
 
+@pytest.mark.usefixtures("both_ways")
 def test_transform_while_another_thread_refits_answers_by_one_model():
     other = X[::-1] * [2.0, 3.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0]
     estimator = fitted()
@@ -809,6 +826,7 @@ def test_transform_while_another_thread_refits_answers_by_one_model():
     assert all(any(np.array_equal(answer, codes) for codes in expected) for answer in answers)
 
 
+@pytest.mark.usefixtures("both_ways")
 def test_users_jax_settings_are_left_alone():
     import jax
 
@@ -823,10 +841,12 @@ def test_users_jax_settings_are_left_alone():
     assert jax.numpy.ones(2).dtype == np.float32
 
 
+@pytest.mark.usefixtures("both_ways")
 @pytest.mark.parametrize("x64", [False, True])
-def test_precision_does_not_depend_on_the_users_context(x64, model):
+def test_precision_does_not_depend_on_the_users_context(x64):
     import jax
 
+    model = fitted()
     with jax.enable_x64(x64):
         found = fitted()
         assert jax.numpy.ones(2).dtype == (np.float64 if x64 else np.float32)

@@ -7,7 +7,6 @@ import pytest
 from scipy.spatial import ConvexHull
 from scipy.special import ndtr
 
-from sparse_fourier import runtime
 from sparse_fourier.datasets import make_sinusoid_mixtures
 from sparse_fourier.fitting import Settings, fit
 from sparse_fourier.priors import Uniform
@@ -15,10 +14,7 @@ from sparse_fourier.priors import Uniform
 INTERVALS = [(0.0, np.pi), (0.0, np.pi / 2)]
 every_interval = pytest.mark.parametrize("interval", INTERVALS, ids=["orthogonal", "correlated"])
 
-
-@pytest.fixture(scope="module", autouse=True)
-def jax_is_ready():
-    runtime.start()
+pytestmark = pytest.mark.usefixtures("both_ways")
 
 
 def fitted(X, n_components=None, weights=None, seed=0, **changes):

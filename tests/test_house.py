@@ -17,7 +17,11 @@ SHELL = {"__init__", "__main__", "plotting", "decomposer", "metrics", "datasets"
 SHELL_ONLY = {"sklearn", "matplotlib", "tqdm", "pandas", "warnings", "logging"}
 REFERENCE = (ROOT / "docs" / "api.rst").read_text(encoding="utf-8")
 ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
-SOURCES = {path.stem: ast.parse(path.read_text(encoding="utf-8")) for path in sorted(PACKAGE.glob("*.py"))}
+FILES = sorted(PACKAGE.rglob("*.py"))
+SOURCES = {
+    ".".join(path.relative_to(PACKAGE).with_suffix("").parts): ast.parse(path.read_text(encoding="utf-8"))
+    for path in FILES
+}
 CORE = sorted(set(SOURCES) - SHELL)
 
 
@@ -50,7 +54,9 @@ def test_modules_import_only_from_their_right():
 
 
 def test_architecture_shows_every_module():
-    assert set(re.findall(r"^\| `(\w+)` \|", ARCHITECTURE, flags=re.M)) == set(SOURCES) - {"__init__"}
+    assert set(re.findall(r"^\| `(\w+)` \|", ARCHITECTURE, flags=re.M)) == {
+        name.partition(".")[0] for name in SOURCES
+    } - {"__init__"}
 
 
 @pytest.mark.parametrize("name", CORE)
@@ -85,7 +91,7 @@ def wheel(tmp_path_factory):
 
 def test_wheel_holds_the_package_and_nothing_else(wheel):
     names = {name for name in wheel.namelist() if ".dist-info/" not in name}
-    expected = {f"sparse_fourier/{path.name}" for path in PACKAGE.glob("*.py")} | {"sparse_fourier/py.typed"}
+    expected = {path.relative_to(ROOT).as_posix() for path in FILES} | {"sparse_fourier/py.typed"}
     assert names == expected
     assert any(name.endswith(".dist-info/licenses/LICENSE") for name in wheel.namelist())
 

@@ -4,7 +4,6 @@ from itertools import combinations
 
 import numpy as np
 import pytest
-from scipy.spatial import ConvexHull
 
 from sparse_fourier.initialization import (
     binary_exponent,
@@ -14,7 +13,6 @@ from sparse_fourier.initialization import (
     rank_of_share,
     scaled_by_power_of_two,
     sensible_rank,
-    smallest_parallelogram,
     starting_points,
     weighted_mean,
 )
@@ -315,58 +313,6 @@ def test_starts_depend_on_nothing_but_the_draw():
     np.testing.assert_array_equal(one.unmixing, other.unmixing)
     more = starting_points(2, 5, (0.5, 1 / 12), np.random.RandomState(7))
     np.testing.assert_array_equal(more.unmixing[:3], one.unmixing)
-
-
-def least_area(points):
-    """Area of the smallest parallelogram with a side along each of two hull edges, trying all pairs."""
-    corners = points[ConvexHull(points).vertices]
-    edges = np.roll(corners, -1, axis=0) - corners
-    areas = []
-    for one, other in combinations(edges, 2):
-        rows = np.array([[-one[1], one[0]], [-other[1], other[0]]])
-        extent = np.ptp(corners @ rows.T, axis=0)
-        determinant = abs(np.linalg.det(rows / extent[:, None]))
-        areas.append(1 / determinant if determinant > 1e-12 else np.inf)
-    return min(areas)
-
-
-@pytest.mark.parametrize("shape", ["square", "skewed", "disc", "triangle", "diamond"])
-@pytest.mark.parametrize("n", [4, 60, 1000])
-def test_smallest_parallelogram_against_brute_force(shape, n):
-    rng = np.random.default_rng(n)
-    points = rng.uniform(size=(n, 2))
-    if shape == "skewed":
-        points = points @ np.array([[1.0, 0.2], [0.9, 1.0]])
-    elif shape == "disc":
-        points = rng.normal(size=(n, 2))
-        points *= np.sqrt(rng.uniform(size=(n, 1))) / np.linalg.norm(points, axis=1, keepdims=True)
-    elif shape == "triangle":
-        points = rng.dirichlet(np.ones(3), size=n)[:, :2]
-    elif shape == "diamond":
-        points = points @ np.array([[1.0, 1.0], [-1.0, 1.0]])
-    box = smallest_parallelogram(points)
-    codes = points @ box.unmixing.T + box.offset
-    # It holds the points and touches them on all four sides.
-    np.testing.assert_allclose(codes.min(axis=0), 0.0, atol=1e-12)
-    np.testing.assert_allclose(codes.max(axis=0), 1.0, atol=1e-12)
-    assert 1 / abs(np.linalg.det(box.unmixing)) == pytest.approx(least_area(points), rel=1e-9)
-
-
-def test_no_random_parallelogram_is_smaller():
-    rng = np.random.default_rng(0)
-    points = rng.uniform(size=(200, 2))
-    smallest = 1 / abs(np.linalg.det(smallest_parallelogram(points).unmixing))
-    angles = rng.uniform(0, np.pi, size=(20_000, 2))
-    normals = np.stack([np.cos(angles), np.sin(angles)], axis=2)
-    extents = np.ptp(points @ normals.transpose(0, 2, 1), axis=1)
-    areas = extents.prod(axis=1) / np.abs(np.linalg.det(normals))
-    assert areas.min() >= smallest
-
-
-def test_parallelogram_of_points_that_repeat():
-    corners = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0], [1.0, 1.0], [0.5, 0.5]])
-    box = smallest_parallelogram(np.repeat(corners, 7, axis=0))
-    assert 1 / abs(np.linalg.det(box.unmixing)) == pytest.approx(1.0)
 
 
 def test_rank_of_signals_brought_to_mean_zero_and_norm_one():

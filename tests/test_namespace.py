@@ -1,13 +1,14 @@
-"""The array namespace, and the one special function: against values computed with 50 digits."""
+"""The array namespace and what it decides; the one special function against values of 50 digits."""
 
 import sys
+from typing import NamedTuple
 
 import numpy as np
 import pytest
 import scipy.special
 
 from sparse_fourier import runtime
-from sparse_fourier.namespace import array_namespace, log_ndtr
+from sparse_fourier.namespace import array_namespace, evaluated_once, log_ndtr, solve_positive, tree_map
 
 # x, log Φ(x), φ(x)/Φ(x), rounded from 50 digits
 EXACT = np.array(
@@ -41,7 +42,6 @@ GRID = np.concatenate([np.linspace(-40, 37, 771), np.logspace(-8, 1, 40), -np.lo
 @pytest.fixture(scope="module")
 def traced():
     """Return the JAX form and its derivatives up to the third on an array, as NumPy."""
-    runtime.start()
     import jax
 
     first = jax.grad(log_ndtr)
@@ -82,7 +82,139 @@ def test_numpy_arrays_need_no_jax(monkeypatch):
     monkeypatch.delitem(sys.modules, "jax", raising=False)
     assert array_namespace(np.ones(2)) is np
     assert log_ndtr(np.zeros(1)) == pytest.approx(np.log(0.5), rel=1e-15)
+    one = np.ones(1)
+    assert evaluated_once((one,))[0] is one
+    assert solve_positive(4 * np.eye(1), one) == pytest.approx(0.25, rel=1e-15)
+    assert tree_map(abs, Leaf(-1)) == Leaf(1)
     assert "jax" not in sys.modules
+
+
+# Trees
+
+
+class Leaf(NamedTuple):
+    only: object
+
+
+class Branch(NamedTuple):
+    leaf: Leaf
+    number: object
+
+
+class Tree(NamedTuple):
+    branch: Branch
+    other: Leaf
+    array: object
+
+
+def tree_of(a, b, c, d):
+    return Tree(Branch(Leaf(a), b), Leaf(c), d)
+
+
+def test_tree_map_reaches_every_array_and_keeps_the_kinds():
+    arrays = np.arange(2.0), np.float64(3.0), np.eye(2), np.ones((1, 2, 3))
+    mapped = tree_map(lambda part: (part.shape, part.sum()), tree_of(*arrays))
+    assert mapped == tree_of(((2,), 1.0), ((), 3.0), ((2, 2), 2.0), ((1, 2, 3), 6.0))
+    assert [type(part) for part in (mapped, mapped.branch, mapped.branch.leaf)] == [Tree, Branch, Leaf]
+
+
+def test_tree_map_of_several_trees_pairs_their_arrays():
+    one, other, third = tree_of(1, 2, 3, 4), tree_of(10, 20, 30, 40), tree_of(100, 200, 300, 400)
+    assert tree_map(lambda *parts: sum(parts), one, other, third) == tree_of(111, 222, 333, 444)
+    assert tree_map(lambda x, y: x - y, 3, 1) == 2
+
+
+def test_tree_map_refuses_trees_of_different_length():
+    with pytest.raises(ValueError, match="shorter|longer"):
+        tree_map(lambda x, y: x, Leaf(1), Branch(Leaf(1), 2))
+
+
+def test_tree_map_inside_a_compiled_function():
+    import jax
+
+    double = jax.jit(lambda tree: tree_map(lambda part: 2 * part, tree))
+    found = double(tree_of(1.0, np.ones(2), 3.0, 4.0))
+    assert isinstance(found.branch, Branch)
+    np.testing.assert_array_equal(found.branch.number, [2.0, 2.0])
+    assert (found.branch.leaf.only, found.other.only, found.array) == (2.0, 6.0, 8.0)
+
+
+# What differs between the two
+
+
+def in_numpy(function, *arrays):
+    return function(*arrays)
+
+
+def compiled_function(function, *arrays):
+    import jax
+
+    with runtime.settings():
+        return jax.tree_util.tree_map(np.asarray, jax.jit(function)(*arrays))
+
+
+both = pytest.mark.parametrize("evaluate", [in_numpy, compiled_function], ids=["NumPy", "JAX"])
+
+
+def positive_matrix(size, seed=0):
+    root = np.random.default_rng(seed).normal(size=(size, size))
+    return root @ root.T + np.eye(size)
+
+
+@both
+@pytest.mark.parametrize("size", [1, 2, 12, 272])
+def test_positive_definite_equations_are_solved(size, evaluate):
+    matrix, vector = positive_matrix(size), np.random.default_rng(1).normal(size=size)
+    before = matrix.copy(), vector.copy()
+    found = evaluate(solve_positive, matrix, vector)
+    assert found.dtype == np.float64
+    np.testing.assert_allclose(found, np.linalg.solve(matrix, vector), rtol=1e-9, atol=1e-12)
+    np.testing.assert_array_equal(matrix, before[0])
+    np.testing.assert_array_equal(vector, before[1])
+
+
+@both
+def test_only_the_lower_triangle_is_read(evaluate):
+    """As both factorisations do: the matrix is symmetric up to rounding."""
+    matrix, vector = positive_matrix(4), np.arange(4.0)
+    found = evaluate(solve_positive, np.tril(matrix), vector)
+    np.testing.assert_allclose(found, np.linalg.solve(matrix, vector), rtol=1e-12)
+
+
+NOT_POSITIVE = {
+    "indefinite": np.diag([1.0, -1e-3, 2.0]),
+    "indefinite by its other half": np.array([[1.0, 2.0, 0.0], [2.0, 1.0, 0.0], [0.0, 0.0, 1.0]]),
+    "negative": -np.eye(3),
+    "zero": np.zeros((3, 3)),
+    "not a number": np.full((3, 3), np.nan),
+}
+
+
+@both
+@pytest.mark.parametrize("case", NOT_POSITIVE)
+def test_equations_that_are_not_positive_definite_have_no_number_for_a_solution(case, evaluate):
+    found = evaluate(solve_positive, NOT_POSITIVE[case], np.arange(1.0, 4.0))
+    assert found.shape == (3,)
+    assert np.isnan(found).all()
+
+
+@both
+def test_what_is_evaluated_once_keeps_its_value(evaluate):
+    parts = Branch(np.arange(3.0), np.eye(2))
+    found = evaluate(evaluated_once, parts)
+    assert isinstance(found, Branch)
+    np.testing.assert_array_equal(found.leaf, parts.leaf)
+    np.testing.assert_array_equal(found.number, parts.number)
+
+
+def test_what_is_evaluated_once_is_a_barrier_of_the_compiler():
+    import jax
+
+    text = str(jax.make_jaxpr(lambda x: evaluated_once((x, 2 * x)))(1.0))
+    assert "optimization_barrier" in text
+
+
+# The special function
 
 
 def test_numpy_form_is_scipys():

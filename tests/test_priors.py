@@ -13,7 +13,8 @@ from scipy.stats import norm
 from sklearn.base import clone
 
 from sparse_fourier import runtime
-from sparse_fourier.priors import IndependentPrior, Prior, Uniform, automatic_jet
+from sparse_fourier.priors import IndependentPrior, Prior, Uniform
+from sparse_fourier.priors.independent import automatic_jet
 from sparse_fourier.supports import SUPPORTS
 
 PRIORS = [
@@ -46,8 +47,7 @@ def expectation(prior, function):
 
 @pytest.fixture(scope="module")
 def jets():
-    """Return for each prior its own jet and the one by automatic differentiation, on the grid."""
-    runtime.start()
+    """Return for each prior its own jet, the one by automatic differentiation, and its own in NumPy."""
     import jax
 
     collected = {}
@@ -55,7 +55,10 @@ def jets():
         with runtime.settings():
             own = jax.jit(prior.jet)(*on_grid(prior))
             automatic = jax.jit(lambda h, v, p=prior: automatic_jet(p.log_marginals, h, v))(*on_grid(prior))
-            collected[str(prior)] = tuple(jax.tree_util.tree_map(np.asarray, jet) for jet in (own, automatic))
+        plain = prior.jet(*on_grid(prior))
+        assert all(type(part) is np.ndarray for part in plain)
+        compiled = (jax.tree_util.tree_map(np.asarray, jet) for jet in (own, automatic))
+        collected[str(prior)] = (*compiled, plain)
     return collected
 
 
@@ -134,16 +137,18 @@ def test_numpy_and_jax_agree(prior, jets):
 
 @every_prior
 def test_jet_is_the_automatic_one(prior, jets):
-    own, automatic = jets[str(prior)]
+    own, automatic, plain = jets[str(prior)]
     _, variances = on_grid(prior)
     # Each derivative by the code costs one deviation, each by the variance a variance; far outside
     # of the support both forms cancel.
     powers = {"by_code": 0.5, "by_variance": 1, "by_codes": 1, "by_code_and_variance": 1.5, "by_variances": 2}
     np.testing.assert_allclose(own.value, automatic.value, rtol=1e-13, atol=1e-15)
+    np.testing.assert_allclose(plain.value, automatic.value, rtol=1e-12, atol=1e-14)
     for name, power in powers.items():
         unit = variances**power
-        mine, other = getattr(own, name) * unit, getattr(automatic, name) * unit
+        mine, other, third = (getattr(jet, name) * unit for jet in (own, automatic, plain))
         np.testing.assert_allclose(mine, other, rtol=1e-8, atol=1e-9, err_msg=name)
+        np.testing.assert_allclose(third, other, rtol=1e-8, atol=1e-9, err_msg=name)
 
 
 def differences(function, order):
@@ -172,8 +177,9 @@ def test_jet_is_the_limit_of_differences(prior, jets, name, order):
     """Of the NumPy form, in units of the noise."""
     h, v = on_grid(prior)
     expected = differences(lambda x, y: prior.log_marginals(h + x * np.sqrt(v), v * (1 + y)), order)
-    scaled = getattr(jets[str(prior)][0], name) * v ** (0.5 * order[0] + order[1])
-    np.testing.assert_allclose(scaled, expected, rtol=1e-5, atol=1e-6)
+    for jet in jets[str(prior)]:
+        scaled = getattr(jet, name) * v ** (0.5 * order[0] + order[1])
+        np.testing.assert_allclose(scaled, expected, rtol=1e-5, atol=1e-6)
 
 
 @every_prior
@@ -264,13 +270,14 @@ def test_uniform_marginal_is_symmetric_and_decreasing_from_the_middle():
         assert (np.diff(right, axis=0) <= 0).all()
 
 
-def test_uniform_jet_is_finite_far_outside():
+@pytest.mark.parametrize("compiled", [False, True], ids=["in NumPy", "compiled"])
+def test_uniform_jet_is_finite_far_outside(compiled):
     import jax
 
-    runtime.start()
     codes, variance = np.array([[-50.0, 51.0]]), 1e-6
     with runtime.settings():
-        jet = jax.jit(Uniform().jet)(codes, np.full(codes.shape, variance))
+        evaluate = jax.jit(Uniform().jet) if compiled else Uniform().jet
+        jet = evaluate(codes, np.full(codes.shape, variance))
     assert all(np.isfinite(np.asarray(part)).all() for part in jet)
     # Noise alone matters there: -distance² / 2 v.
     np.testing.assert_allclose(jet.value, -0.5 * 50**2 / variance, rtol=1e-6)

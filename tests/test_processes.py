@@ -37,6 +37,11 @@ def digest(model, X=X):
     parts += [model.transform(X), model.score_samples(X)]
     return hashlib.sha256(b"".join(np.ascontiguousarray(part).tobytes() for part in parts)).hexdigest()
 """
+# What code begins with, to train the small problems below as large ones are: in compiled programs.
+COMPILE = """
+import sparse_fourier.training
+sparse_fourier.training._MOST_CODES = -1
+"""
 
 
 def start(code, *, strict=True, **environment):
@@ -96,18 +101,20 @@ def interrupted(process, *, delay):
 
 
 @posix
+@pytest.mark.parametrize(("n", "way"), [(3000, ""), (20_000, COMPILE)], ids=["in NumPy", "compiled"])
 @pytest.mark.parametrize("delay", [0.0, 0.3])
-def test_interrupt_during_training(delay):
-    code = INTERRUPTED + (
-        "old.set_params(callback=busy)\n"
-        "try:\n"
-        "    old.fit(HARD)\n"
-        "except KeyboardInterrupt:\n"
-        "    print('stopped', flush=True)\n"
-        "    answer = 'interrupted'\n"
-        "old.set_params(n_components=2, n_init='auto', tol=1e-12, max_iter=300, callback=None)\n"
-        "print(json.dumps([answer, digest(old) == before, digest(old.fit(X)) == before]))\n"
-    )
+def test_interrupt_during_training(delay, n, way):
+    code = way + INTERRUPTED
+    code += f"""
+old.set_params(callback=busy)
+try:
+    old.fit(HARD[:{n}])
+except KeyboardInterrupt:
+    print("stopped", flush=True)
+    answer = "interrupted"
+old.set_params(n_components=2, n_init="auto", tol=1e-12, max_iter=300, callback=None)
+print(json.dumps([answer, digest(old) == before, digest(old.fit(X)) == before]))
+"""
     process = start(code)
     interrupted(process, delay=delay)
     began = time.monotonic()
@@ -138,7 +145,7 @@ print(json.dumps([answer, digest(old) == before]), flush=True)
 @posix
 @pytest.mark.parametrize("delay", [0.05, 0.4])
 def test_interrupt_during_compilation(delay):
-    process = start(COMPILING)
+    process = start(COMPILE + COMPILING)
     interrupted(process, delay=delay)
     began = time.monotonic()
     line = process.stdout.readline()
@@ -166,7 +173,7 @@ for n in range(50, 200):
 )
 def test_interrupt_of_a_first_fit_ends_the_process(delay):
     """Also while JAX is being imported: the interrupt is neither lost, nor is the end a crash."""
-    process = start(COLD)
+    process = start(COMPILE + COLD)
     interrupted(process, delay=delay)
     returncode, _, err = finish(process, seconds=60)
     assert err.rstrip().endswith("KeyboardInterrupt")
@@ -190,7 +197,7 @@ print(digest(old) == before, digest(old.set_params(n_components=2).fit(X)) == be
 
 @posix
 def test_two_interrupts_are_answered_one_after_the_other():
-    process = start(TWICE)
+    process = start(COMPILE + TWICE)
     interrupted(process, delay=0.1)
     assert process.stdout.readline() == "interrupted\n"
     interrupted_again = time.monotonic()
@@ -221,7 +228,7 @@ try:
 except Alarm:
     print(digest(old) == before, digest(old.set_params(n_components=2).fit(X)) == before)
 """
-    assert output(code) == "True True"
+    assert output(COMPILE + code) == "True True"
 
 
 # Forks
@@ -249,20 +256,25 @@ def in_child(action):
 
 
 @posix
-def test_fork_after_a_fit():
+def test_fork_after_a_compiled_fit():
+    """Whatever would be fitted there: JAX has started, and may hang."""
     code = (
-        FORKED
+        COMPILE
+        + FORKED
         + """
 model = fit()
 def serve():
     return [digest(model), digest(pickle.loads(pickle.dumps(model)))]
-answers = [in_child(serve), in_child(fit), in_child(lambda: in_child(fit))]
+def small():
+    sparse_fourier.training._MOST_CODES = 30_000
+    fit()
+answers = [in_child(serve), in_child(fit), in_child(lambda: in_child(fit)), in_child(small)]
 print(json.dumps([digest(model), *answers, digest(fit())]))
 """
     )
-    expected, served, refused, nested, after = json.loads(output(code, strict=False))
+    expected, served, refused, nested, small, after = json.loads(output(code, strict=False))
     assert served[0] == [expected, expected]
-    for answer, seconds in (refused, nested[0]):
+    for answer, seconds in (refused, nested[0], small):
         assert answer.startswith(
             "RuntimeError: This process was forked after JAX was started; fit cannot run here"
         )
@@ -272,9 +284,48 @@ print(json.dumps([digest(model), *answers, digest(fit())]))
 
 
 @posix
-def test_fork_before_training_leaves_the_child_able_to_fit():
+def test_fork_after_a_small_fit_leaves_the_child_able_to_fit():
+    """It starts no JAX: the child fits as well as its parent, small problems and large ones."""
     code = (
         FORKED
+        + """
+def large():
+    import sparse_fourier.training
+    sparse_fourier.training._MOST_CODES = -1
+    return digest(fit())
+model = fit()
+assert "jax" not in sys.modules
+answers = [in_child(lambda: digest(fit()))[0], in_child(lambda: in_child(lambda: digest(fit())))[0][0]]
+print(json.dumps([digest(model), *answers, in_child(large)[0], large()]))
+"""
+    )
+    here, child, grandchild, large_in_child, large_here = json.loads(output(code))
+    assert child == grandchild == here
+    assert large_in_child == large_here
+
+
+@posix
+def test_pool_of_forked_workers_fits_small_problems():
+    code = """
+import multiprocessing
+
+def folds(X):
+    return digest(fit(X), X)
+
+if __name__ == "__main__":
+    parts = [X[:40], X[20:], WIDE]
+    expected = [folds(part) for part in parts]
+    with multiprocessing.get_context("fork").Pool(2) as pool:
+        print(pool.map(folds, parts) == expected, "jax" in sys.modules)
+"""
+    assert output(code) == "True False"
+
+
+@posix
+def test_fork_before_training_leaves_the_child_able_to_fit():
+    code = (
+        COMPILE
+        + FORKED
         + """
 first = in_child(lambda: digest(fit()))[0]
 try:
@@ -339,6 +390,30 @@ print(sorted({{"jax", "jaxlib", "optax", "matplotlib"}} & set(sys.modules)))
     assert output(code) == "[]"
 
 
+def test_small_fits_do_not_import_jax():
+    """As it comes: the seed's problem, with every parameter at its default."""
+    code = """
+X, _, _ = make_sinusoid_mixtures(300, 30, random_state=0)
+model = AutoencoderDecomposer().fit(X)
+assert model.components_.shape == (2, 30)
+digest(model, X)
+for k in (1, 3, 5):
+    fit(WIDE, n_components=k)
+print(sorted({"jax", "jaxlib", "optax", "matplotlib"} & set(sys.modules)))
+"""
+    assert output(code) == "[]"
+
+
+def test_large_fits_import_jax():
+    code = """
+rng = np.random.RandomState(0)
+LARGE = rng.uniform(size=(20_000, 5)) @ rng.standard_normal((5, 10)) + 0.3 * rng.standard_normal((20_000, 10))
+fit(LARGE, n_components=5)
+print("jax" in sys.modules)
+"""
+    assert output(code) == "True"
+
+
 # Settings
 
 HEALTHY = """
@@ -349,16 +424,19 @@ def current():
 for name, value in changes.items():
     jax.config.update(name, value)
 before = current()
-single = fit(X.astype(np.float32))
-assert single.components_.dtype == np.float32
-print(digest(fit()), digest(single, X.astype(np.float32)))
+import sparse_fourier.training
+for most in (30_000, -1):
+    sparse_fourier.training._MOST_CODES = most
+    single = fit(X.astype(np.float32))
+    assert single.components_.dtype == np.float32
+    print(digest(fit()), digest(single, X.astype(np.float32)))
 assert current() == before
 """
 
 
 @pytest.fixture(scope="module")
 def healthy():
-    """What a process with JAX as it comes computes."""
+    """What a process with JAX as it comes computes, in NumPy and in a compiled program."""
     return output(HEALTHY.format(changes={}))
 
 
@@ -424,18 +502,82 @@ def test_result_does_not_depend_on_the_hash_seed_or_what_ran_before(healthy):
 # Parallel search
 
 
+MANY, _, _ = make_sinusoid_mixtures(32_000, 8, noise=0.3, random_state=0)
+
+
+@pytest.mark.parametrize("signals", [X, MANY], ids=["in NumPy", "compiled"])
 @pytest.mark.parametrize("backend", ["loky", "threading"])
-def test_parallel_search_equals_the_serial_one(backend):
+def test_parallel_search_equals_the_serial_one(backend, signals):
     import joblib
 
     search = GridSearchCV(
         AutoencoderDecomposer(random_state=0), {"n_components": [1, 2], "tol": [1e-9, 1e-12]}, cv=2
     )
-    serial = search.fit(X)
+    serial = search.fit(signals)
     scores, best = serial.cv_results_["mean_test_score"], serial.best_estimator_.components_
     with joblib.parallel_config(backend=backend, n_jobs=2):
-        parallel = search.set_params(n_jobs=2).fit(X)
+        parallel = search.set_params(n_jobs=2).fit(signals)
     assert np.isfinite(scores).all()
     np.testing.assert_allclose(parallel.cv_results_["mean_test_score"], scores, rtol=1e-6)
     np.testing.assert_allclose(parallel.best_estimator_.components_, best, rtol=1e-6)
     assert parallel.best_params_ == serial.best_params_
+
+
+AT_ONCE = """
+import threading
+
+def at_once(*actions):
+    errors, barrier = [], threading.Barrier(len(actions))
+    def work(action):
+        barrier.wait()
+        try:
+            action()
+        except BaseException as error:
+            errors.append(repr(error))
+    threads = [threading.Thread(target=work, args=(action,)) for action in actions]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    print(errors)
+"""
+
+
+def test_first_compiled_fits_may_begin_in_several_threads_at_once():
+    assert output(COMPILE + AT_ONCE + "at_once(*[fit] * 4)") == "[]"
+
+
+def test_a_model_serves_and_small_fits_run_while_another_thread_imports_jax():
+    code = """
+model, began = fit(), threading.Event()
+def import_jax():
+    began.set()
+    import jax
+def serve():
+    began.wait()
+    while getattr(sys.modules.get("jax"), "Array", None) is None:
+        digest(model), fit()
+at_once(import_jax, serve, serve)
+"""
+    assert output(AT_ONCE + code) == "[]"
+
+
+@posix
+@pytest.mark.parametrize("delay", [0.02, 0.1, 0.4])
+@pytest.mark.parametrize("pause", [0, 4])
+def test_fit_after_an_interrupt_of_the_first_one(delay, pause):
+    code = f"""
+print("ready", flush=True)
+try:
+    fit(WIDE)
+    time.sleep(5)
+except KeyboardInterrupt:
+    print("interrupted", flush=True)
+time.sleep({pause})
+print(digest(fit()) == digest(fit()))
+"""
+    process = start(COMPILE + code)
+    interrupted(process, delay=delay)
+    returncode, out, err = finish(process)
+    assert returncode == 0, err
+    assert out == "interrupted\nTrue"

@@ -1,8 +1,9 @@
-"""Where the library meets JAX: settings, programs, threads, forks and faults, one by one.
+"""Where the library meets JAX: checks, settings, programs, threads, forks and faults, one by one.
 
 Signals, real forks and processes without JAX are in test_processes.py.
 """
 
+import importlib.metadata
 import sys
 import threading
 
@@ -10,17 +11,13 @@ import numpy as np
 import pytest
 
 from sparse_fourier import runtime
-from sparse_fourier.runtime import Program, settings, start
-
-
-@pytest.fixture(scope="module", autouse=True)
-def jax_is_ready():
-    start()
+from sparse_fourier.runtime import Program, check, platform_is_named, settings
 
 
 @pytest.fixture
 def unstarted(monkeypatch):
     """Return the process as it was before anything was trained."""
+    monkeypatch.setattr(runtime._Process, "checked", False)
     monkeypatch.setattr(runtime._Process, "started", False)
     monkeypatch.setattr(runtime._Process, "forked", False)
 
@@ -234,30 +231,107 @@ def test_faults_of_jax_are_explained_at_compilation_and_later(calls_before, monk
         program("once", np.ones(2))
 
 
-# Start
+# Checks
 
 
-def test_start_may_be_repeated(unstarted):
-    """Also where something else has registered the pytrees already is not an error: they are ours."""
-    runtime._Process.started = True
-    start()
-    start()
-
-
-def test_start_without_jax_says_what_to_install(unstarted, monkeypatch):
-    monkeypatch.setitem(sys.modules, "jax", None)
-    with pytest.raises(ImportError, match=r"fit needs jax >= \d+\.\d+, .* pip install jax"):
-        start()
+def test_check_neither_imports_nor_starts_jax(unstarted, monkeypatch):
+    monkeypatch.delitem(sys.modules, "jax", raising=False)
+    check()
+    check()
+    assert "jax" not in sys.modules
     assert not runtime._Process.started
 
 
-def test_start_with_an_old_jax_says_what_it_found(unstarted, monkeypatch):
+def test_check_without_jax_says_what_to_install(unstarted, monkeypatch):
+    monkeypatch.setitem(sys.modules, "jax", None)
+    with pytest.raises(ImportError, match=r"fit needs jax >= \d+\.\d+, .* pip install jax"):
+        check()
+    monkeypatch.undo()
+    check()  # it has been installed since
+
+
+def test_check_with_the_remains_of_a_jax_says_what_to_install(unstarted, monkeypatch):
+    """A folder of that name, or a module that somebody made up, is not JAX."""
+
+    def absent(name):
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(importlib.metadata, "version", absent)
+    with pytest.raises(ImportError, match="fit needs jax .* pip install jax"):
+        check()
+    monkeypatch.undo()
+    monkeypatch.setattr(runtime._Process, "checked", False)
+    monkeypatch.setitem(sys.modules, "jax", type(sys)("jax"))
+    with pytest.raises(ImportError, match="fit needs jax .* pip install jax"):
+        check()
+
+
+@pytest.mark.parametrize(
+    ("found", "enough"),
+    [("0.7.9", False), ("0.8", True), ("0.8.0rc1", True), ("0.10.1", True), ("1.0", True)],
+)
+def test_check_compares_the_version_found(found, enough, unstarted, monkeypatch):
+    monkeypatch.setattr(importlib.metadata, "version", lambda name: found)
+    if enough:
+        check()
+    else:
+        with pytest.raises(ImportError, match=rf"needs jax >= 0\.8, found {found}: pip install -U jax"):
+            check()
+
+
+def test_check_with_an_old_jax_says_what_it_found(unstarted, monkeypatch):
     import jax
 
     monkeypatch.setattr(runtime, "_MINIMUM_JAX", (99, 1))
-    with pytest.raises(ImportError, match=rf"needs jax >= 99.1, found {jax.__version__}"):
-        start()
-    assert not runtime._Process.started
+    for _ in range(2):
+        with pytest.raises(ImportError, match=rf"needs jax >= 99.1, found {jax.__version__}"):
+            check()
+
+
+@pytest.mark.parametrize("checked", [False, True])
+def test_a_child_forked_after_jax_was_started_refuses_and_says_what_to_do(checked, unstarted, monkeypatch):
+    monkeypatch.setattr(runtime._Process, "checked", checked)
+    runtime._Process.started = True
+    runtime._Process.mark_fork()
+    with pytest.raises(RuntimeError, match="forked after JAX was started.*loky or threading"):
+        check()
+
+
+def test_a_child_forked_before_that_does_not_refuse(unstarted):
+    """Also after fits, as long as none of them was compiled."""
+    check()
+    runtime._Process.mark_fork()
+    assert not runtime._Process.forked
+    check()
+
+
+@pytest.mark.parametrize(
+    ("named", "answer"), [(None, False), ("", False), ("cpu", False), ("cuda", True), ("cuda,cpu", True)]
+)
+def test_a_platform_is_named_by_the_environment(named, answer, monkeypatch):
+    monkeypatch.delenv("JAX_PLATFORMS", raising=False)
+    if named is not None:
+        monkeypatch.setenv("JAX_PLATFORMS", named)
+    assert platform_is_named() is answer
+
+
+# Start
+
+
+def test_jax_is_started_by_the_first_program_and_not_in_the_callers_thread(unstarted, monkeypatch):
+    threads = []
+    monkeypatch.setattr(runtime, "_start_platform", lambda: threads.append(threading.current_thread()))
+    for program in (Program(Traced()), Program(Traced())):
+        assert program("two", np.ones(2))["sum"] == 2
+        assert program("two", np.ones(2))["sum"] == 2
+    assert len(threads) == 1
+    assert threads[0] is not threading.current_thread()
+    assert runtime._Process.started
+
+
+def test_start_may_be_repeated(unstarted):
+    runtime._start()
+    runtime._start()
 
 
 def test_start_on_a_platform_that_is_absent_names_it(unstarted, monkeypatch):
@@ -269,31 +343,23 @@ def test_start_on_a_platform_that_is_absent_names_it(unstarted, monkeypatch):
     monkeypatch.setattr(jax, "devices", fail)
     monkeypatch.setenv("JAX_PLATFORMS", "abacus")
     with pytest.raises(RuntimeError, match=r"platform 'abacus' \(JAX_PLATFORMS=abacus\)") as caught:
-        start()
+        Program(Traced())("two", np.ones(2))
     assert "Unable to initialize" in str(caught.value.__cause__)
-
-
-def test_a_child_forked_after_training_refuses_and_says_what_to_do(unstarted):
-    runtime._Process.started = True
-    runtime._Process.mark_fork()
-    with pytest.raises(RuntimeError, match="forked after JAX was started.*loky or threading"):
-        start()
-
-
-def test_a_child_forked_before_training_does_not_refuse(unstarted):
-    runtime._Process.mark_fork()
-    assert not runtime._Process.forked
+    assert not runtime._Process.started
 
 
 def test_every_built_in_part_passes_into_compiled_code():
     """Priors and objectives are pytrees: parameters are arguments, not constants of the program."""
+    runtime._start()
     import jax
 
     from sparse_fourier.objective import CodeObjective
     from sparse_fourier.priors import Uniform
 
-    numbers = [np.ones((2, 3, 2)), np.ones((2, 3)), np.eye(2), np.float64(0.1), np.float64(0.2)]
+    numbers = [np.ones((2, 3, 2)), np.ones((2, 3)), np.eye(2), np.float64(0.1), np.float64(0.2), np.float64(0.0)]
     objective = CodeObjective(Uniform(), *numbers)
+    runtime.register(objective)
+    runtime.register(objective)
     leaves, structure = jax.tree_util.tree_flatten(objective)
     assert len(leaves) == len(numbers)
     rebuilt = jax.tree_util.tree_unflatten(structure, leaves)

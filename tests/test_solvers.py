@@ -9,6 +9,7 @@ from scipy.spatial import ConvexHull
 from scipy.special import log_ndtr
 
 from sparse_fourier import runtime, solvers
+from sparse_fourier.namespace import tree_map
 from sparse_fourier.objective import CodeObjective, LocalModel, Point
 from sparse_fourier.priors import Uniform
 from sparse_fourier.solvers import Newton
@@ -79,28 +80,44 @@ def exact_parallelogram(points):
     return best
 
 
-@pytest.fixture(scope="module")
-def descend():
-    """Return a function that runs all starts to their end, and keeps every state on the way."""
-    runtime.start()
+def compiled_step():
+    """Return a function that takes one step of all starts in a program of its own."""
+    runtime._start()
     import jax
 
     solver = Newton(TOL)
+    program = jax.jit(lambda state, objective: jax.vmap(lambda one: solver.step(one, objective))(state))
 
-    def run(objective, starts, width=WIDTH, *, step=None, max_steps=300):
-        step = step or shared
-        states = [Newton.init(starts, np.full(len(starts.offset), width))]
+    def step(state, objective):
+        runtime.register(objective)
         with runtime.settings():
-            while not states[-1].finished.all() and len(states) <= max_steps:
-                state = step(states[-1], objective)
-                states.append(jax.tree_util.tree_map(np.asarray, state))
+            return jax.tree_util.tree_map(np.asarray, program(state, objective))
+
+    return step
+
+
+def step_in_numpy(state, objective):
+    """Take one step of all starts, in turn."""
+    solver = Newton(TOL)
+    with np.errstate(all="ignore"):
+        runs = [
+            solver.step(tree_map(lambda part, r=r: part[r], state), objective)
+            for r in range(len(state.width))
+        ]
+    return tree_map(lambda *parts: np.stack(parts), *runs)
+
+
+@pytest.fixture(scope="module", params=["in NumPy", "compiled"])
+def descend(request):
+    """Return a function that runs all starts to their end, and keeps every state on the way."""
+    shared = compiled_step() if request.param == "compiled" else step_in_numpy
+
+    def run(objective, starts, width=WIDTH, *, step=shared, max_steps=300):
+        states = [Newton.init(objective, starts, np.full(len(starts.offset), width))]
+        while not states[-1].finished.all() and len(states) <= max_steps:
+            states.append(step(states[-1], objective))
         return states[1:]
 
-    def compiled():
-        return jax.jit(lambda state, objective: jax.vmap(lambda one: solver.step(one, objective))(state))
-
-    shared = compiled()
-    run.compiled = compiled
     return run
 
 
@@ -119,12 +136,13 @@ def random_model(k, seed, definite):
 def test_both_ways_to_solve_for_a_step_agree(definite, damping):
     import jax
 
-    runtime.start()
     model = random_model(4, 0, definite)
     expected = -np.linalg.solve(model.hessian() + damping * np.eye(20), model.gradient.ravel())
     with runtime.settings():
         direct = jax.jit(solvers._solve_directly)(model, damping)
         iterative = jax.jit(solvers._solve_iteratively)(model, damping)
+    in_numpy = solvers._solve_directly(model, damping)
+    np.testing.assert_allclose(np.ravel(in_numpy), expected, rtol=1e-9, atol=1e-12)
     np.testing.assert_allclose(np.ravel(direct), expected, rtol=1e-9, atol=1e-12)
     np.testing.assert_allclose(np.ravel(iterative), expected, rtol=1e-6, atol=1e-7 * np.abs(expected).max())
 
@@ -133,7 +151,6 @@ def test_conjugate_gradients_end_where_the_curvature_is_negative():
     """A direction of descent comes back, not a number that is none."""
     import jax
 
-    runtime.start()
     model = random_model(4, 1, 0.0)
     model = model._replace(blocks=0.05 * model.blocks + 1e-3 * np.eye(5))
     assert np.linalg.eigvalsh(model.hessian())[0] < 0
@@ -237,7 +254,7 @@ def test_conjugate_gradients_lead_to_the_same_optimum(descend, monkeypatch):
     objective, starts = objective_of(whitened_codes(3, seed=3)), rotations(3, 6)
     directly = descend(objective, starts)[-1]
     monkeypatch.setattr(solvers, "_DENSE_SIZE", 0)
-    iteratively = descend(objective, starts, step=descend.compiled())[-1]
+    iteratively = descend(objective, starts, step=compiled_step())[-1]
     assert iteratively.converged.all()
     np.testing.assert_allclose(iteratively.value, directly.value, rtol=0, atol=1e-9)
 

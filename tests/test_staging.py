@@ -5,13 +5,13 @@ import pytest
 from scipy.special import log_ndtr
 
 from sparse_fourier import runtime
+from sparse_fourier.objective import Point
 from sparse_fourier.priors import Uniform
-from sparse_fourier.staging import Plan, Problem, bucket, optimise
+from sparse_fourier.runtime import bucket
+from sparse_fourier.staging import Plan, Problem, optimise
+from sparse_fourier.training import compiles
 
-
-@pytest.fixture(scope="module", autouse=True)
-def jax_is_ready():
-    runtime.start()
+pytestmark = pytest.mark.usefixtures("both_ways")
 
 
 def problem_of(k, n, noise=0.0, seed=0, weights=None, dependent=False, outlier=None):
@@ -122,17 +122,52 @@ def test_given_components_may_have_any_length(factor):
 
 
 def test_all_rows_with_all_codes_are_the_objective():
-    import jax
-
     problem = PROBLEMS["three, weighted"]
     n, k = problem.whitened.shape
     objective = problem.objective(np.arange(n), np.ones((n, k), dtype=bool))
     point = optimum(problem).point
-    with runtime.settings():
-        value = float(jax.jit(lambda o, p: o.expand(p, 0.0).value)(objective, point))
-    assert value == pytest.approx(value_of(problem, *point), rel=1e-11)
+    expected = value_of(problem, *point)
+    assert objective.expand(point, 0.0).value == pytest.approx(expected, rel=1e-11)
+    assert compiled_value(objective, point) == pytest.approx(expected, rel=1e-11)
     np.testing.assert_allclose(objective.weights.sum(axis=1), 1.0, rtol=1e-12)
-    assert objective.weights.shape[1] == bucket(n)
+
+
+def compiled_value(objective, point):
+    runtime._start()
+    runtime.register(objective)
+    import jax
+
+    with runtime.settings():
+        return float(jax.jit(lambda o, p: o.expand(p, 0.0).value)(objective, point))
+
+
+@pytest.mark.parametrize(("n", "k"), [(200, 3), (9000, 3), (10_000, 3), (10_001, 3), (300, 17)])
+def test_rows_are_padded_where_that_saves_compilations(n, k, monkeypatch):
+    """Shapes that NumPy sees need not be few."""
+    monkeypatch.delenv("JAX_PLATFORMS", raising=False)
+    problem = problem_of(k, n)
+    matters = np.ones((n, k), dtype=bool)
+    shared = problem.objective(np.arange(n), matters)
+    assert shared.rows.shape == (1, bucket(n) if compiles(Uniform(), k, n) else n, k), "one set for all codes"
+    matters[0, 0] = False
+    objective = problem.objective(np.arange(n), matters)
+    assert objective.rows.shape == (k, bucket(n) if compiles(Uniform(), k, n) else n, k)
+    assert objective.weights.shape == objective.rows.shape[:2]
+    assert compiles(Uniform(), k, objective.rows.shape[1]) == compiles(Uniform(), k, n), (
+        "padding decides nothing"
+    )
+
+
+def test_codes_that_matter_nowhere_leave_the_volume():
+    """A stage in which all codes are far from their faces has nothing to sum over."""
+    problem = PROBLEMS["three, few"]
+    n, k = problem.whitened.shape
+    objective = problem.objective(np.arange(n), np.zeros((n, k), dtype=bool))
+    value = compiled_value(objective, Point(2 * np.eye(k), np.full(k, 0.5)))
+    assert value == pytest.approx(-k * np.log(2), rel=1e-12)
+    assert objective.expand(Point(2 * np.eye(k), np.full(k, 0.5)), 0.0).value == pytest.approx(
+        value, rel=1e-12
+    )
 
 
 def test_some_rows_stand_for_all():

@@ -1,0 +1,439 @@
+"""What every prior can be asked."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from inspect import signature
+from typing import Any, ClassVar, NamedTuple, Self
+
+import numpy as np
+
+from sparse_fourier import runtime
+from sparse_fourier.namespace import Array
+from sparse_fourier.supports import SUPPORTS, Support
+
+_SWEEPS = 10
+_CELLS = 128
+_EXTREMES = 1e-5, 1 - 1e-5
+
+
+class CodesAsTrained(NamedTuple):
+    """What a prior looks at to choose one of many equivalent forms of a solution.
+
+    Attributes
+    ----------
+    components : array of shape (k, d)
+    mean : array of shape (d,)
+        Mean of the signals.
+    mean_codes : array of shape (k,)
+    deviations : array of shape (k,)
+        Standard deviations of the codes.
+    noise : array of shape (k,)
+        Standard deviations of the noise of the codes.
+    n_samples : float
+    anchored : bool
+        Whether the intercept has to remain zero.
+    """
+
+    components: np.ndarray
+    mean: np.ndarray
+    mean_codes: np.ndarray
+    deviations: np.ndarray
+    noise: np.ndarray
+    n_samples: float
+    anchored: bool
+
+
+class Prior(ABC):
+    """Base of all priors: best a dataclass, whose fields are its parameters.
+
+    A subclass says what its `support` is and gives `log_density`; all else follows. The density must not
+    depend on the order of the codes, since components are sorted after training. Numbers and arrays
+    among the attributes may change from fit to fit without compiling anew.
+
+    Attributes
+    ----------
+    support : {"real", "nonnegative", "unit"}
+        Where codes may lie: anywhere, at zero and above, or between zero and one.
+    needs_jax : bool
+        Whether the density is written in JAX, and has to be differentiated by it.
+    factorises : bool
+        Whether codes are independent.
+    includes_noise : bool
+        Whether the density is that of codes as they are seen, noise included.
+    identifies_basis : bool
+        Whether the likelihood tells one basis of the span from another. If not, the prior's own start
+        is the answer.
+    has_free_scale : bool
+        Whether codes have the unit of the signals, and components are of unit norm.
+    learns : bool
+        Whether the densities of the codes are learned together with the components.
+    """
+
+    support: ClassVar[str]
+    needs_jax: ClassVar[bool] = True
+    factorises: ClassVar[bool] = False
+    includes_noise: ClassVar[bool] = False
+    identifies_basis: ClassVar[bool] = True
+    has_free_scale: ClassVar[bool] = False
+    learns: ClassVar[bool] = False
+
+    @abstractmethod
+    def log_density(self, codes: Array) -> Array:
+        """Return the joint log-density of each row of codes.
+
+        Parameters
+        ----------
+        codes : array of shape (n, k)
+            Codes, one row for each signal.
+
+        Returns
+        -------
+        array of shape (n,)
+            In nats; minus infinity outside the support.
+        """
+
+    @property
+    def domain(self) -> Support:
+        """The support as an object that can project codes."""
+        return SUPPORTS[self.support]
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Return the parameters, as scikit-learn's `clone` and searches expect.
+
+        Parameters
+        ----------
+        deep : bool, default=True
+            Ignored: a prior holds no estimators.
+
+        Returns
+        -------
+        dict
+            Values by name.
+        """
+        return {name: getattr(self, name) for name in signature(type(self)).parameters}
+
+    def set_params(self, **parameters: Any) -> Prior:
+        """Set parameters by name.
+
+        Parameters
+        ----------
+        **parameters : dict
+            Values by name.
+
+        Returns
+        -------
+        Prior
+            The prior itself.
+
+        Raises
+        ------
+        ValueError
+            If a name is not a parameter of this prior.
+        """
+        known = self.get_params()
+        for name, value in parameters.items():
+            if name not in known:
+                raise ValueError(
+                    f"Invalid parameter {name!r} for prior {self}. Valid parameters are: {sorted(known)!r}."
+                )
+            setattr(self, name, value)
+        return self
+
+    def __str__(self) -> str:
+        """Return the name by which the estimator knows the prior."""
+        return type(self).__name__.lower()
+
+    def log_observed(self, codes: Array, variances: Array) -> Array:
+        """Return the joint log-density of each row of codes that carry noise.
+
+        Faces of the support are blurred, and inside them the density is taken as it is.
+
+        Parameters
+        ----------
+        codes : array of shape (n, k)
+            Codes, one row for each signal.
+        variances : array broadcastable to (n, k)
+            Variance of the noise of each code, positive.
+
+        Returns
+        -------
+        array of shape (n,)
+            In nats, finite.
+        """
+        inside, faces = self.domain.soften(codes, variances)
+        return self.log_density(inside) + faces.sum(axis=1)
+
+    @property
+    def moments(self) -> tuple[Any, Any]:
+        """Mean and variance of a code, by quadrature of the density of a single one."""
+        nodes, masses = self._single_code()
+        mean = masses @ nodes
+        return float(mean), float(masses @ (nodes - mean) ** 2)
+
+    def draw(self, n_samples: int, n_components: int, rng: np.random.RandomState) -> np.ndarray:
+        """Return codes drawn from the prior, by Gibbs sampling on a grid.
+
+        Parameters
+        ----------
+        n_samples : int
+            Number of draws.
+        n_components : int
+            Number of codes.
+        rng : RandomState
+            Source of randomness.
+
+        Returns
+        -------
+        array of shape (n_samples, n_components)
+            Codes, one row for each draw.
+        """
+        nodes, masses = self._single_code()
+        edges = np.interp(np.linspace(*_EXTREMES, _CELLS + 1), np.cumsum(masses), nodes)
+        codes = rng.choice(nodes, size=(n_samples, n_components), p=masses)
+        for j in [*range(n_components)] * _SWEEPS:
+            codes[:, j] = self._conditional_draw(codes, j, edges, rng)
+        return codes
+
+    def _conditional_draw(
+        self, codes: np.ndarray, j: int, edges: np.ndarray, rng: np.random.RandomState
+    ) -> np.ndarray:
+        nodes = 0.5 * (edges[1:] + edges[:-1])
+        tried = np.repeat(codes, len(nodes), axis=0)
+        tried[:, j] = np.tile(nodes, len(codes))
+        densities = self.evaluated(tried).reshape(len(codes), -1) + np.log(np.diff(edges))
+        cumulative = np.cumsum(np.exp(densities - densities.max(axis=1, keepdims=True)), axis=1)
+        reached = cumulative / cumulative[:, -1:] < rng.uniform(size=(len(codes), 1))
+        cell = np.minimum(reached.sum(axis=1), len(nodes) - 1)
+        return edges[cell] + rng.uniform(size=len(codes)) * np.diff(edges)[cell]
+
+    def _single_code(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return nodes and the probabilities of their neighbourhoods, of one code."""
+        nodes, widths = self.domain.quadrature()
+        masses = np.exp(self.evaluated(nodes[:, None])) * widths
+        return nodes, masses / masses.sum()
+
+    def evaluated(self, codes: np.ndarray) -> np.ndarray:
+        """Return `log_density` as a NumPy array, whichever library it is written in.
+
+        Parameters
+        ----------
+        codes : array of shape (n, k)
+            Codes, one row for each signal.
+
+        Returns
+        -------
+        array of shape (n,)
+            In double precision.
+        """
+        return _compiled(_density, self, codes) if self.needs_jax else self.log_density(codes)
+
+    def log_likelihoods(self, codes: np.ndarray, variances: np.ndarray) -> np.ndarray:
+        """Return `log_observed` as a NumPy array, whichever library it is written in.
+
+        Parameters
+        ----------
+        codes : array of shape (n, k)
+            Codes, one row for each signal.
+        variances : array broadcastable to (n, k)
+            Variance of the noise of each code, positive.
+
+        Returns
+        -------
+        array of shape (n,)
+            In double precision.
+        """
+        if self.needs_jax:
+            return _compiled(_observed, self, codes, variances)
+        return self.log_observed(codes, variances)
+
+    def shortfall(self, n_components: int, n_samples: float) -> float:
+        """Return by which share of its width the fitted support falls short of the true one.
+
+        Parameters
+        ----------
+        n_components : int
+            Number of codes.
+        n_samples : float
+            Sum of the weights of the samples.
+
+        Returns
+        -------
+        float
+            Zero unless the support has faces.
+        """
+        return 0.0
+
+    def resolution(self, n_samples: float) -> float:
+        """Return the smallest standard deviation of a code's noise that n samples can tell from none.
+
+        Parameters
+        ----------
+        n_samples : float
+            Sum of the weights of the samples.
+
+        Returns
+        -------
+        float
+            In units of the code, as it is in training. Zero on the real line; else 1/n, by which
+            held-out codes stick out of what was fitted.
+        """
+        return self.domain.resolution(n_samples)
+
+    def matters(self, codes: np.ndarray, depth: np.ndarray) -> np.ndarray:
+        """Return which codes can change the likelihood when their noise stays within `depth`.
+
+        Everywhere, unless the density is flat in places.
+
+        Parameters
+        ----------
+        codes : array of shape (n, k)
+            Codes, one row for each signal.
+        depth : array of shape (k,)
+            How far each code may be from where it seems to be.
+
+        Returns
+        -------
+        bool array of shape (n, k)
+            True where in doubt.
+        """
+        return np.ones(codes.shape, dtype=bool)
+
+    def start(self, whitened: np.ndarray, n_samples: float) -> tuple[np.ndarray, np.ndarray] | None:
+        """Return starts that are better than any rotation, or None.
+
+        Parameters
+        ----------
+        whitened : array of shape (n, k)
+            Coordinates z of the signals, with zero mean and unit covariance.
+        n_samples : float
+            Sum of the weights of the samples.
+
+        Returns
+        -------
+        tuple of arrays of shape (r, k, k) and (r, k), or None
+            Unmixing and offset of each: codes are z @ unmixing.T + offset. None where nothing is known.
+        """
+        return None
+
+    def doubts(self, codes: np.ndarray, weights: np.ndarray, n_samples: float) -> list[str]:
+        """Return in words what the codes leave undetermined of the basis, one sentence for each thing.
+
+        Parameters
+        ----------
+        codes : array of shape (n, k)
+            Codes, one row for each signal, as they are after `mapped`.
+        weights : array of shape (n,)
+            Of sum one.
+        n_samples : float
+            How many rows the weights stand for.
+
+        Returns
+        -------
+        list of str
+            Empty where nothing is to be said.
+        """
+        return []
+
+    def learned(self, densities: Sequence[Any]) -> Self:
+        """Return the prior with learned densities.
+
+        Parameters
+        ----------
+        densities : sequence of Density
+            One for each code.
+
+        Returns
+        -------
+        Prior
+            This one, where nothing is learned.
+        """
+        return self
+
+    def degrees_of_freedom(self, n_samples: float) -> float:
+        """Return by what the squared residuals of each dimension are divided to give the noise variance.
+
+        Parameters
+        ----------
+        n_samples : float
+            Sum of the weights of the samples.
+
+        Returns
+        -------
+        float
+            The number of samples, as maximum likelihood says.
+        """
+        return n_samples
+
+    def normal_form(self, codes: CodesAsTrained) -> tuple[np.ndarray, np.ndarray]:
+        """Return factors and shifts that bring codes into the form that two fits share.
+
+        Parameters
+        ----------
+        codes : CodesAsTrained
+            A solution, in the form that training left it in.
+
+        Returns
+        -------
+        tuple of two arrays of shape (k,)
+            The code h becomes factor * h + shift.
+        """
+        return np.ones(len(codes.components)), np.zeros(len(codes.components))
+
+    def mapped(self, factors: np.ndarray, shifts: np.ndarray) -> Self:
+        """Return the prior of codes after `normal_form`.
+
+        Parameters
+        ----------
+        factors, shifts : arrays of shape (k,)
+            As `normal_form` returns them.
+
+        Returns
+        -------
+        Prior
+            This one, where the form changes nothing.
+        """
+        return self
+
+    def taken(self, chosen: Sequence[int] | np.ndarray) -> Self:
+        """Return the prior of some of the codes, in another order.
+
+        Parameters
+        ----------
+        chosen : int array
+            Indices of the codes.
+
+        Returns
+        -------
+        Prior
+            This one, where all codes have the same density.
+        """
+        return self
+
+    def padded(self, n_more: int) -> Self:
+        """Return the prior with more codes at the end, of components that are zero.
+
+        Parameters
+        ----------
+        n_more : int
+            Their number.
+
+        Returns
+        -------
+        Prior
+            This one, where all codes have the same density.
+        """
+        return self
+
+
+_density = runtime.Program(lambda prior, codes: prior.log_density(codes))
+_observed = runtime.Program(lambda prior, codes, variances: prior.log_observed(codes, variances))
+
+
+def _compiled(program: runtime.Program, prior: Prior, codes: np.ndarray, *rest: np.ndarray) -> np.ndarray:
+    """Return what a program gives for rows of codes, padded to one of few numbers of them."""
+    n, k = codes.shape
+    size = runtime.bucket(n)
+    padded = np.concatenate([codes, np.repeat(codes[-1:], size - n, axis=0)])
+    return program((type(prior), size, k), prior, padded, *rest)[:n]

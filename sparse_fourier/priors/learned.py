@@ -1,0 +1,93 @@
+"""Codes whose densities are learned together with the components."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import ClassVar, Self
+
+import numpy as np
+
+from sparse_fourier.densities import Density
+from sparse_fourier.priors.independent import FreeScale, gaussian_looking
+
+_NATS_OF_A_LEARNED_CODE = 5.0
+
+
+@dataclass
+class Learned(FreeScale):
+    """Independent codes, each with a density of its own that the fit learns: independent component analysis.
+
+    The logarithm of a density is a cubic spline whose third derivative is penalised, as strongly as the
+    data ask, so that a Gaussian costs nothing [1]_; where the data end abruptly it has a hard edge.
+    It is the density of codes as they are seen, noise included. Before a fit it is the standard normal one.
+
+    References
+    ----------
+    .. [1] T. Hastie and R. Tibshirani, "Independent components analysis through product density
+       estimation", Advances in Neural Information Processing Systems 15, 2003.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sparse_fourier import AutoencoderDecomposer
+    >>> codes = np.random.default_rng(0).exponential(size=(500, 2))
+    >>> signals = codes @ np.array([[1.0, 2.0, 0.0], [0.0, 1.0, 1.0]])
+    >>> prior = AutoencoderDecomposer(2, prior="learned", random_state=0).fit(signals).prior_
+    >>> [len(prior.densities), str(prior)]
+    [2, 'learned']
+    """
+
+    needs_jax: ClassVar[bool] = False
+    includes_noise: ClassVar[bool] = True
+    learns: ClassVar[bool] = True
+
+    densities: tuple[Density, ...] = field(default=(), init=False, repr=False)
+
+    def learned(self, densities: Sequence[Density]) -> Self:
+        """Return the prior with one density for each code."""
+        prior = replace(self)
+        prior.densities = tuple(densities)
+        return prior
+
+    def log_density(self, codes: np.ndarray) -> np.ndarray:
+        """Return the sum over codes."""
+        return self.log_marginals(codes, np.zeros(codes.shape[1])).sum(axis=1)
+
+    def log_marginals(self, codes: np.ndarray, variances: np.ndarray) -> np.ndarray:
+        """Return the log-density of each code, of which the noise is a part."""
+        return np.stack(
+            [density.log_density(h) for density, h in zip(self._each(codes), codes.T, strict=True)], axis=1
+        )
+
+    def quantiles(self, probabilities: np.ndarray) -> np.ndarray:
+        """Return the quantiles of each code."""
+        columns = zip(self._each(probabilities), probabilities.T, strict=True)
+        return np.stack([density.quantiles(p) for density, p in columns], axis=1)
+
+    @property
+    def moments(self) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and variance of each code."""
+        each = np.array([density.moments for density in self.densities or (Density.normal(),)])
+        return each[:, 0], each[:, 1]
+
+    def mapped(self, factors: np.ndarray, shifts: np.ndarray) -> Self:
+        """Return the prior of factors * h + shifts."""
+        mapped = zip(self._each(factors[None]), factors, shifts, strict=True)
+        return self.learned([density.mapped(factor, shift) for density, factor, shift in mapped])
+
+    def taken(self, chosen: Sequence[int] | np.ndarray) -> Self:
+        """Return the prior of some of the codes."""
+        return self.learned([self.densities[j] for j in chosen]) if self.densities else self
+
+    def padded(self, n_more: int) -> Self:
+        """Return the prior with standard normal codes at the end."""
+        return self.learned([*self.densities, *[Density.normal()] * n_more])
+
+    def doubts(self, codes: np.ndarray, weights: np.ndarray, n_samples: float) -> list[str]:
+        """Return which codes look Gaussian, if there are two."""
+        marginals = self.log_marginals(codes, np.zeros(codes.shape[1]))
+        return gaussian_looking(marginals, codes, weights * n_samples, _NATS_OF_A_LEARNED_CODE)
+
+    def _each(self, codes: np.ndarray) -> tuple[Density, ...]:
+        return self.densities or (Density.normal(),) * codes.shape[1]

@@ -1,0 +1,119 @@
+"""Codes that fill a box."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from sparse_fourier.canonical import box_signs
+from sparse_fourier.namespace import Array, array_namespace, log_ndtr
+from sparse_fourier.polytopes import smallest_parallelograms
+from sparse_fourier.priors.base import CodesAsTrained
+from sparse_fourier.priors.independent import IndependentPrior, Jet, jet_of_heat
+
+_SHORTFALL_OF_SOFT_FACES = 0.625
+_STANDARD_ERRORS = 3.0
+_NATS_OF_A_RIVAL = 10.0
+_FARTHEST = 1e100  # its square over any variance is still a number
+_LOG_SQRT_2PI = 0.5 * float(np.log(2 * np.pi))
+
+
+@dataclass
+class Uniform(IndependentPrior):
+    r"""Codes anywhere between zero and one, all places alike: the smallest box.
+
+    Inside the box the density is one, so that the volume of the components is all that the
+    likelihood can gain: its maximum is the smallest box that holds the codes. Independence is not
+    needed, only codes scattered enough that no other box is as small. A code seen with noise of
+    variance :math:`s^2` has the density
+
+    .. math:: p(h) = \Phi\{(1 - h)/s\} - \Phi\{-h/s\}.
+
+    References
+    ----------
+    .. [1] S. Cruces, "Bounded component analysis of linear mixtures: a criterion of minimum convex
+       perimeter", IEEE Transactions on Signal Processing 58(4), 2141-2154, 2010.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sparse_fourier.priors import Uniform
+    >>> Uniform().log_density(np.array([[0.2, 0.9], [0.2, 1.1]]))
+    array([  0., -inf])
+    """
+
+    support: ClassVar[str] = "unit"
+    needs_jax: ClassVar[bool] = False
+
+    def log_density(self, codes: Array) -> Array:
+        """Return 0 for rows inside the unit box and minus infinity for others."""
+        xp = array_namespace(codes)
+        inside = xp.all((codes >= 0) & (codes <= 1), axis=1)
+        return xp.where(inside, 0.0, -xp.inf)
+
+    def log_marginals(self, codes: Array, variances: Array) -> Array:
+        """Return log of the normal probability between the two faces as seen from the code."""
+        xp = array_namespace(codes, variances)
+        sharpness = 1.0 / xp.sqrt(variances)
+        depth = xp.maximum(0.5 - xp.abs(codes - 0.5), -_FARTHEST)
+        near, far = log_ndtr(depth * sharpness), log_ndtr((depth - 1.0) * sharpness)
+        return near + xp.log1p(-xp.exp(xp.minimum(far - near, -1e-12)))
+
+    def jet(self, codes: Array, variances: Array) -> Jet:
+        """Return `log_marginals` and derivatives in closed form.
+
+        The marginal solves the heat equation in the variance, dp/dv = p''/2, so that all follow
+        from its first four derivatives by the code, which are Hermite polynomials of the distances
+        to the faces times the normal densities there.
+        """
+        xp = array_namespace(codes, variances)
+        sharpness = 1.0 / xp.sqrt(variances)
+        value = self.log_marginals(codes, variances)
+        a, b = -codes * sharpness, (1.0 - codes) * sharpness
+        at_a = sharpness * xp.exp(-0.5 * a * a - _LOG_SQRT_2PI - value)
+        at_b = sharpness * xp.exp(-0.5 * b * b - _LOG_SQRT_2PI - value)
+        first = at_a - at_b
+        second = sharpness * (a * at_a - b * at_b)
+        third = sharpness * sharpness * ((a * a - 1) * at_a - (b * b - 1) * at_b)
+        fourth = sharpness * sharpness * sharpness * ((a * a - 3) * a * at_a - (b * b - 3) * b * at_b)
+        return jet_of_heat(value, first, second, third, fourth)
+
+    def matters(self, codes: np.ndarray, depth: np.ndarray) -> np.ndarray:
+        """Return which codes lie within `depth` of a face, or outside."""
+        return np.abs(codes - 0.5) > 0.5 - depth
+
+    def quantiles(self, probabilities: np.ndarray) -> np.ndarray:
+        """Return the probabilities themselves."""
+        return probabilities
+
+    @property
+    def moments(self) -> tuple[float, float]:
+        """Mean and variance of one code."""
+        return 0.5, 1.0 / 12.0
+
+    def shortfall(self, n_components: int, n_samples: float) -> float:
+        """Return the expected share by which a box fitted to n samples is too narrow.
+
+        A new sample sticks out of a slab of the smallest box with probability (k + 1)/(n + 1), the
+        number of samples that hold the slab in place when they are left out in turn, and under a
+        uniform density that probability is the missing width. Faces blurred by 1/n give way to the
+        outermost samples, which leaves 5/8 of it (simulated for k = 1 to 10 and n = 100 to 2000).
+        """
+        return _SHORTFALL_OF_SOFT_FACES * (n_components + 1) / n_samples
+
+    def start(self, whitened: np.ndarray, n_samples: float) -> tuple[np.ndarray, np.ndarray] | None:
+        """Return the smallest parallelogram where there are two codes, and another one if it is as likely."""
+        if whitened.shape[1] != 2:
+            return None
+        return smallest_parallelograms(whitened, ratio=float(np.exp(_NATS_OF_A_RIVAL / n_samples)))
+
+    def normal_form(self, codes: CodesAsTrained) -> tuple[np.ndarray, np.ndarray]:
+        """Return the reflections h -> 1 - h that make the intercept small."""
+        if codes.anchored:
+            return super().normal_form(codes)
+        middle = codes.mean + (0.5 - codes.mean_codes) @ codes.components
+        uncertainty = _STANDARD_ERRORS * (codes.noise / np.sqrt(codes.n_samples) + 1 / codes.n_samples)
+        signs = box_signs(codes.components, middle, 2 * uncertainty)
+        return signs, 0.5 * (1 - signs)
