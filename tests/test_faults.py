@@ -442,7 +442,7 @@ WRONG = [
     ("activation", ["tanh", 3]),
     ("hidden_layer_sizes", [(10,), 3]),
     ("hidden_activation", ["x", None]),
-    ("fit_intercept", [False, "yes"]),
+    ("fit_intercept", ["yes", 2]),
     ("penalty", ["l1", lambda model, X, codes: 0.0]),
     ("init", ["random", 3]),
     ("solver", ["x", "adam", None]),
