@@ -42,7 +42,9 @@ _NORMAL_CELLS = 75  # on either side: to 42 standard deviations
 _FIRST_STRENGTH = 300.0
 _LEAST_STRENGTH = 1e-2
 _LARGEST_STRENGTH = 40.0  # times n, for cells of a tenth of a standard deviation
-_ALMOST_ONE = 1.001  # ratio of two strengths between which a slope is taken
+_LARGEST_ERROR = 0.5  # of the logarithm of the integral in a fit; a larger one means lost spikes
+_STIFFER, _LARGEST_LEAST_STRENGTH = 30.0, 1e5  # the least strength is raised while there are any
+_ALMOST_ONE = 1.01  # ratio of two strengths between which a slope is taken
 _STRENGTH_TOLERANCE = 0.05
 _NEAR = 0.03  # decrement below which the strength may change
 _TOLERANCE = 1e-9  # decrement before the last Newton step, which squares it
@@ -324,6 +326,11 @@ def _fine_nodes(template: Template, blur: float) -> _Nodes:
     return _nodes(template, blur, 5, 2)
 
 
+def _at(nodes: _Nodes, polynomials: np.ndarray) -> np.ndarray:
+    """Return f at the nodes."""
+    return (polynomials.take(nodes.cell, axis=1) * nodes.powers).sum(axis=0)
+
+
 def _powers(u: np.ndarray, beyond: np.ndarray) -> np.ndarray:
     """Return 1, u, u^2 and u^3, continued as straight lines, shape (4, n)."""
     powers = np.empty((4, len(u)))
@@ -485,7 +492,7 @@ class Density:
     def _masses(self) -> np.ndarray:
         """Return the probability at each node of the fine quadrature."""
         nodes = _fine_nodes(self.template, self.blur)
-        return nodes.weights * np.exp((self.polynomials.take(nodes.cell, axis=1) * nodes.powers).sum(axis=0))
+        return nodes.weights * np.exp(_at(nodes, self.polynomials))
 
     @property
     def moments(self) -> tuple[float, float]:
@@ -527,12 +534,21 @@ class Density:
 
     def narrowed(self, blur: float) -> Density:
         """Return the density with edges of another width, and f but for a constant."""
-        return _normalised(replace(self, blur=float(blur))) if self.edges else self
+        if not self.edges:
+            return self
+        density = replace(self, blur=float(blur))
+        return _divided(density, _log_mass(density))
 
 
-def _normalised(density: Density) -> Density:
-    """Return the density divided by its integral."""
-    log_mass = float(np.log(density._masses().sum()))
+def _log_mass(density: Density) -> float:
+    """Return the logarithm of the integral."""
+    nodes = _fine_nodes(density.template, density.blur)
+    f = _at(nodes, density.polynomials)
+    return float(np.log(nodes.weights @ np.exp(f - f.max())) + f.max())
+
+
+def _divided(density: Density, log_mass: float) -> Density:
+    """Return the density over the exponential of a number."""
     polynomials = density.polynomials.copy()
     polynomials[0] -= log_mass
     return replace(
@@ -589,9 +605,8 @@ class _Sample:
 
     @cached_property
     def ends(self) -> tuple[float, float]:
-        """Least and largest code that counts."""
-        present = self.codes if self.weights.all() else self.codes[self.weights > 0]
-        return float(present.min()), float(present.max())
+        """Least and largest code."""
+        return float(self.codes.min()), float(self.codes.max())
 
     @cached_property
     def mean(self) -> float:
@@ -605,6 +620,14 @@ class _Sample:
         low, high = self.ends
         unit = (high - low) or 1.0
         return unit * float(np.sqrt(self.weights @ ((self.codes - self.mean) / unit) ** 2))
+
+
+def _sample(codes: np.ndarray, weights: np.ndarray, n_samples: float) -> _Sample:
+    """Return the codes whose weights are not lost in rounding."""
+    present = weights > np.finfo(float).eps / len(weights) * weights.max()
+    if present.all():
+        return _Sample(codes, weights, n_samples)
+    return _Sample(codes[present], weights[present], n_samples)
 
 
 class _Frame(NamedTuple):
@@ -695,22 +718,21 @@ class _Objective:
         penalised = 2 * np.log(nudged[0] / factor[0]).sum() / np.log(_ALMOST_ONE)
         square = float(point.third @ point.third)
         ratio = max(len(point.third) - penalised, 1e-3) / max(strength * square, _TINY)
-        return float(np.clip(strength * np.clip(ratio, 1e-2, 1e2) ** 1.5, *self.limits))
+        return float(strength * np.clip(ratio, 1e-2, 1e2) ** 1.5)
 
     @cached_property
     def spread(self) -> float:
         """Standard deviation of t."""
         return max(self.sample.spread / abs(self.frame.scale), 1e-6)
 
-    @cached_property
-    def limits(self) -> tuple[float, float]:
-        """Limits of the strength; the upper one is the same for all templates in units of the code."""
+    @property
+    def largest_strength(self) -> float:
+        """The largest strength, the same for all templates in units of the code."""
         cell = self.frame.template.cell_width / self.spread
-        upper = _LARGEST_STRENGTH * self.sample.n_samples * (_STEP / cell) ** 5
-        return _LEAST_STRENGTH, max(upper, _LEAST_STRENGTH)
+        return _LARGEST_STRENGTH * self.sample.n_samples * (_STEP / cell) ** 5
 
     def density(self, optimum: _Optimum) -> Density:
-        """Return the density with its likelihood and evidence."""
+        """Return the density with its likelihood and evidence, not normalised yet."""
         point, strength, n = optimum.point, optimum.strength, self.sample.n_samples
         cells, size = len(point.third), len(point.c)
         likelihood = float(self.data @ point.c + self.walls - np.log(abs(self.frame.scale)))
@@ -721,7 +743,7 @@ class _Objective:
         evidence = n * likelihood - roughness + 0.5 * float(volume) + 3 * float(np.log(self.spread))
         polynomials = self.splines.polynomials(point.c)
         parts = polynomials, self.stiffness, strength, n, likelihood, roughness, evidence, optimum.converged
-        return _normalised(Density(*self.frame, point.c, *parts))
+        return Density(*self.frame, point.c, *parts)
 
 
 class _Optimum(NamedTuple):
@@ -730,9 +752,12 @@ class _Optimum(NamedTuple):
     converged: bool
 
 
-def _maximise(objective: _Objective, c: np.ndarray, strength: float, learn: bool, rounds: int) -> _Optimum:
+def _maximise(
+    objective: _Objective, c: np.ndarray, strength: float, learn: bool, rounds: int, least: float
+) -> _Optimum:
     """Newton steps on the coefficients, and updates of the strength when these have nearly settled."""
-    point, strength = objective.point(c), float(np.clip(strength, *objective.limits))
+    point, most = objective.point(c), max(objective.largest_strength, least)
+    strength = float(np.clip(strength, least, most)) if learn else strength
     settled, decrement, stuck = not learn, np.inf, False
     for _ in range(rounds):
         information = objective.information(point)
@@ -746,6 +771,7 @@ def _maximise(objective: _Objective, c: np.ndarray, strength: float, learn: bool
             break
         if learn and decrement < _NEAR:
             new = objective.better_strength(point, information, factor, strength)
+            new = float(np.clip(new, least, most))
             settled = abs(np.log(new / strength)) < _STRENGTH_TOLERANCE
             strength = strength if settled else new
     return _Optimum(point, strength, bool(settled and (decrement < 1e-6 or stuck)))
@@ -823,8 +849,21 @@ def _fit(
     objective = _objective(sample, frame, _stiffness_after(start, frame.template, learn))
     if strength is None:
         strength = _FIRST_STRENGTH if start is None else start.strength
-    optimum = _maximise(objective, _beginning(objective, start), strength, learn, rounds)
-    return objective.density(optimum)
+    return _resolved(objective, _beginning(objective, start), strength, learn, rounds, _LEAST_STRENGTH)
+
+
+def _resolved(
+    objective: _Objective, c: np.ndarray, strength: float, learn: bool, rounds: int, least: float
+) -> Density:
+    """Return the normalised density, stiffer if spikes are too narrow for the nodes of the fit."""
+    density = objective.density(_maximise(objective, c, max(strength, least), learn, rounds, least))
+    log_mass = _log_mass(density)
+    density = _divided(density, log_mass)
+    if abs(log_mass) < _LARGEST_ERROR:
+        return density
+    if least > _LARGEST_LEAST_STRENGTH:
+        return replace(density, converged=False)
+    return _resolved(objective, c, strength, learn, rounds, _STIFFER * least)
 
 
 def fit_smooth(
@@ -855,7 +894,7 @@ def fit_smooth(
     -------
     Density
     """
-    sample = _Sample(codes, weights, n_samples)
+    sample = _sample(codes, weights, n_samples)
     if start is None or start.edges:
         frame = _Frame(Line(), sample.mean, sample.spread, 0.0)
     else:
@@ -887,7 +926,7 @@ def refit(
     """
     strength = density.strength if frozen else None
     if density.edges:
-        return _fit(_Sample(codes, weights, n_samples), _frame(density), density, strength, _SHORT)
+        return _fit(_sample(codes, weights, n_samples), _frame(density), density, strength, _SHORT)
     return fit_smooth(codes, weights, n_samples, density, strength)
 
 
@@ -931,7 +970,7 @@ def choose(
     Density
     """
     smooth = fit_smooth(codes, weights, n_samples, rounds=_LONG)
-    edged = [d for d in _with_edges(_Sample(codes, weights, n_samples), blur, smooth) if d.converged]
+    edged = [d for d in _with_edges(_sample(codes, weights, n_samples), blur, smooth) if d.converged]
     best = max([smooth, *edged], key=lambda d: d.evidence + np.log(blur) * d.edges)
     return density if best is smooth and density is not None else best
 
@@ -976,7 +1015,7 @@ def fit_density(codes: np.ndarray, weights: np.ndarray, n_samples: float) -> Den
     -------
     Density
     """
-    sample, density = _Sample(codes, weights, n_samples), choose(codes, weights, n_samples, 1 / n_samples)
+    sample, density = _sample(codes, weights, n_samples), choose(codes, weights, n_samples, 1 / n_samples)
     for _ in range(2):
         density = _fit(sample, _frame(density), density)
     return density

@@ -233,7 +233,8 @@ def _finish(data: _Reduced, settings: Settings, trained: Trained) -> Fitted:
     order = order_by_variance(deviations**2 * (components**2).sum(axis=1))
     components = (components / factors[:, None])[order]
     codes = (factors * codes + shifts)[:, order]
-    model = _model(data, prior.mapped(factors, shifts).taken(order), components, intercept, factors[order])
+    floor = trained.floor * factors[order] ** 2
+    model = _model(data, prior.mapped(factors, shifts).taken(order), components, intercept, floor)
     curve = np.append(trained.curve, _final_loss(model, codes, data))
     variances = (factors * deviations)[order] ** 2 * data.n / max(data.n - 1, 1)
     return _fitted(data, model, variances, curve, trained, _doubts(data, model, codes, trained))
@@ -261,16 +262,15 @@ def _model(
     prior: Prior,
     components: np.ndarray,
     intercept: np.ndarray,
-    factors: np.ndarray,
+    floor: np.ndarray,
 ) -> Model:
     dead = data.n_components - len(components)
-    floor = (prior.resolution(data.n) * np.append(factors, np.ones(dead))) ** 2
     return Model(
         np.pad(components, ((0, dead), (0, 0))),
         intercept,
         data.noise_variance,
         data.resolution,
-        floor,
+        np.append(floor, np.ones(dead)),
         prior.padded(dead),
         data.exponent,
     )
@@ -308,7 +308,7 @@ def _fitted(
 def _fit_constant(data: _Reduced, settings: Settings) -> Fitted:
     """Return the model of data without variance: zero components."""
     d = len(data.span.mean)
-    model = _model(data, settings.prior, np.zeros((0, d)), data.span.mean, np.ones(0))
+    model = _model(data, settings.prior, np.zeros((0, d)), data.span.mean, np.zeros(0))
     loss = _final_loss(model, np.zeros((len(data.squares), 0)), data)
     trained = Trained(Point(np.zeros((0, 0)), np.zeros(0)), np.array([loss]), True, 0.0, False)
     return _fitted(data, model, np.zeros(data.n_components), trained.curve, trained, [])

@@ -205,7 +205,7 @@ class Objective(ABC):
         Weights of the rows; those of all signals have sum one, padding has weight zero.
     noise : array of shape (k, k)
         Covariance of the noise of the whitened coordinates.
-    floor : float
+    floor : float or array of shape (k,)
         Smallest variance of a code's noise.
     constant : float
         The terms that do not depend on the basis, in nats per sample.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,12 @@ _COARSE_TOL = 1e-5
 _REACH_OF_NOISE = 6.5
 _REACH_IN_THE_END = 6.0
 _NOISE_AT_EXTREMES = 4.0
+_CLOSE = 5.0
+_CROWD = 40.0
+_EXACT = 1e-3
+_SHARPEST = 1e-16
+_TRIMMINGS = 12
+_DETERMINED = 1e-6
 
 
 @dataclass(frozen=True)
@@ -42,7 +48,7 @@ class Problem:
         How many rows the weights stand for.
     noise : array of shape (k, k)
         Covariance of the noise of the whitened coordinates.
-    floor : float
+    floor : float or array of shape (k,)
         Smallest variance of a code's noise.
     constant : float
         Terms of the objective that do not depend on the basis.
@@ -55,7 +61,7 @@ class Problem:
     weights: np.ndarray
     n_samples: float
     noise: np.ndarray
-    floor: float
+    floor: Any
     constant: float
     average: np.ndarray | None = None
 
@@ -78,7 +84,7 @@ class Problem:
             weights[j, : len(chosen)] = self.weights[chosen] / share
         anchor = np.float64(self.average is not None)
         kind = CodeObjective if self.prior.factorises else JointObjective
-        numbers = np.float64(self.floor), np.float64(self.constant), anchor
+        numbers = np.broadcast_to(np.asarray(self.floor, dtype=float), k), np.float64(self.constant), anchor
         return kind(self.prior, own, weights, self.noise, *numbers)
 
     def _padded(self, n: int) -> int:
@@ -118,10 +124,55 @@ def optimise(problem: Problem, plan: Plan, rng: np.random.RandomState) -> Traine
     others start from rotations, on few signals with wide faces; what they find is then carried over
     to more and more signals, of which each code sees those that matter to its density.
     """
-    n, k = problem.whitened.shape
     if problem.prior.learns:
         return _learn(problem, plan, rng)
     course = _Course(problem, plan)
+    trained = _search(problem, plan, course, rng)._replace(floor=problem.floor)
+    return trained if course.over(trained) else course.sharpened(trained)
+
+
+def _onto_faces(problem: Problem, point: Point) -> tuple[Point, np.ndarray]:
+    """Return the point with faces laid through the codes that lie exactly on them, and which codes do.
+
+    A face that a density without atoms leaves is close to few samples, whose codes are scattered; where many
+    lie in one hyperplane they determine it up to rounding.
+    """
+    found = [_row_onto_faces(problem, point, j) for j in range(len(point.offset))]
+    rows = [row if row is not None else np.append(u, o) for row, u, o in zip(found, *point, strict=True)]
+    exact = np.array([row is not None for row in found])
+    return Point(np.array(rows)[:, :-1], np.array(rows)[:, -1]), exact
+
+
+def _row_onto_faces(problem: Problem, point: Point, j: int) -> np.ndarray | None:
+    """Return unmixing and offset of a code all of whose faces hold many codes exactly, or None."""
+    faces, blur = problem.prior.domain.faces, problem.blur(point)[j]
+    codes = problem.whitened @ point.unmixing[j] + point.offset[j]
+    near = [np.flatnonzero(np.abs(codes - face) < _CLOSE * blur) for face in faces]
+    crowded = [problem.weights[rows].sum() * problem.n_samples > _CROWD for rows in near]
+    if not faces or not all(crowded) or point.noise_variances(problem.noise)[j] > (_EXACT * blur) ** 2:
+        return None
+    rows = np.concatenate(near)
+    missing = np.repeat(faces, [len(part) for part in near]) - codes[rows]
+    ones = np.full((len(rows), 1), float(problem.average is None))
+    design = np.concatenate([problem.whitened[rows], ones], axis=1)
+    change = _robust_least_squares(design, missing)
+    exact = np.abs(design @ change - missing) < _EXACT * blur
+    return np.append(point.unmixing[j], point.offset[j]) + change if exact.mean() > 0.5 else None
+
+
+def _robust_least_squares(design: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    """Return the smallest solution for rows that agree; those with large residuals are left out."""
+    kept = np.ones(len(targets), dtype=bool)
+    solution = np.zeros(design.shape[1])
+    for _ in range(_TRIMMINGS):
+        solution = np.linalg.lstsq(design[kept], targets[kept], rcond=_DETERMINED)[0]
+        left = np.abs(design @ solution - targets)
+        kept = left <= 3 * np.median(left[kept]) + np.finfo(float).eps
+    return solution
+
+
+def _search(problem: Problem, plan: Plan, course: _Course, rng: np.random.RandomState) -> Trained:
+    n, k = problem.whitened.shape
     if plan.init is not None:
         return course.stage(_from_components(problem, plan.init), _WIDTH_AT_INIT, np.arange(n))
     known = None if problem.average is not None else problem.prior.start(problem.whitened, problem.n_samples)
@@ -130,7 +181,7 @@ def optimise(problem: Problem, plan: Plan, rng: np.random.RandomState) -> Traine
         if not problem.prior.identifies_basis:
             return Trained(Point(points.unmixing[0], points.offset[0]), np.zeros(0), True, 0.0, False)
         blur = float(problem.blur(Point(points.unmixing[0], points.offset[0])).max())
-        width = min(_NOISE_AT_EXTREMES * (blur - np.sqrt(problem.floor)), _FIRST_WIDTH)
+        width = min(_NOISE_AT_EXTREMES * (blur - np.sqrt(np.max(problem.floor))), _FIRST_WIDTH)
         return course.stage(points, width, np.arange(n))
     seen = min(n, max(_FIRST_ROWS, _FIRST_ROWS_PER_COMPONENT * k))
     seen = n if seen * 2 > n else seen
@@ -185,6 +236,18 @@ class _Course:
         if not self.over(trained) and (_matters_in_the_end(self._problem, trained, rows) & ~matters).any():
             trained = self._train(starts, width, rows, np.ones_like(matters))
         return trained
+
+    def sharpened(self, trained: Trained) -> Trained:
+        """Train once more with exact faces where codes lie exactly on them, if that is likelier."""
+        if not np.any(self._problem.floor):
+            return trained
+        point, exact = _onto_faces(self._problem, trained.point)
+        if not exact.any():
+            return trained
+        self._problem = replace(self._problem, floor=np.where(exact, _SHARPEST, self._problem.floor))
+        rows = np.arange(len(self._problem.whitened))
+        sharper = self.stage(_stack(point), 0.0, rows)._replace(floor=self._problem.floor)
+        return sharper if sharper.curve[-1] < trained.curve[-1] else trained._replace(curve=sharper.curve)
 
     def _train(self, starts: Point, width: float, rows: np.ndarray, matters: np.ndarray) -> Trained:
         plan = self._plan

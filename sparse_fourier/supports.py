@@ -48,6 +48,11 @@ class Support(ABC):
     def quadrature(self, n_nodes: int = _N_NODES) -> tuple[np.ndarray, np.ndarray]:
         """Return nodes and weights that integrate functions of one code over the set."""
 
+    @property
+    def faces(self) -> tuple[float, ...]:
+        """The values at which a code ends."""
+        return ()
+
     def resolution(self, n_samples: float) -> float:
         """Return how far held-out codes may lie outside a set fitted to n samples, in units of a code."""
         return min(1.0 / n_samples, _COARSEST_RESOLUTION)
@@ -100,6 +105,11 @@ class Interval(Support):
         if np.isfinite(self.upper):
             faces = faces + log_ndtr((self.upper - codes) / deviations)
         return inside, faces
+
+    @property
+    def faces(self) -> tuple[float, ...]:
+        """The bounds that are finite."""
+        return tuple(bound for bound in (self.lower, self.upper) if np.isfinite(bound))
 
     def quadrature(self, n_nodes: int = _N_NODES) -> tuple[np.ndarray, np.ndarray]:
         """Return the midpoint rule, after h = t / (1 - t) where there is no upper end."""

@@ -59,6 +59,8 @@ class Trained(NamedTuple):
         By how many nats the best other basis that a start ended in is worse; infinite if there is none.
     prior : Prior or None
         What has become of the prior, where that was learned too.
+    floor : float or array of shape (k,)
+        Smallest variance of a code's noise that was believed in.
     """
 
     point: Point
@@ -68,6 +70,7 @@ class Trained(NamedTuple):
     stopped: bool
     rival: float = np.inf
     prior: Prior | None = None
+    floor: Any = 0.0
 
 
 def _advance(state: NewtonState, objective: Objective, tol: Any, n_steps: Any) -> tuple[Any, Any]:
