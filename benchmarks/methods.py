@@ -55,7 +55,10 @@ def attempt(method, X, k, seed):
         except Exception as error:  # noqa: BLE001 - any exception of a rival is a result to report
             failure = f"{type(error).__name__}: {error}"
         seconds = time.perf_counter() - start
-    unconverged = any(issubclass(entry.category, ConvergenceWarning) for entry in caught)
+    unconverged = any(
+        issubclass(entry.category, ConvergenceWarning) or "did not converge" in str(entry.message)
+        for entry in caught
+    )
     return Outcome(components, codes, seconds, failure or defect(components, codes, X.shape[1]), unconverged)
 
 
@@ -83,6 +86,15 @@ def ours(X, k, seed):
 def ours_given_k(X, k, seed):
     """`AutoencoderDecomposer` told the number of components, as the rivals are."""
     return _fitted(X, n_components=k, random_state=seed)
+
+
+def ours_with(**parameters):
+    """A method: `AutoencoderDecomposer` with these parameters, told the number of components."""
+
+    def method(X, k, seed):
+        return _fitted(X, n_components=k, random_state=seed, **parameters)
+
+    return method
 
 
 def _fitted(X, **parameters):

@@ -5,7 +5,13 @@ from typing import NamedTuple
 import numpy as np
 from scipy.stats import norm
 
-from sparse_fourier.datasets import make_sinusoid_mixtures
+from sparse_fourier.datasets import (
+    make_bars,
+    make_independent_mixtures,
+    make_nonnegative_mixtures,
+    make_proportions,
+    make_sinusoid_mixtures,
+)
 
 HALF = (0.0, np.pi / 2)
 FULL = (0.0, np.pi)
@@ -50,3 +56,23 @@ def comonotone_codes(rng, shape, correlation=0.5):
     same = rng.uniform(size=shape[0]) < correlation
     codes[same] = codes[same, :1]
     return codes
+
+
+def independent(seed, n, density, k=2):
+    """Square mixtures of independent codes of unit variance."""
+    return Sample(*make_independent_mixtures(n, k, density, random_state=seed))
+
+
+def spectra(seed, n=1000, k=4, sparsity=0.5, snr_db=None):
+    """Non-negative mixtures of smooth non-negative spectra of 100 points."""
+    return Sample(*make_nonnegative_mixtures(n, k, sparsity=sparsity, snr_db=snr_db, random_state=seed))
+
+
+def proportions(seed, n, k, snr_db, max_share=1.0):
+    """Proportions of smooth positive spectra of 100 bands."""
+    return Sample(*make_proportions(n, k, max_share=max_share, snr_db=snr_db, random_state=seed))
+
+
+def hidden_bars(seed, n=400):
+    """Images of 8 x 8 pixels of bars that hide each other, each lit with probability 1/8."""
+    return Sample(*make_bars(n, 8, combine="max", random_state=seed))

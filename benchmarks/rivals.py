@@ -52,6 +52,57 @@ def nmf(X, k, seed):
     return model.components_, codes
 
 
+def fastica_with(fun):
+    """FastICA with a contrast, and iterations enough to converge."""
+
+    def method(X, k, seed):
+        model = FastICA(n_components=k, fun=fun, max_iter=1000, random_state=seed)
+        codes = model.fit_transform(X)
+        return model.mixing_.T, codes
+
+    return method
+
+
+def picard_raw(X, k, seed):
+    """Picard with the extended density as it comes: it centres and whitens as many features as components."""
+    from picard import picard
+
+    whitening, unmixing, sources = picard(X.T, ortho=False, extended=True, random_state=seed)
+    return np.linalg.inv(unmixing @ whitening).T, sources.T
+
+
+def nmf_as_it_comes(X, k, seed):
+    """NMF by coordinate descent from "nndsvda" to its default tolerance, with iterations enough."""
+    return _nmf_from_svd(X, k, seed, tol=1e-4)
+
+
+def nmf_converged(X, k, seed):
+    """The same to a hundredth of that tolerance."""
+    return _nmf_from_svd(X, k, seed, tol=1e-6)
+
+
+def _nmf_from_svd(X, k, seed, tol):
+    model = NMF(n_components=k, init="nndsvda", max_iter=10_000, tol=tol, random_state=seed)
+    codes = model.fit_transform(np.maximum(X, 0))
+    return model.components_, codes
+
+
+def successive_projection(X, k, seed):
+    """Successive projection (Araújo et al. 2001): signals that stand out, one by one, are the spectra.
+
+    Signals are first projected on their k leading singular vectors, which takes most of the noise away.
+    """
+    left, singular, right = np.linalg.svd(X, full_matrices=False)
+    scores = left[:, :k] * singular[:k]
+    rest = scores.copy()
+    chosen = []
+    for _ in range(k):
+        chosen.append(int(np.argmax(np.sum(rest**2, axis=1))))
+        direction = rest[chosen[-1]] / np.linalg.norm(rest[chosen[-1]])
+        rest -= np.outer(rest @ direction, direction)
+    return scores[chosen] @ right[:k], None
+
+
 def whiten(X, k):
     """Centre and whiten by a singular value decomposition, dropping null directions.
 

@@ -1,17 +1,25 @@
-"""Signals to learn from: mixtures of sinusoids with known truth, and frames of one long recording."""
+"""Signals to learn from: mixtures with known truth, and frames of one long recording."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from math import comb
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.random import RandomState
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_random_state
 
-__all__ = ["frames", "make_sinusoid_mixtures"]
+__all__ = [
+    "frames",
+    "make_bars",
+    "make_independent_mixtures",
+    "make_nonnegative_mixtures",
+    "make_proportions",
+    "make_sinusoid_mixtures",
+]
 
 Array = NDArray[np.float64]
 CodeSampler = Callable[[RandomState, tuple[int, int]], ArrayLike]
@@ -24,6 +32,48 @@ _CODES: dict[str, CodeSampler] = {
     "beta": lambda rng, shape: rng.beta(0.5, 0.5, size=shape),
     "simplex": lambda rng, shape: rng.dirichlet(np.ones(shape[1]), size=shape[0]),
 }
+
+
+class _Mixture(NamedTuple):
+    """Weights, which need not add up to one, means and standard deviations of a mixture of Gaussians."""
+
+    weights: tuple[float, ...]
+    means: tuple[float, ...]
+    widths: tuple[float, ...]
+
+
+_MIXTURES = {
+    "g": _Mixture((1, 1), (-0.5, 0.5), (0.15, 0.15)),
+    "h": _Mixture((1, 1), (-0.5, 0.5), (0.4, 0.4)),
+    "i": _Mixture((1, 1), (-0.5, 0.5), (0.5, 0.5)),
+    "j": _Mixture((1, 3), (-0.5, 0.5), (0.15, 0.15)),
+    "k": _Mixture((1, 2), (-0.7, 0.5), (0.4, 0.4)),
+    "l": _Mixture((1, 2), (-0.7, 0.5), (0.5, 0.5)),
+    "m": _Mixture((1, 2, 2, 1), (-1, -0.33, 0.33, 1), (0.16, 0.16, 0.16, 0.16)),
+    "n": _Mixture((1, 2, 2, 1), (-1, -0.2, 0.2, 1), (0.2, 0.3, 0.3, 0.2)),
+    "o": _Mixture((1, 2, 2, 1), (-0.7, -0.2, 0.2, 0.7), (0.2, 0.3, 0.3, 0.2)),
+    "p": _Mixture((1, 1, 2, 1), (-1, 0.3, -0.3, 1.1), (0.2, 0.2, 0.2, 0.2)),
+    "q": _Mixture((1, 3, 2, 0.5), (-1, -0.2, 0.3, 1), (0.2, 0.3, 0.2, 0.2)),
+    "r": _Mixture((1, 2, 2, 1), (-0.8, -0.2, 0.2, 0.5), (0.22, 0.3, 0.3, 0.2)),
+}
+
+#: Draws of mean 0 and variance 1; those of ``_MIXTURES`` besides.
+_STANDARD: dict[str, Callable[[RandomState, int], Array]] = {
+    "a": lambda rng, n: rng.standard_t(3, n) / np.sqrt(3),
+    "b": lambda rng, n: rng.laplace(size=n) / np.sqrt(2),
+    "c": lambda rng, n: rng.uniform(-1, 1, n) * np.sqrt(3),
+    "d": lambda rng, n: rng.standard_t(5, n) / np.sqrt(5 / 3),
+    "e": lambda rng, n: rng.exponential(size=n) - 1,
+    "f": lambda rng, n: (rng.choice([-1, 1], n) + rng.laplace(size=n) / np.sqrt(8)) / np.sqrt(1.25),
+    "gaussian": lambda rng, n: rng.standard_normal(n),
+    "sech": lambda rng, n: np.arcsinh(np.tan(np.pi * (rng.uniform(size=n) - 0.5))) * 2 / np.pi,
+}
+_SYNONYMS = {"laplace": "b", "uniform": "c", "exponential": "e"}
+_DENSITIES = sorted({*_MIXTURES, *_STANDARD, *_SYNONYMS})
+
+#: Rejection draws of proportions are not begun where fewer than this share of them would be kept.
+_LEAST_KEPT = 1e-3
+_BANDS = 3
 
 
 def make_sinusoid_mixtures(
@@ -91,7 +141,7 @@ def make_sinusoid_mixtures(
     True
     """
     _check_counts("make_sinusoid_mixtures", n_samples=n_samples, n_features=n_features)
-    _check_noise(noise)
+    _check_noise("make_sinusoid_mixtures", noise)
     points = np.linspace(*_interval(interval), int(n_features))
     components = np.sin(np.outer(_frequencies(frequencies), points))
     rng = check_random_state(random_state)
@@ -100,6 +150,291 @@ def make_sinusoid_mixtures(
     if noise > 0:
         X += noise * rng.standard_normal(X.shape)
     return X, drawn, components
+
+
+def make_independent_mixtures(
+    n_samples: int = 1000,
+    n_components: int = 2,
+    density: str | Sequence[str] = "laplace",
+    *,
+    n_features: int | None = None,
+    noise: float = 0.0,
+    random_state: int | RandomState | None = None,
+) -> tuple[Array, Array, Array]:
+    r"""Draw random mixtures of independent codes, the data of independent component analysis.
+
+    Every signal is
+
+    .. math:: x_i = \sum_j h_{ij} w_j + \sigma \varepsilon_i ,
+
+    the codes independent, each of mean 0 and variance 1.
+
+    Parameters
+    ----------
+    n_samples : int, default=1000
+        Number of signals.
+    n_components : int, default=2
+        Number of codes k.
+    density : str or sequence of k str, default="laplace"
+        Density of the codes: one for all, or one for each. "a" to "r" are the eighteen of [1]_: Student's t
+        with 3 degrees of freedom (a), Laplace (b), uniform (c), Student's t with 5 degrees of freedom (d),
+        exponential less its mean (e), two Laplace (f), two Gaussians of equal weight with two peaks, on the
+        verge, and one peak (g, h, i), the same of unequal weights (j, k, l), four Gaussians, symmetric (m, n,
+        o) and not (p, q, r). "laplace", "uniform" and "exponential" are other names of b, c and e; "sech" is
+        the hyperbolic secant, and "gaussian" what no such analysis can separate.
+    n_features : int, default=None
+        Number of features d; None is k.
+    noise : float, default=0
+        Standard deviation of the white Gaussian noise added to every entry.
+    random_state : int, RandomState instance or None, default=None
+        Seed of codes, components and noise, drawn in this order.
+
+    Returns
+    -------
+    X : ndarray of shape (n_samples, n_features)
+        The signals, one per row.
+    codes : ndarray of shape (n_samples, n_components)
+        The weights h.
+    components : ndarray of shape (n_components, n_features)
+        The rows w: with d = k a random matrix of condition number between 1 and 2, as in [1]_; else standard
+        normal entries. Without noise, ``X == codes @ components``.
+
+    Raises
+    ------
+    ValueError
+        If a parameter is out of range.
+
+    References
+    ----------
+    .. [1] F. R. Bach and M. I. Jordan. Kernel independent component analysis. Journal of Machine Learning
+       Research 3, 1-48, 2002.
+
+    Examples
+    --------
+    >>> from sparse_fourier.datasets import make_independent_mixtures
+    >>> X, codes, components = make_independent_mixtures(
+    ...     5000, 3, density=["laplace", "uniform", "m"], random_state=0
+    ... )
+    >>> X.shape, codes.shape, components.shape
+    ((5000, 3), (5000, 3), (3, 3))
+    >>> [float(variance) for variance in codes.var(axis=0).round(1)]
+    [1.0, 1.0, 1.0]
+    """
+    _check_counts("make_independent_mixtures", n_samples=n_samples, n_components=n_components)
+    n_features = n_components if n_features is None else n_features
+    _check_counts("make_independent_mixtures", n_features=n_features)
+    _check_noise("make_independent_mixtures", noise)
+    names = _densities(density, n_components)
+    rng = check_random_state(random_state)
+    codes = np.stack([_standard_draws(name, rng, int(n_samples)) for name in names], axis=1)
+    components = _mixing(rng, int(n_components), int(n_features))
+    X = codes @ components
+    if noise > 0:
+        X += noise * rng.standard_normal(X.shape)
+    return X, codes, components
+
+
+def make_nonnegative_mixtures(
+    n_samples: int = 1000,
+    n_components: int = 4,
+    n_features: int = 100,
+    *,
+    sparsity: float = 0.5,
+    snr_db: float | None = None,
+    random_state: int | RandomState | None = None,
+) -> tuple[Array, Array, Array]:
+    r"""Draw non-negative mixtures of smooth non-negative spectra, the data of non-negative factorisation.
+
+    Every signal is :math:`x_i = \sum_j h_{ij} w_j` and noise, with spectra w of three Gaussian bands each and
+    codes h that are zero with probability `sparsity` and exponential with mean 1 otherwise.
+
+    Parameters
+    ----------
+    n_samples : int, default=1000
+        Number of signals.
+    n_components : int, default=4
+        Number of spectra k.
+    n_features : int, default=100
+        Number of points per spectrum.
+    sparsity : float, default=0.5
+        Probability, in [0, 1), that a code is zero. With 0 codes are plain exponential.
+    snr_db : float, default=None
+        Signal-to-noise ratio in decibels: that of the mean square of all entries of ``codes @ components`` to
+        the variance of the white Gaussian noise, whatever the sign of what comes out. None: no noise.
+    random_state : int, RandomState instance or None, default=None
+        Seed of spectra, codes and noise, drawn in this order, so that the noise leaves the others unchanged.
+
+    Returns
+    -------
+    X : ndarray of shape (n_samples, n_features)
+        The signals, one per row; non-negative without noise.
+    codes : ndarray of shape (n_samples, n_components)
+        The weights h.
+    components : ndarray of shape (n_components, n_features)
+        The spectra. Without noise, ``X == codes @ components``.
+
+    Raises
+    ------
+    ValueError
+        If a parameter is out of range.
+
+    Examples
+    --------
+    >>> from sparse_fourier.datasets import make_nonnegative_mixtures
+    >>> X, codes, components = make_nonnegative_mixtures(1000, 4, sparsity=0.5, random_state=0)
+    >>> X.shape, codes.shape, components.shape
+    ((1000, 100), (1000, 4), (4, 100))
+    >>> round(float((codes == 0).mean()), 1)
+    0.5
+    """
+    function = "make_nonnegative_mixtures"
+    _check_counts(function, n_samples=n_samples, n_components=n_components, n_features=n_features)
+    if not (isinstance(sparsity, Real) and 0 <= sparsity < 1):
+        raise _invalid(function, "sparsity", "a float in the range [0.0, 1.0)", repr(sparsity))
+    _check_decibels(function, snr_db)
+    rng = check_random_state(random_state)
+    components = _spectra(rng, int(n_components), int(n_features), widths=(0.02, 0.08))
+    codes = rng.exponential(size=(int(n_samples), int(n_components)))
+    if sparsity > 0:
+        codes[rng.uniform(size=codes.shape) < sparsity] = 0.0
+    return _with_decibels(codes @ components, snr_db, rng), codes, components
+
+
+def make_proportions(
+    n_samples: int = 1000,
+    n_components: int = 3,
+    n_features: int = 100,
+    *,
+    max_share: float = 1.0,
+    snr_db: float | None = None,
+    random_state: int | RandomState | None = None,
+) -> tuple[Array, Array, Array]:
+    r"""Draw mixtures whose codes are proportions of smooth positive spectra, the data of spectral unmixing.
+
+    Every signal is :math:`x_i = \sum_j h_{ij} w_j` and noise, with shares h that are not negative and sum to
+    one, uniform on that simplex as far as no share exceeds `max_share`: with less than 1, no signal is pure.
+
+    Parameters
+    ----------
+    n_samples : int, default=1000
+        Number of signals.
+    n_components : int, default=3
+        Number of spectra k.
+    n_features : int, default=100
+        Number of bands.
+    max_share : float, default=1
+        Largest share, in (1/k, 1]. Draws with a larger one are rejected, so that it must leave at least one
+        in a thousand.
+    snr_db : float, default=None
+        Signal-to-noise ratio in decibels: that of the mean square of all entries of ``codes @ components`` to
+        the variance of the white Gaussian noise. None: no noise.
+    random_state : int, RandomState instance or None, default=None
+        Seed of spectra, shares and noise, drawn in this order, so that the noise leaves the others unchanged.
+
+    Returns
+    -------
+    X : ndarray of shape (n_samples, n_features)
+        The signals, one per row.
+    codes : ndarray of shape (n_samples, n_components)
+        The shares h.
+    components : ndarray of shape (n_components, n_features)
+        The spectra: three broad Gaussian bands each, on a constant of 0.2. Without noise,
+        ``X == codes @ components``.
+
+    Raises
+    ------
+    ValueError
+        If a parameter is out of range.
+
+    Examples
+    --------
+    >>> from sparse_fourier.datasets import make_proportions
+    >>> X, codes, components = make_proportions(500, 3, max_share=0.8, random_state=0)
+    >>> X.shape, codes.shape, components.shape
+    ((500, 100), (500, 3), (3, 100))
+    >>> bool(codes.max() <= 0.8), bool((abs(codes.sum(axis=1) - 1) < 1e-12).all())
+    (True, True)
+    """
+    function = "make_proportions"
+    _check_counts(function, n_samples=n_samples, n_components=n_components, n_features=n_features)
+    _check_share(max_share, int(n_components))
+    _check_decibels(function, snr_db)
+    rng = check_random_state(random_state)
+    components = 0.2 + _spectra(rng, int(n_components), int(n_features), widths=(0.05, 0.2))
+    codes = _shares(rng, int(n_samples), int(n_components), float(max_share))
+    return _with_decibels(codes @ components, snr_db, rng), codes, components
+
+
+def make_bars(
+    n_samples: int = 400,
+    size: int = 8,
+    *,
+    p: float | None = None,
+    combine: str = "max",
+    random_state: int | RandomState | None = None,
+) -> tuple[Array, Array, Array]:
+    r"""Draw images of crossing bars, Földiák's test of learning parts.
+
+    Each of the rows and columns of a square image is lit as a whole with probability `p`, independently of
+    the others [1]_.
+
+    Parameters
+    ----------
+    n_samples : int, default=400
+        Number of images.
+    size : int, default=8
+        Height and width of an image in pixels; there are twice as many bars.
+    p : float, default=None
+        Probability, in (0, 1], that a bar is lit; None is 1 / `size`, two bars per image on average.
+    combine : {"max", "sum"}, default="max"
+        What a pixel is where two bars cross: "max", as bright as one of them, so that one bar hides the
+        other; "sum", twice as bright, so that images are linear in the bars.
+    random_state : int, RandomState instance or None, default=None
+        Seed.
+
+    Returns
+    -------
+    X : ndarray of shape (n_samples, size ** 2)
+        The images, one per row, each read row by row.
+    codes : ndarray of shape (n_samples, 2 * size)
+        1 where a bar is lit, else 0.
+    components : ndarray of shape (2 * size, size ** 2)
+        The bars, of brightness 1, horizontal ones first; their rank is ``2 * size - 1``. With "sum",
+        ``X == codes @ components``; with "max", X is the smaller of that and 1.
+
+    Raises
+    ------
+    ValueError
+        If a parameter is out of range.
+
+    References
+    ----------
+    .. [1] P. Földiák. Forming sparse representations by local anti-Hebbian learning. Biological Cybernetics
+       64, 165-170, 1990.
+
+    Examples
+    --------
+    >>> from sparse_fourier.datasets import make_bars
+    >>> X, codes, components = make_bars(1, size=3, p=0.3, random_state=1)
+    >>> codes
+    array([[0., 0., 1., 0., 1., 1.]])
+    >>> X.reshape(3, 3)
+    array([[0., 1., 1.],
+           [0., 1., 1.],
+           [1., 1., 1.]])
+    """
+    _check_counts("make_bars", n_samples=n_samples, size=size)
+    if p is not None and not (isinstance(p, Real) and 0 < p <= 1):
+        raise _invalid("make_bars", "p", "a float in the range (0.0, 1.0] or None", repr(p))
+    if combine not in ("max", "sum"):
+        raise _invalid("make_bars", "combine", "a str among ['max', 'sum']", repr(combine))
+    rng = check_random_state(random_state)
+    line = np.eye(size)
+    components = np.vstack([np.repeat(line, size, axis=1), np.tile(line, (1, size))])
+    lit = 1 / size if p is None else p
+    codes = (rng.uniform(size=(int(n_samples), len(components))) < lit).astype(np.float64)
+    X = codes @ components
+    return np.minimum(X, 1.0) if combine == "max" else X, codes, components
 
 
 def frames(signal: ArrayLike, length: int, hop: int | None = None) -> NDArray[np.floating[Any]]:
@@ -194,9 +529,87 @@ def _finite_numbers(values: ArrayLike) -> Array:
     return array.astype(np.float64)
 
 
-def _check_noise(noise: float) -> None:
+def _densities(density: str | Sequence[str], k: int) -> list[str]:
+    """Return one name of a density for each of k codes."""
+    names = [density] * k if isinstance(density, str) else density
+    if not isinstance(names, Sequence) or any(name not in _DENSITIES for name in names):
+        constraint = f"a str among {_DENSITIES} or a sequence of them"
+        raise _invalid("make_independent_mixtures", "density", constraint, repr(density))
+    if len(names) != k:
+        constraint = f"a str or as many of them as 'n_components', {k}"
+        raise _invalid("make_independent_mixtures", "density", constraint, f"{len(names)} names")
+    return [_SYNONYMS.get(name, name) for name in names]
+
+
+def _standard_draws(name: str, rng: RandomState, n: int) -> Array:
+    """Draw from a density of mean 0 and variance 1."""
+    if name in _STANDARD:
+        return _STANDARD[name](rng, n)
+    weights, means, widths = map(np.array, _MIXTURES[name])
+    weights = weights / weights.sum()
+    mean = weights @ means
+    chosen = rng.choice(len(weights), n, p=weights)
+    draws = means[chosen] + widths[chosen] * rng.standard_normal(n)
+    return (draws - mean) / np.sqrt(weights @ (means**2 + widths**2) - mean**2)
+
+
+def _mixing(rng: RandomState, k: int, n_features: int) -> Array:
+    """Draw mixing rows: a square matrix of condition number between 1 and 2, else a Gaussian one."""
+    if n_features != k:
+        return rng.standard_normal((k, n_features))
+    left, right = (np.linalg.qr(rng.standard_normal((k, k)))[0] for _ in range(2))
+    return left * np.append(1.0, rng.uniform(1, 2, k - 1)) @ right
+
+
+def _spectra(rng: RandomState, k: int, n_features: int, widths: tuple[float, float]) -> Array:
+    """Draw sums of Gaussian bands on [0, 1]; the widths are standard deviations."""
+    shape = (k, _BANDS, 1)
+    heights, centres = rng.uniform(0.3, 1, shape), rng.uniform(size=shape)
+    offsets = (np.linspace(0, 1, n_features) - centres) / rng.uniform(*widths, shape)
+    return (heights * np.exp(-(offsets**2) / 2)).sum(axis=1)
+
+
+def _shares(rng: RandomState, n: int, k: int, max_share: float) -> Array:
+    """Draw points of the simplex, uniform where no share exceeds the largest one."""
+    kept = np.empty((0, k))
+    while len(kept) < n:
+        drawn = rng.dirichlet(np.ones(k), size=n)
+        kept = np.vstack([kept, drawn[drawn.max(axis=1) <= max_share]])
+    return kept[:n]
+
+
+def _kept_share(max_share: float, k: int) -> float:
+    """Return the probability that no share of a uniform point of the simplex exceeds the largest one."""
+    terms = (
+        (-1) ** j * comb(k, j) * (1 - j * max_share) ** (k - 1) for j in range(k + 1) if j * max_share < 1
+    )
+    return sum(terms)
+
+
+def _with_decibels(X: Array, snr_db: float | None, rng: RandomState) -> Array:
+    """Add white noise of the given signal-to-noise ratio over all entries."""
+    if snr_db is None:
+        return X
+    return X + np.sqrt(np.mean(X**2)) * 10 ** (-snr_db / 20) * rng.standard_normal(X.shape)
+
+
+def _check_share(max_share: float, k: int) -> None:
+    if not (isinstance(max_share, Real) and 1 / k <= max_share <= 1):
+        constraint = f"a float in the range (1/n_components, 1.0], here ({1 / k:.4g}, 1.0]"
+        raise _invalid("make_proportions", "max_share", constraint, repr(max_share))
+    if _kept_share(float(max_share), k) < _LEAST_KEPT:
+        constraint = f"larger: fewer than one in {1 / _LEAST_KEPT:.0f} of the points have shares so small"
+        raise _invalid("make_proportions", "max_share", constraint, repr(max_share))
+
+
+def _check_decibels(function: str, snr_db: float | None) -> None:
+    if snr_db is not None and not (isinstance(snr_db, Real) and np.isfinite(snr_db)):
+        raise _invalid(function, "snr_db", "a finite float or None", repr(snr_db))
+
+
+def _check_noise(function: str, noise: float) -> None:
     if not (isinstance(noise, Real) and 0 <= noise < np.inf):
-        raise _invalid("make_sinusoid_mixtures", "noise", "a float in the range [0.0, inf)", repr(noise))
+        raise _invalid(function, "noise", "a float in the range [0.0, inf)", repr(noise))
 
 
 def _check_counts(function: str, **counts: int) -> None:

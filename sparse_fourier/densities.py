@@ -42,7 +42,7 @@ _NORMAL_CELLS = 75  # on either side: to 42 standard deviations
 _FIRST_STRENGTH = 300.0
 _LEAST_STRENGTH = 1e-2
 _LARGEST_STRENGTH = 40.0  # times n, for cells of a tenth of a standard deviation
-_LARGEST_ERROR = 0.5  # of the logarithm of the integral in a fit; a larger one means lost spikes
+_LARGEST_ERROR = 0.1  # of the logarithm of the integral in a fit; a larger one means lost spikes
 _STIFFER, _LARGEST_LEAST_STRENGTH = 30.0, 1e5  # the least strength is raised while there are any
 _ALMOST_ONE = 1.01  # ratio of two strengths between which a slope is taken
 _STRENGTH_TOLERANCE = 0.05
@@ -60,6 +60,7 @@ _FARTHEST = 1e100  # t beyond are taken for it, so that squares stay finite
 _LARGEST = float(np.finfo(float).max)
 _TINY = float(np.finfo(float).tiny)
 _HIGHEST = 300.0  # of f in a Newton step that goes too far
+_DEEPEST = 700.0  # fall of f at the start of a fit
 _ONE_VALUE = 1e-8  # relative width of the density of codes that are all the same
 
 _WALL_BREAKS = np.array([-9, -7, -5, -4, -3, -2, -1, 0, 1, 2, 3, 4, 5, 7, 9.0])
@@ -68,7 +69,7 @@ _PAIRS = [(a, d) for d in range(4) for a in range(4 - d)]  # of splines a and a 
 _LOG_SQRT_2PI = 0.5 * float(np.log(2 * np.pi))
 
 _CACHED = 128
-"""Templates with their rules that are kept, of some 0.25 MB each and 1 MB at most; the oldest go first."""
+"""Templates with their rules that are kept, some 0.2 MB each: 30 MB in all, 150 MB at the very most."""
 
 
 class Wall(NamedTuple):
@@ -427,18 +428,8 @@ class Density:
         splines = _splines(template)
         c = -0.5 * splines.monomials[2] - _LOG_SQRT_2PI
         stiffness, likelihood = np.ones(splines.n_cells), -_LOG_SQRT_2PI - 0.5
-        parts = (
-            c,
-            splines.polynomials(c),
-            stiffness,
-            _LARGEST_STRENGTH,
-            1.0,
-            likelihood,
-            0.0,
-            likelihood,
-            True,
-        )
-        return cls(template, 0.0, 1.0, 0.0, *parts)
+        fitted = stiffness, _LARGEST_STRENGTH, 1.0, likelihood, 0.0, likelihood, True
+        return cls(template, 0.0, 1.0, 0.0, c, splines.polynomials(c), *fitted)
 
     @property
     def edges(self) -> int:
@@ -611,8 +602,7 @@ class _Sample:
     @cached_property
     def mean(self) -> float:
         """Mean of the codes."""
-        mean = self.weights @ self.codes
-        return float(mean + self.weights @ (self.codes - mean))
+        return float(self.weights @ self.codes)
 
     @cached_property
     def spread(self) -> float:
@@ -816,7 +806,7 @@ def _continued(start: Density, frame: _Frame) -> np.ndarray:
     """Return coefficients near those of a density that has another template."""
     codes = frame.centre + frame.scale * _splines(frame.template).monomials[1]
     values = start.log_density(codes) + np.log(abs(frame.scale))
-    return np.maximum(values, values.max() - 700.0)
+    return np.maximum(values, values.max() - _DEEPEST)
 
 
 def _beginning(objective: _Objective, start: Density | None) -> np.ndarray:

@@ -94,7 +94,8 @@ def fit(X: np.ndarray, weights: np.ndarray, settings: Settings, rng: np.random.R
 class _Reduced:
     """The data in the coordinates of their span: all that is d-sized has been done.
 
-    `whitened` has zero mean and unit covariance; `axes`, of shape (rank, d), turns it into signals.
+    `whitened`, of shape (n, rank), and `axes`, of shape (rank, d), give signals less `origin`. The first has
+    zero mean and unit covariance; where codes sum to one it ends with a one, whose axis is the mean.
     """
 
     exponent: int
@@ -102,8 +103,10 @@ class _Reduced:
     n_components: int
     trusted: bool
     rank: int
+    surplus: int
     whitened: np.ndarray
     axes: np.ndarray
+    origin: np.ndarray
     squares: np.ndarray
     weights: np.ndarray
     degrees_of_freedom: float
@@ -115,11 +118,16 @@ class _Reduced:
 
     @property
     def n_left(self) -> int:
-        return len(self.span.mean) - self.rank
+        return len(self.span.mean) - self.rank + self.surplus
 
     @property
     def deviations(self) -> np.ndarray:
-        return self.span.deviations[: self.rank]
+        return self.span.deviations[: self.rank - self.surplus]
+
+    @property
+    def anchored(self) -> bool:
+        """Whether the intercept is zero; training has one all the same, or faces would tilt instead."""
+        return bool(self.surplus) or self.span.mean is not self.span.average
 
     @property
     def residual(self) -> float:
@@ -132,7 +140,7 @@ class _Reduced:
     @property
     def noise(self) -> np.ndarray:
         """Covariance of the noise of the whitened coordinates, of shape (rank, rank)."""
-        return np.diag(self.noise_variance / self.deviations**2)
+        return np.diag(np.append(self.noise_variance / self.deviations**2, np.zeros(self.surplus)))
 
     def problem(self, prior: Prior) -> Problem:
         noise = max(self.noise_variance, self.resolution)
@@ -140,18 +148,19 @@ class _Reduced:
         unit = len(self.span.mean) * self.exponent * np.log(2.0)
         constant = float(residual) + np.log(self.deviations).sum() + unit
         share = self.weights / self.n
-        return Problem(
-            prior, self.whitened, share, self.n, self.noise, prior.resolution(self.n) ** 2, constant
-        )
+        floor = prior.resolution(self.n) ** 2
+        average = share @ self.whitened if self.anchored else None
+        return Problem(prior, self.whitened, share, self.n, self.noise, floor, constant, average)
 
 
 def _reduce(X: np.ndarray, weights: np.ndarray, settings: Settings) -> _Reduced:
     exponent = start.binary_exponent(X)
     unit = start.scaled_by_power_of_two(X, -exponent)
     epsilon = float(np.finfo(X.dtype).eps)
-    span = start.principal_span(unit, weights, epsilon, centred=settings.fit_intercept)
-    k, trusted = _choose_n_components(span, X.shape[1], settings.n_components)
-    rank = min(k, span.rank)
+    surplus = settings.prior.domain.surplus
+    span = start.principal_span(unit, weights, epsilon, centred=settings.fit_intercept or bool(surplus))
+    k, trusted = _choose_n_components(span, X.shape[1], settings.n_components, surplus)
+    rank = min(k - surplus, span.rank)
     coordinates, squares, cross = start.project(unit, span.mean, span.axes[:rank], weights / span.n_samples)
     deviations = span.deviations[:rank]
     return _Reduced(
@@ -159,9 +168,11 @@ def _reduce(X: np.ndarray, weights: np.ndarray, settings: Settings) -> _Reduced:
         span,
         k,
         trusted,
-        rank,
-        coordinates / deviations,
-        cross / deviations[:, None],
+        rank + surplus if rank else 0,
+        surplus,
+        np.append(coordinates / deviations, np.ones((len(X), surplus)), axis=1),
+        np.append(cross / deviations[:, None], span.mean[None][:surplus], axis=0),
+        np.zeros_like(span.mean) if surplus else span.mean,
         squares,
         weights,
         settings.prior.degrees_of_freedom(span.n_samples),
@@ -169,13 +180,16 @@ def _reduce(X: np.ndarray, weights: np.ndarray, settings: Settings) -> _Reduced:
     )
 
 
-def _choose_n_components(span: start.Span, d: int, n_components: int | float | None) -> tuple[int, bool]:
+def _choose_n_components(
+    span: start.Span, d: int, n_components: int | float | None, surplus: int
+) -> tuple[int, bool]:
     """Return the number of components, and whether the data had a say that can be trusted."""
     if n_components is None:
-        return start.sensible_rank(span, d)
+        rank, trusted = start.sensible_rank(span, d)
+        return rank + surplus, trusted
     if isinstance(n_components, int):
         return n_components, True
-    return max(start.rank_of_share(span, n_components), 1), True
+    return max(start.rank_of_share(span, n_components), 1) + surplus, True
 
 
 def _plan(data: _Reduced, settings: Settings) -> Plan:
@@ -190,6 +204,8 @@ def _whitened_components(data: _Reduced, init: Any) -> np.ndarray:
     """
     components = _checked_init(init, (data.n_components, len(data.span.mean)))
     unit = components / np.abs(components).max(axis=1, keepdims=True, initial=np.finfo(float).tiny)
+    if data.surplus:
+        return _simplex_in_coordinates(data, components)
     mixing = (unit[: data.rank] @ data.span.axes[: data.rank].T) / data.deviations
     mixing /= np.linalg.norm(mixing, axis=1, keepdims=True) + np.finfo(float).tiny
     if np.linalg.matrix_rank(mixing) < data.rank:
@@ -198,6 +214,16 @@ def _whitened_components(data: _Reduced, init: Any) -> np.ndarray:
             f"{data.rank} dimensions; their projections onto it are linearly dependent."
         )
     return mixing
+
+
+def _simplex_in_coordinates(data: _Reduced, components: np.ndarray) -> np.ndarray:
+    """Return vertices to start from in whitened coordinates, each with a one at the end."""
+    vertices = np.ldexp(components, -data.exponent)[: data.rank] - data.span.mean
+    places = vertices @ data.span.axes[: data.rank - 1].T / data.deviations
+    places = np.append(places, np.ones((len(places), 1)), axis=1)
+    if np.linalg.matrix_rank(places) < data.rank:
+        raise ValueError("The 'init' components must be the vertices of a simplex; these are dependent.")
+    return places
 
 
 def _checked_init(init: Any, shape: tuple[int, int]) -> np.ndarray:
@@ -225,11 +251,11 @@ def _finish(data: _Reduced, settings: Settings, trained: Trained) -> Fitted:
     deviations = np.sqrt(share @ (codes - mean_codes) ** 2)
     noise = np.sqrt(point.noise_variances(data.noise))
     factors, shifts = prior.normal_form(
-        CodesAsTrained(
-            components, data.span.average, mean_codes, deviations, noise, data.n, not settings.fit_intercept
-        )
+        CodesAsTrained(components, data.span.average, mean_codes, deviations, noise, data.n, data.anchored)
     )
-    intercept = data.span.mean - (point.offset + shifts / factors) @ components
+    if data.anchored:
+        shifts = -factors * point.offset
+    intercept = data.origin - (point.offset + shifts / factors) @ components
     order = order_by_variance(deviations**2 * (components**2).sum(axis=1))
     components = (components / factors[:, None])[order]
     codes = (factors * codes + shifts)[:, order]

@@ -298,6 +298,19 @@ def starting_points(k: int, n_starts: int, moments: tuple[float, float], rng: np
     return Point(np.sqrt(variance) * np.array(rotations), np.full((n_starts, k), centre))
 
 
+def regular_simplices(k: int, n_starts: int, rng: np.random.RandomState) -> Point:
+    """Return starts, stacked, for proportions of k components: rotated regular simplices.
+
+    Coordinates are the k - 1 whitened ones and a one. Codes get the covariance of uniform proportions.
+    """
+    flat = np.linalg.qr(np.concatenate([np.full((k, 1), k**-0.5), np.eye(k)[:, 1:]], axis=1))[0][:, 1:]
+    rotations = [np.eye(k - 1)]
+    rotations += [np.linalg.qr(rng.standard_normal((k - 1, k - 1)))[0] for _ in range(n_starts - 1)]
+    size, even = 1 / np.sqrt(k * (k + 1)), np.full((k, 1), 1 / k)
+    unmixing = [np.concatenate([size * flat @ rotation, even], axis=1) for rotation in rotations]
+    return Point(np.array(unmixing), np.zeros((n_starts, k)))
+
+
 def anchored_points(
     k: int, n_starts: int, centre: float, average: np.ndarray, rng: np.random.RandomState
 ) -> Point:

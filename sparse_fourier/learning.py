@@ -302,6 +302,8 @@ def newton_step(weights: np.ndarray, solution: Solution, damping: float) -> tupl
 def _solve_damped(matrix: np.ndarray, vector: np.ndarray, damping: float) -> tuple[np.ndarray, float]:
     """Solve with as much damping as makes the matrix positive definite."""
     scale = np.maximum(np.abs(np.diagonal(matrix)), 1.0)
+    if not vector.size:
+        return vector, damping
     while True:
         solved = solve_positive(matrix + np.diag(damping * scale), vector)
         if np.isfinite(solved).all():

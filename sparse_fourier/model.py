@@ -54,9 +54,11 @@ class Model:
 
     @cached_property
     def unmixing(self) -> np.ndarray:
-        """Pseudo-inverse of the components, of shape (d, k)."""
+        """Pseudo-inverse of the components, of shape (d, k), as seen from the middle of their signals."""
         unmixing = np.zeros(self.components.shape[::-1])
-        unmixing[:, self.live] = np.linalg.pinv(self.components[self.live])
+        live = self.components[self.live]
+        if len(live):
+            unmixing[:, self.live] = np.linalg.pinv(live - self.prior.domain.middle(live)[0])
         return unmixing
 
     @cached_property
@@ -85,7 +87,11 @@ class Model:
 
     @cached_property
     def _code_offset(self) -> np.ndarray:
-        return self.intercept @ self.unmixing
+        live = self.components[self.live]
+        if not len(live):
+            return np.zeros(len(self.components))
+        middle, code = self.prior.domain.middle(live)
+        return np.where(self.live, (self.intercept + middle) @ self.unmixing - code, 0.0)
 
     @property
     def code_exponent(self) -> int:
@@ -105,8 +111,7 @@ class Model:
     def terms(self, X: np.ndarray) -> Terms:
         """Return the negative log-likelihood of each signal by terms, in nats, double precision."""
         X = np.ldexp(np.asarray(X, dtype=float), -self.exponent)
-        unmixing = np.ascontiguousarray(self.unmixing[:, self.live])
-        codes = X @ unmixing - self.intercept @ unmixing
+        codes = X @ np.ascontiguousarray(self.unmixing[:, self.live]) - self._code_offset[self.live]
         residuals = X - self.intercept - codes @ self.components[self.live]
         return self.terms_of_codes(codes, np.einsum("ij,ij->i", residuals, residuals))
 
@@ -123,15 +128,14 @@ class Model:
         live = self.live
         prior = self.prior.taken(np.flatnonzero(live))
         log_prior = prior.log_likelihoods(codes, self.code_variances[live])
-        gram = self.gram[np.ix_(live, live)]
+        edges = self.prior.domain.edges(self.components[live])
         d = self.components.shape[1]
-        terms = likelihood_terms(squared_residuals, log_prior, gram, self._noise, d)
+        terms = likelihood_terms(squared_residuals, log_prior, edges @ edges.T, self._noise, d)
         return terms._replace(volume=terms.volume + d * self.exponent * _LOG_2)
 
     def covariance(self) -> np.ndarray:
         """Return the covariance of signals under the model, in the model's unit, of shape (d, d)."""
-        _, variance = self.prior.moments
-        signal = (self.components.T * variance) @ self.components
+        signal = self.components.T @ self.prior.code_covariance(len(self.components)) @ self.components
         return signal + self.noise_variance * self._noise_directions
 
     def sample(self, n_samples: int, rng: np.random.RandomState) -> np.ndarray:

@@ -56,8 +56,8 @@ def likelihood_terms(
         Squared distance of each signal from its least-squares reconstruction.
     log_prior : array of shape (n,)
         Log-density of the codes under the prior.
-    gram : array of shape (k, k)
-        Gram matrix of the components.
+    gram : array of shape (r, r)
+        Gram matrix of the vectors that span the signals: of the components, or of the edges of a simplex.
     noise_variance : float
         Variance of the noise per feature, positive.
     n_features : int
@@ -275,6 +275,19 @@ class CodeObjective(Objective):
         """Return the quadratic model of the objective around a point, of which a step is taken."""
         spread = point.unmixing @ self.noise @ point.unmixing.T
         return LocalModel.collect(expansion.sums, spread).within(self._free())
+
+
+class SimplexObjective(CodeObjective):
+    """The objective of proportions, whose sum no step may change; coordinates end with a one."""
+
+    def local_model(self, point: Point, expansion: Expansion) -> JointModel:
+        """Return the model of steps that change the codes by amounts of sum zero."""
+        model = super().local_model(point, expansion)
+        k = len(self.noise)
+        balance = np.eye(k) - 1.0 / k
+        whole = np.kron(balance, np.eye(k + 1))
+        projected = whole @ model.hessian() @ whole + np.eye(k * (k + 1)) - whole
+        return JointModel(balance @ model.gradient, projected)
 
 
 class JointObjective(Objective):

@@ -16,7 +16,7 @@ from sklearn.utils._param_validation import (
 )
 
 from sparse_fourier.bases import Basis, Free
-from sparse_fourier.priors import Exponential, Gaussian, Laplace, Learned, Prior, Uniform
+from sparse_fourier.priors import Exponential, Gaussian, Laplace, Learned, Prior, Simplex, Uniform
 from sparse_fourier.priors.checks import check_prior
 
 PRIORS: dict[str, type[Prior]] = {
@@ -24,6 +24,7 @@ PRIORS: dict[str, type[Prior]] = {
     "laplace": Laplace,
     "gaussian": Gaussian,
     "exponential": Exponential,
+    "simplex": Simplex,
     "learned": Learned,
 }
 BASES: dict[str, type[Basis]] = {"free": Free}

@@ -12,7 +12,7 @@ import numpy as np
 from sparse_fourier import initialization as start
 from sparse_fourier import runtime
 from sparse_fourier.learning import Signals, learn
-from sparse_fourier.objective import CodeObjective, JointObjective, Objective, Point
+from sparse_fourier.objective import CodeObjective, JointObjective, Objective, Point, SimplexObjective
 from sparse_fourier.priors import Prior
 from sparse_fourier.training import Progress, Trained, compiles, train
 
@@ -25,6 +25,10 @@ _COARSE_TOL = 1e-5
 _REACH_OF_NOISE = 6.5
 _REACH_IN_THE_END = 6.0
 _NOISE_AT_EXTREMES = 4.0
+_FIRST_WIDTHS_OF_SIMPLEX = 1.0
+_REBLURRINGS = 12
+_BLUR_SETTLED = 1e-3
+_SAMPLES_PER_DENSITY = 5
 _CLOSE = 5.0
 _CROWD = 40.0
 _EXACT = 1e-3
@@ -53,7 +57,7 @@ class Problem:
     constant : float
         Terms of the objective that do not depend on the basis.
     average : array of shape (k,) or None
-        Of the whitened coordinates, where codes have no offset of their own; else it is zero.
+        Of the whitened coordinates, where that is not zero.
     """
 
     prior: Prior
@@ -82,8 +86,9 @@ class Problem:
             chosen = rows[matters[:, j]]
             own[j, : len(chosen)] = self.whitened[chosen]
             weights[j, : len(chosen)] = self.weights[chosen] / share
-        anchor = np.float64(self.average is not None)
-        kind = CodeObjective if self.prior.factorises else JointObjective
+        anchor = np.float64(self.prior.domain.surplus)
+        kind = SimplexObjective if self.prior.domain.surplus else CodeObjective
+        kind = kind if self.prior.factorises else JointObjective
         numbers = np.broadcast_to(np.asarray(self.floor, dtype=float), k), np.float64(self.constant), anchor
         return kind(self.prior, own, weights, self.noise, *numbers)
 
@@ -126,6 +131,8 @@ def optimise(problem: Problem, plan: Plan, rng: np.random.RandomState) -> Traine
     """
     if problem.prior.learns:
         return _learn(problem, plan, rng)
+    if problem.prior.domain.surplus:
+        return _unmix(problem, plan, rng)
     course = _Course(problem, plan)
     trained = _search(problem, plan, course, rng)._replace(floor=problem.floor)
     return trained if course.over(trained) else course.sharpened(trained)
@@ -153,8 +160,7 @@ def _row_onto_faces(problem: Problem, point: Point, j: int) -> np.ndarray | None
         return None
     rows = np.concatenate(near)
     missing = np.repeat(faces, [len(part) for part in near]) - codes[rows]
-    ones = np.full((len(rows), 1), float(problem.average is None))
-    design = np.concatenate([problem.whitened[rows], ones], axis=1)
+    design = np.concatenate([problem.whitened[rows], np.ones((len(rows), 1))], axis=1)
     change = _robust_least_squares(design, missing)
     exact = np.abs(design @ change - missing) < _EXACT * blur
     return np.append(point.unmixing[j], point.offset[j]) + change if exact.mean() > 0.5 else None
@@ -196,7 +202,13 @@ def _search(problem: Problem, plan: Plan, course: _Course, rng: np.random.Random
 
 
 def _learn(problem: Problem, plan: Plan, rng: np.random.RandomState) -> Trained:
-    """Return the best basis together with the densities of its codes."""
+    """Return the best basis together with the densities of its codes.
+
+    Too few samples have no densities to learn: codes are taken for Gaussian, along the principal axes.
+    """
+    k = problem.whitened.shape[1]
+    if problem.n_samples < _SAMPLES_PER_DENSITY * k:
+        return Trained(Point(np.eye(k), np.zeros(k)), np.zeros(0), True, 0.0, False)
     signals = Signals(problem.whitened, problem.weights, problem.n_samples)
     began = time.perf_counter()
 
@@ -216,6 +228,31 @@ def _learn(problem: Problem, plan: Plan, rng: np.random.RandomState) -> Trained:
     )
 
 
+def _unmix(problem: Problem, plan: Plan, rng: np.random.RandomState) -> Trained:
+    """Return the smallest simplex, the blur of its faces held while it moves and set anew afterwards."""
+    n, k = problem.whitened.shape
+    floor = np.full(k, np.max(problem.floor))
+    course = _Course(replace(problem, noise=np.zeros((k, k)), floor=floor), plan)
+    if plan.init is None:
+        starts = start.regular_simplices(k, plan.n_starts, rng)
+    else:
+        starts = _stack(Point(np.linalg.inv(plan.init).T, np.zeros(k)))
+    spread = float(np.sqrt((k - 1) / (k * k * (k + 1))))
+    seen = min(n, max(_FIRST_ROWS, _FIRST_ROWS_PER_COMPONENT * k))
+    rows, width = rng.permutation(n)[:seen], _FIRST_WIDTHS_OF_SIMPLEX * spread
+    trained = course.stage(starts, width, rows)
+    for _ in range(_REBLURRINGS):
+        if course.over(trained):
+            break
+        blurred = trained.point.noise_variances(problem.noise) + problem.floor
+        settled = np.allclose(blurred, course.floor, rtol=_BLUR_SETTLED) and len(rows) == n
+        if settled:
+            break
+        rows = np.arange(n)
+        trained = course.with_floor(blurred).stage(_stack(trained.point), 0.0, rows)
+    return trained._replace(floor=problem.floor)
+
+
 class _Course:
     """The stages of one fit: what they share is the count of iterations, the clock and the callback."""
 
@@ -228,6 +265,16 @@ class _Course:
     def over(self, trained: Trained) -> bool:
         """Return whether there must be no further stage."""
         return trained.stopped or len(self._curve) >= self._plan.max_iter
+
+    @property
+    def floor(self) -> Any:
+        """Smallest variances of the codes' noise at present."""
+        return self._problem.floor
+
+    def with_floor(self, floor: Any) -> _Course:
+        """Return the same course with other smallest variances of the codes' noise from here on."""
+        self._problem = replace(self._problem, floor=floor)
+        return self
 
     def stage(self, starts: Point, width: float, rows: np.ndarray) -> Trained:
         """Train on some rows, each code on those that matter to it; on all of them if that was wrong."""

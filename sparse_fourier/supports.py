@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -11,12 +12,29 @@ from sparse_fourier.namespace import Array, array_namespace, log_ndtr
 
 _COARSEST_RESOLUTION = 0.1
 _N_NODES = 2000
+_PATIENCE = 3
 _MAX_SWEEPS = 10_000
 _TOLERANCE = 1e-12
 
 
 class Support(ABC):
-    """A convex set of codes."""
+    """A convex set of codes.
+
+    Attributes
+    ----------
+    surplus : int
+        By how much the number of codes exceeds the dimension of the set.
+    """
+
+    surplus: ClassVar[int] = 0
+
+    def edges(self, components: np.ndarray) -> np.ndarray:
+        """Return the vectors that span the set of signals, of shape (k - surplus, d)."""
+        return components
+
+    def middle(self, components: np.ndarray) -> tuple[np.ndarray, float]:
+        """Return a signal, less the intercept, and what all of its codes are."""
+        return np.zeros(components.shape[1]), 0.0
 
     @abstractmethod
     def project(self, codes: np.ndarray, gram: np.ndarray) -> np.ndarray:
@@ -120,11 +138,109 @@ class Interval(Support):
         return self.lower + length * t, np.full(n_nodes, length / n_nodes)
 
 
+class Proportions(Support):
+    """Codes at zero and above with sum one."""
+
+    surplus: ClassVar[int] = 1
+
+    def edges(self, components: np.ndarray) -> np.ndarray:
+        """Return the differences to the last component."""
+        return components[:-1] - components[-1:]
+
+    def middle(self, components: np.ndarray) -> tuple[np.ndarray, float]:
+        """Return the mean of the components, in equal proportions."""
+        return components.mean(axis=0), 1.0 / len(components)
+
+    @property
+    def faces(self) -> tuple[float, ...]:
+        """Zero."""
+        return (0.0,)
+
+    def project(self, codes: np.ndarray, gram: np.ndarray) -> np.ndarray:
+        """Return the constrained least-squares proportions; rows inside are returned as they are."""
+        outside = (codes < 0).any(axis=1)
+        if not outside.any():
+            return codes
+        projected = codes.copy()
+        projected[outside] = proportional_least_squares(codes[outside], gram)
+        return projected
+
+    def soften(self, codes: Array, variances: Array) -> tuple[Array, Array]:
+        """Return the codes, and the log-probability that each is positive without its noise."""
+        return codes, log_ndtr(codes / array_namespace(codes, variances).sqrt(variances))
+
+    def quadrature(self, n_nodes: int = _N_NODES) -> tuple[np.ndarray, np.ndarray]:
+        """Return the one proportion that a single code can be."""
+        return np.ones(1), np.ones(1)
+
+
 SUPPORTS: dict[str, Support] = {
     "real": Real(),
     "unit": Interval(0.0, 1.0),
     "nonnegative": Interval(0.0, np.inf),
+    "simplex": Proportions(),
 }
+
+
+def proportional_least_squares(codes: np.ndarray, gram: np.ndarray) -> np.ndarray:
+    """Minimise (u - h) gram (u - h)' over proportions u, for each row h of `codes` with sum one.
+
+    Active sets: shares that come out negative are set to zero, those whose multiplier is negative are
+    released, all at once as long as that makes fewer wrong, else one at a time, the last of them [1]_.
+
+    Parameters
+    ----------
+    codes : array of shape (n, k)
+        Unconstrained least-squares codes, of sum one.
+    gram : array of shape (k, k)
+        Gram matrix of the components.
+
+    Returns
+    -------
+    array of shape (n, k)
+
+    References
+    ----------
+    .. [1] J. Kim and H. Park, "Fast nonnegative matrix factorization: an active-set-like method and
+       comparisons", SIAM Journal on Scientific Computing 33(6), 3261-3281, 2011.
+    """
+    n, k = codes.shape
+    passive = codes > 0
+    best, patience = np.full(n, k + 1), np.full(n, _PATIENCE)
+    solution = codes.copy()
+    active = np.arange(n)
+    for _ in range(_MAX_SWEEPS):
+        solution[active], multipliers = _solve_passive(codes[active], gram, passive[active])
+        tolerance = _TOLERANCE * np.abs(gram).max()
+        wrong = np.where(passive[active], solution[active] < 0, multipliers < -tolerance)
+        count = wrong.sum(axis=1)
+        active, wrong, count = active[count > 0], wrong[count > 0], count[count > 0]
+        if not active.size:
+            break
+        better = count < best[active]
+        best[active] = np.where(better, count, best[active])
+        patience[active] = np.where(better, _PATIENCE, patience[active] - 1)
+        last = k - 1 - np.argmax(wrong[:, ::-1], axis=1)
+        single = np.arange(k) == last[:, None]
+        passive[active] ^= np.where((patience[active] >= 0)[:, None], wrong, single)
+    return np.maximum(solution, 0.0)
+
+
+def _solve_passive(codes: np.ndarray, gram: np.ndarray, passive: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the least-squares codes of sum one whose others are zero, and the multipliers of those."""
+    solution, multipliers = np.zeros_like(codes), np.zeros_like(codes)
+    patterns, which = np.unique(passive, axis=0, return_inverse=True)
+    pull = codes @ gram
+    for index, pattern in enumerate(patterns):
+        rows, chosen = np.flatnonzero(which.ravel() == index), np.flatnonzero(pattern)
+        m = len(chosen)
+        system = np.ones((m + 1, m + 1))
+        system[:m, :m], system[m, m] = gram[np.ix_(chosen, chosen)], 0.0
+        target = np.concatenate([pull[rows][:, chosen], np.ones((len(rows), 1))], axis=1)
+        solved = np.linalg.lstsq(system, target.T, rcond=None)[0].T
+        solution[np.ix_(rows, chosen)] = solved[:, :m]
+        multipliers[rows] = solution[rows] @ gram - pull[rows] + solved[:, m:]
+    return solution, multipliers
 
 
 def bounded_least_squares(codes: np.ndarray, gram: np.ndarray, lower: float, upper: float) -> np.ndarray:

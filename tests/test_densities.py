@@ -1,6 +1,7 @@
 """Densities: against integrals, finite differences, the truth, and under changes that must not matter."""
 
 import pickle
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -131,6 +132,22 @@ def test_everything_is_finite_everywhere(name):
     values = density.derivatives(far)
     assert all(np.isfinite(value).all() and value.shape == far.shape for value in values)
     assert (values[0].ravel()[1:] < -50).all()
+
+
+@pytest.mark.parametrize("name", ["exponential", "uniform"])
+def test_far_beyond_an_edge_the_density_falls_as_its_blur(name):
+    density = learned(drawn(name))
+    far = density.centre - density.scale * np.array([1.0, 1e4, 1e8, 1e12])
+    width = density.blur * density.scale
+    _, first, second = density.derivatives(far)
+    np.testing.assert_allclose(second * width**2, -1, atol=1e-4)
+    np.testing.assert_allclose(first[1:] * width**2, density.centre - far[1:], rtol=1e-6)
+
+
+def test_penalty_is_less_where_a_density_bends_sharply():
+    density = learned(drawn("laplace", 4000))
+    kink = int(density.template.index(-density.centre / density.scale)) - density.template.first
+    assert density.stiffness[kink] < 0.6 * np.median(density.stiffness)
 
 
 def test_curvature_at_knots_is_that_beside_them():
@@ -321,6 +338,15 @@ def test_refits_are_fits(name):
     assert gain > (frozen.roughness - density.roughness) / 400 - 1e-9
 
 
+@pytest.mark.parametrize("name", ["exponential", "uniform"])
+def test_a_smooth_fit_may_begin_at_a_density_with_edges(name):
+    codes, weights = drawn(name), uniform_weights(400)
+    found = fit_smooth(codes, weights, 400.0, start=learned(codes), rounds=100)
+    expected = fit_smooth(codes, weights, 400.0, rounds=100)
+    assert found.converged
+    assert found.evidence == pytest.approx(expected.evidence, abs=0.1)
+
+
 def test_refit_of_reflected_codes_keeps_the_reflection():
     codes = drawn("bimodal") ** 3
     density = learned(codes, fit_smooth).mapped(-1.0, 0.0)
@@ -384,9 +410,9 @@ def test_codes_that_are_all_the_same(value):
 
 @pytest.mark.parametrize("template", [Line(-20, 35), HalfLine(0, 40), Interval()])
 def test_templates(template):
+    assert (np.diff(template.knot(np.arange(template.first - 3, template.last + 4))) > 0).all()
     index = np.arange(template.first, template.last + 1)
     knots = template.knot(index)
-    assert (np.diff(knots) > 0).all()
     np.testing.assert_allclose(template.index(knots), index, atol=1e-6)
     low, high = template.ends
     bigger = template.covering(low, high)
@@ -406,3 +432,10 @@ def test_pickled_densities_are_the_same(name):
         density.evidence,
         density.strength,
     )
+
+
+def test_threads_do_not_disturb_each_other():
+    samples = [drawn(name, 200, seed) for seed in range(4) for name in TRUTHS]
+    one_by_one = [learned(codes).evidence for codes in samples]
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(lambda codes: learned(codes).evidence, samples)) == one_by_one

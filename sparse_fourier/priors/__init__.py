@@ -12,6 +12,7 @@ from sparse_fourier.priors.gaussian import Gaussian
 from sparse_fourier.priors.independent import IndependentPrior, LocationScale
 from sparse_fourier.priors.laplace import Laplace
 from sparse_fourier.priors.learned import Learned
+from sparse_fourier.priors.simplex import Simplex
 from sparse_fourier.priors.uniform import Uniform
 
 __all__ = [
@@ -22,5 +23,6 @@ __all__ = [
     "Learned",
     "LocationScale",
     "Prior",
+    "Simplex",
     "Uniform",
 ]

@@ -54,8 +54,9 @@ class Prior(ABC):
 
     Attributes
     ----------
-    support : {"real", "nonnegative", "unit"}
-        Where codes may lie: anywhere, at zero and above, or between zero and one.
+    support : {"real", "nonnegative", "unit", "simplex"}
+        Where codes may lie: anywhere, at zero and above, between zero and one, or at zero and above
+        with sum one. The last is for the built-in prior.
     needs_jax : bool
         Whether the density is written in JAX, and has to be differentiated by it.
     factorises : bool
@@ -171,6 +172,21 @@ class Prior(ABC):
         nodes, masses = self._single_code()
         mean = masses @ nodes
         return float(mean), float(masses @ (nodes - mean) ** 2)
+
+    def code_covariance(self, n_components: int) -> np.ndarray:
+        """Return the covariance of the codes.
+
+        Parameters
+        ----------
+        n_components : int
+            Number of codes.
+
+        Returns
+        -------
+        array of shape (n_components, n_components)
+            Diagonal, with the variances of `moments`.
+        """
+        return np.diag(np.broadcast_to(self.moments[1], n_components))
 
     def draw(self, n_samples: int, n_components: int, rng: np.random.RandomState) -> np.ndarray:
         """Return codes drawn from the prior, by Gibbs sampling on a grid.

@@ -106,7 +106,7 @@ class FreeScale(IndependentPrior):
         tolerance = 3 * codes.deviations / np.sqrt(codes.n_samples)
         signs = mean_signs(codes.components, codes.mean, tolerance)
         factors = signs * np.linalg.norm(codes.components, axis=1)
-        return factors, -factors * codes.mean_codes * (not codes.anchored)
+        return factors, -factors * codes.mean_codes
 
 
 @dataclass
