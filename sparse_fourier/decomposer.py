@@ -423,6 +423,7 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         return Settings(
             prior=prior,
             fit_intercept=self.fit_intercept,
+            basis=parameters.resolve_basis(self.basis, prior),
             n_components=int(k) if isinstance(k, np.integer) else k,
             n_starts=parameters.resolve_starts(self.n_init),
             tol=float(self.tol),

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from sparse_fourier import initialization as start
+from sparse_fourier.bases import Basis, Free
 from sparse_fourier.canonical import order_by_variance
 from sparse_fourier.model import Model
 from sparse_fourier.objective import Point, reconstruction_term
 from sparse_fourier.priors.base import CodesAsTrained, Prior
 from sparse_fourier.staging import Plan, Problem, optimise
+from sparse_fourier.supports import bounded_least_squares
 from sparse_fourier.training import Progress, Trained
 
 _ROUNDING_ERRORS = 16.0
 _NATS_OF_A_DOUBT = 3.0
 _SAMPLES_TO_JUDGE = 25
+_ALTERNATIONS = 2
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,7 @@ class Settings:
     init: Any
     callback: Callable[[Progress], Any] | None
     fit_intercept: bool = True
+    basis: Basis = field(default_factory=Free)
 
 
 @dataclass(frozen=True)
@@ -87,7 +91,8 @@ def fit(X: np.ndarray, weights: np.ndarray, settings: Settings, rng: np.random.R
     if not data.rank:
         return _fit_constant(data, settings)
     trained = optimise(data.problem(settings.prior), _plan(data, settings), rng)
-    return _finish(data, settings, trained)
+    fitted = _finish(data, settings, trained)
+    return _fit_to_signals(fitted, X, weights, data) if settings.basis.leaves_span else fitted
 
 
 @dataclass(frozen=True)
@@ -257,13 +262,57 @@ def _finish(data: _Reduced, settings: Settings, trained: Trained) -> Fitted:
         shifts = -factors * point.offset
     intercept = data.origin - (point.offset + shifts / factors) @ components
     order = order_by_variance(deviations**2 * (components**2).sum(axis=1))
-    components = (components / factors[:, None])[order]
+    components = settings.basis.evaluate((components / factors[:, None])[order])
+    intercept = intercept if data.anchored else settings.basis.evaluate(intercept)
     codes = (factors * codes + shifts)[:, order]
     floor = trained.floor * factors[order] ** 2
     model = _model(data, prior.mapped(factors, shifts).taken(order), components, intercept, floor)
     curve = np.append(trained.curve, _final_loss(model, codes, data))
     variances = (factors * deviations)[order] ** 2 * data.n / max(data.n - 1, 1)
     return _fitted(data, model, variances, curve, trained, _doubts(data, model, codes, trained))
+
+
+def _fit_to_signals(fitted: Fitted, X: np.ndarray, weights: np.ndarray, data: _Reduced) -> Fitted:
+    """Return the model with non-negative components fitted once more to the signals, given their codes.
+
+    Codes within their support do not reach all of the span, so that other components fit better, as the
+    alternating steps of non-negative matrix factorization find them.
+    """
+    model, signals = fitted.model, np.ldexp(np.asarray(X, dtype=float), -data.exponent)
+    for _ in range(_ALTERNATIONS):
+        codes = model.prior.domain.project(model.least_squares_codes(X), model.gram)
+        model = _with_components(model, *_nonnegative_decoder(codes, signals, weights, data.anchored))
+    codes = model.prior.domain.project(model.least_squares_codes(X), model.gram)
+    residuals = signals - model.intercept - codes @ model.components
+    squares = float(weights @ np.einsum("ij,ij->i", residuals, residuals))
+    return replace(fitted, model=model, residual=squares)
+
+
+def _nonnegative_decoder(
+    codes: np.ndarray, signals: np.ndarray, weights: np.ndarray, anchored: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return components and intercept, none negative, that reconstruct signals best from codes."""
+    k = codes.shape[1]
+    design = codes if anchored else np.append(codes, np.ones((len(codes), 1)), axis=1)
+    weighted = design * weights[:, None]
+    gram = weighted.T @ design
+    free = np.linalg.lstsq(gram, weighted.T @ signals, rcond=None)[0]
+    decoder = bounded_least_squares(free.T, gram, 0.0, np.inf).T
+    return decoder[:k], np.zeros(signals.shape[1]) if anchored else decoder[k]
+
+
+def _with_components(model: Model, components: np.ndarray, intercept: np.ndarray) -> Model:
+    """Return the model with other components, of unit norm where that is the convention."""
+    k = len(components)
+    norms = np.linalg.norm(components, axis=1)
+    factors = np.where(norms > 0, norms, 1.0) if model.prior.has_free_scale else np.ones(k)
+    return replace(
+        model,
+        components=components / factors[:, None],
+        intercept=intercept,
+        prior=model.prior.mapped(factors, np.zeros(k)),
+        code_floor=model.code_floor * factors**2,
+    )
 
 
 def _doubts(data: _Reduced, model: Model, codes: np.ndarray, trained: Trained) -> list[str]:

@@ -309,34 +309,3 @@ def regular_simplices(k: int, n_starts: int, rng: np.random.RandomState) -> Poin
     size, even = 1 / np.sqrt(k * (k + 1)), np.full((k, 1), 1 / k)
     unmixing = [np.concatenate([size * flat @ rotation, even], axis=1) for rotation in rotations]
     return Point(np.array(unmixing), np.zeros((n_starts, k)))
-
-
-def anchored_points(
-    k: int, n_starts: int, centre: float, average: np.ndarray, rng: np.random.RandomState
-) -> Point:
-    """Return starts, stacked, for codes without an offset: rotations in which all codes have the same mean.
-
-    Parameters
-    ----------
-    k, n_starts : int
-    centre : float
-        The mean that the prior gives a code.
-    average : array of shape (k,)
-        Of the coordinates.
-    rng : RandomState
-        Draws the rotations about the average.
-    """
-    to_first = _reflection(average / np.linalg.norm(average), np.eye(k)[0])
-    to_even = _reflection(np.eye(k)[0], np.full(k, k**-0.5))
-    size = centre * np.sqrt(k) / np.linalg.norm(average)
-    rotations = [np.eye(k - 1)]
-    rotations += [np.linalg.qr(rng.standard_normal((k - 1, k - 1)))[0] for _ in range(n_starts - 1)]
-    blocks = [np.block([[np.eye(1), np.zeros((1, k - 1))], [np.zeros((k - 1, 1)), r]]) for r in rotations]
-    return Point(size * np.array([to_even @ block @ to_first for block in blocks]), np.zeros((n_starts, k)))
-
-
-def _reflection(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Return the reflection that carries one unit vector to another."""
-    between = one - other
-    square = between @ between
-    return np.eye(len(one)) - (2 * np.outer(between, between) / square if square > 1e-30 else 0.0)

@@ -25,6 +25,11 @@ def array_namespace(*arrays: Array) -> ModuleType:
     return sys.modules["jax"].numpy if any(isinstance(array, kind) for array in arrays) else np
 
 
+def log(x: Array) -> Array:
+    """Return the natural logarithm, of a number too."""
+    return array_namespace(x).log(x)
+
+
 def tree_map(function: Callable[..., Any], tree: Any, *others: Any) -> Any:
     """Apply a function to the arrays of equally built, nested named tuples."""
     if isinstance(tree, tuple):

@@ -15,7 +15,7 @@ from sklearn.utils._param_validation import (
     StrOptions,
 )
 
-from sparse_fourier.bases import Basis, Free
+from sparse_fourier.bases import Basis, Free, Nonnegative
 from sparse_fourier.priors import Exponential, Gaussian, Laplace, Learned, Prior, Simplex, Uniform
 from sparse_fourier.priors.checks import check_prior
 
@@ -27,7 +27,7 @@ PRIORS: dict[str, type[Prior]] = {
     "simplex": Simplex,
     "learned": Learned,
 }
-BASES: dict[str, type[Basis]] = {"free": Free}
+BASES: dict[str, type[Basis]] = {"free": Free, "nonnegative": Nonnegative}
 AUTOMATIC_PRIOR = "uniform"
 AUTOMATIC_STARTS = 2
 
@@ -100,6 +100,24 @@ def resolve_prior(prior: str | Prior) -> Prior:
     if prior.needs_jax:
         check_prior(prior)
     return prior
+
+
+def resolve_basis(basis: str | Basis, prior: Prior) -> Basis:
+    """Return the basis that a name or an object stands for.
+
+    Raises
+    ------
+    ValueError
+        If it makes no sense under the prior.
+    """
+    found = basis if isinstance(basis, Basis) else BASES[basis]()
+    if found.needs_support and prior.support not in found.needs_support:
+        fitting = sorted(name for name, kind in PRIORS.items() if kind.support in found.needs_support)
+        raise ValueError(
+            f"basis={basis!r} cannot be used under the prior {prior}, whose codes may be negative. Use "
+            f"one of the priors {fitting}."
+        )
+    return found
 
 
 def resolve_starts(n_init: str | int) -> int:

@@ -12,6 +12,7 @@ from sparse_fourier.objective import LocalModel, Objective, Point, move
 
 _SHRINK = 0.7
 _NEGLIGIBLE = 0.05
+_NO_WIDTH = 1e-6
 _FIRST_DAMPING = 1.0
 _LEAST_DAMPING = 1e-8
 _RETRY_DAMPING = 1e-4
@@ -179,6 +180,10 @@ def _next_damping(damping: Array, accepted: Array, faithful: Array) -> Array:
 
 
 def _next_width(width: Array, variance: Array) -> Array:
-    """Return a smaller width; zero once it adds little to the smallest variance of a code."""
+    """Return a smaller width; zero once it adds little to the smallest variance of a code, or to anything."""
     xp = array_namespace(width)
-    return xp.where(width * width < _NEGLIGIBLE * variance, 0.0, _SHRINK * width)
+    return xp.where(width < _smallest(xp.sqrt(_NEGLIGIBLE * variance)), 0.0, _SHRINK * width)
+
+
+def _smallest(width: Array) -> Array:
+    return array_namespace(width).maximum(width, _NO_WIDTH)

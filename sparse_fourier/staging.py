@@ -11,7 +11,7 @@ import numpy as np
 
 from sparse_fourier import initialization as start
 from sparse_fourier import runtime
-from sparse_fourier.learning import Signals, learn
+from sparse_fourier.learning import Signals, learn, sweep
 from sparse_fourier.objective import CodeObjective, JointObjective, Objective, Point, SimplexObjective
 from sparse_fourier.priors import Prior
 from sparse_fourier.training import Progress, Trained, compiles, train
@@ -29,6 +29,7 @@ _FIRST_WIDTHS_OF_SIMPLEX = 1.0
 _REBLURRINGS = 12
 _BLUR_SETTLED = 1e-3
 _SAMPLES_PER_DENSITY = 5
+_SMALLEST_SPREAD = 1e-12
 _CLOSE = 5.0
 _CROWD = 40.0
 _EXACT = 1e-3
@@ -167,25 +168,29 @@ def _row_onto_faces(problem: Problem, point: Point, j: int) -> np.ndarray | None
 
 
 def _robust_least_squares(design: np.ndarray, targets: np.ndarray) -> np.ndarray:
-    """Return the smallest solution for rows that agree; those with large residuals are left out."""
-    kept = np.ones(len(targets), dtype=bool)
+    """Return the smallest solution for rows that agree; those with large residuals are left out.
+
+    The first guess moves the offset alone, by which rows that lie on a face agree already: a solution for
+    all rows could be the one that makes every code zero.
+    """
+    left = np.abs(np.median(targets) - targets)
     solution = np.zeros(design.shape[1])
     for _ in range(_TRIMMINGS):
+        kept = left <= 3 * np.median(left) + np.finfo(float).eps
         solution = np.linalg.lstsq(design[kept], targets[kept], rcond=_DETERMINED)[0]
         left = np.abs(design @ solution - targets)
-        kept = left <= 3 * np.median(left[kept]) + np.finfo(float).eps
     return solution
 
 
 def _search(problem: Problem, plan: Plan, course: _Course, rng: np.random.RandomState) -> Trained:
     n, k = problem.whitened.shape
+    known = problem.prior.start(problem.whitened, problem.n_samples)
+    if known is not None and not problem.prior.identifies_basis:
+        return Trained(Point(known[0][0], known[1][0]), np.zeros(0), True, 0.0, False)
     if plan.init is not None:
         return course.stage(_from_components(problem, plan.init), _WIDTH_AT_INIT, np.arange(n))
-    known = None if problem.average is not None else problem.prior.start(problem.whitened, problem.n_samples)
-    if known is not None:
+    if known is not None and problem.average is None:
         points = Point(*known)
-        if not problem.prior.identifies_basis:
-            return Trained(Point(points.unmixing[0], points.offset[0]), np.zeros(0), True, 0.0, False)
         blur = float(problem.blur(Point(points.unmixing[0], points.offset[0])).max())
         width = min(_NOISE_AT_EXTREMES * (blur - np.sqrt(np.max(problem.floor))), _FIRST_WIDTH)
         return course.stage(points, width, np.arange(n))
@@ -320,11 +325,33 @@ class _Course:
 
 
 def _rotations(problem: Problem, n_starts: int, rng: np.random.RandomState) -> Point:
+    """Return starts, stacked: rotations of the codes, the first of them by Jacobi sweeps.
+
+    Codes that cannot be negative are long-tailed upwards.
+    """
+    mean, whiten = _whitening(problem)
+    white = (problem.whitened - mean) @ whiten.T
+    k = white.shape[1]
+    points = start.starting_points(k, n_starts, problem.prior.moments, rng)
+    if not problem.prior.domain.is_bounded:
+        size = np.linalg.norm(points.unmixing[0, 0])
+        points.unmixing[0] = size * sweep(Signals(white, problem.weights, problem.n_samples), rng)
+    if problem.prior.domain.faces and not problem.prior.domain.is_bounded:
+        skewness = np.einsum("n,rnj->rj", problem.weights, (white @ points.unmixing.swapaxes(1, 2)) ** 3)
+        points.unmixing[:] *= np.where(skewness < 0, -1.0, 1.0)[:, :, None]
+    unmixing = points.unmixing @ whiten
+    return Point(unmixing, points.offset - unmixing @ mean)
+
+
+def _whitening(problem: Problem) -> tuple[np.ndarray, np.ndarray]:
+    """Return the mean of the coordinates, and what gives them unit covariance."""
     k = problem.whitened.shape[1]
-    centre, variance = problem.prior.moments
-    if problem.average is None or centre == 0:
-        return start.starting_points(k, n_starts, (centre, variance), rng)
-    return start.anchored_points(k, n_starts, centre, problem.average, rng)
+    if problem.average is None:
+        return np.zeros(k), np.eye(k)
+    centred = problem.whitened - problem.average
+    covariance = (centred * problem.weights[:, None]).T @ centred
+    values, vectors = np.linalg.eigh(covariance)
+    return problem.average, (vectors / np.sqrt(np.maximum(values, _SMALLEST_SPREAD * values[-1]))).T
 
 
 def _stack(point: Point) -> Point:

@@ -28,6 +28,11 @@ class Support(ABC):
 
     surplus: ClassVar[int] = 0
 
+    @property
+    def is_bounded(self) -> bool:
+        """Whether codes have a largest value."""
+        return False
+
     def edges(self, components: np.ndarray) -> np.ndarray:
         """Return the vectors that span the set of signals, of shape (k - surplus, d)."""
         return components
@@ -125,6 +130,11 @@ class Interval(Support):
         return inside, faces
 
     @property
+    def is_bounded(self) -> bool:
+        """Whether both bounds are finite."""
+        return bool(np.isfinite([self.lower, self.upper]).all())
+
+    @property
     def faces(self) -> tuple[float, ...]:
         """The bounds that are finite."""
         return tuple(bound for bound in (self.lower, self.upper) if np.isfinite(bound))
@@ -150,6 +160,11 @@ class Proportions(Support):
     def middle(self, components: np.ndarray) -> tuple[np.ndarray, float]:
         """Return the mean of the components, in equal proportions."""
         return components.mean(axis=0), 1.0 / len(components)
+
+    @property
+    def is_bounded(self) -> bool:
+        """True: no share exceeds one."""
+        return True
 
     @property
     def faces(self) -> tuple[float, ...]:

@@ -219,7 +219,8 @@ def _outcome(state: NewtonState, curves: np.ndarray, stopped: bool) -> Trained:
 
 def _rival(state: NewtonState, best: int) -> float:
     """Return the distance in value to the best start that ended in other directions."""
-    rows = state.point.unmixing / np.linalg.norm(state.point.unmixing, axis=2, keepdims=True)
+    tiny = np.finfo(float).tiny
+    rows = state.point.unmixing / (np.linalg.norm(state.point.unmixing, axis=2, keepdims=True) + tiny)
     likeness = np.abs(rows @ rows[best].T).max(axis=2).min(axis=1)
     elsewhere = (likeness < _SAME_DIRECTIONS) & (state.width == 0)
     return float((state.value - state.value[best])[elsewhere].min(initial=np.inf))

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sparse_fourier.canonical import box_signs, order_by_variance, reference_signs
+from sparse_fourier.canonical import box_signs, mean_signs, order_by_variance, reference_signs
 
 
 def all_signs(k):
@@ -135,3 +135,51 @@ def test_reference_of_usual_waveforms_is_no_tie(d):
 def test_order_is_descending_and_ties_keep_their_place():
     explained = np.array([1.0, 3.0, 2.0, 3.0, 0.0, 0.0])
     np.testing.assert_array_equal(order_by_variance(explained), [1, 3, 2, 0, 4, 5])
+
+
+@given(st.integers(1, 6), st.integers(0, 10**6))
+@settings(max_examples=60)
+def test_mean_signs_make_the_coefficients_of_the_mean_positive(k, seed):
+    """Whatever the coefficients, of components that need not be orthogonal, and what lies beside them."""
+    rng = np.random.default_rng(seed)
+    components, _ = random_box(k, 9, seed)
+    coefficients = rng.choice([-1.0, 1.0], size=k) * rng.uniform(0.1, 5.0, size=k)
+    beside = np.linalg.svd(components)[2][k:].sum(axis=0)
+    signs = mean_signs(components, coefficients @ components + 100 * beside, np.full(k, 1e-6))
+    np.testing.assert_array_equal(signs, np.sign(coefficients))
+    again = mean_signs(signs[:, None] * components, coefficients @ components, np.full(k, 1e-6))
+    np.testing.assert_array_equal(again, 1.0)
+
+
+@given(st.integers(1, 6), st.integers(0, 10**6))
+@settings(max_examples=60)
+def test_mean_signs_follow_reflections_permutations_and_rotations(k, seed):
+    components, mean = random_box(k, 9, seed)
+    rng = np.random.default_rng(seed + 1)
+    tolerance = np.full(k, 1e-9)
+    signs = mean_signs(components, mean, tolerance)
+    reflections, order = rng.choice([-1.0, 1.0], size=k), rng.permutation(k)
+    changed = mean_signs((reflections[:, None] * components)[order], mean, tolerance)
+    np.testing.assert_array_equal(changed, (reflections * signs)[order])
+    rotation = np.linalg.qr(rng.normal(size=(9, 9)))[0]
+    np.testing.assert_array_equal(mean_signs(components @ rotation, mean @ rotation, tolerance), signs)
+    np.testing.assert_array_equal(mean_signs(components, -mean, tolerance), -signs)
+
+
+def test_mean_signs_of_ties_are_the_reference_each_by_its_own_tolerance():
+    rng = np.random.default_rng(0)
+    components = np.linalg.qr(rng.normal(size=(9, 3)))[0].T
+    reference = reference_signs(components)
+    against = -reference * np.array([1.0, 0.1, 0.01])
+    for tolerance, tied in [
+        ([0.0] * 3, 0),
+        ([0.05] * 3, 1),
+        ([0.5] * 3, 2),
+        ([2.0] * 3, 3),
+        ([2.0, 0, 0], 1),
+    ]:
+        signs = mean_signs(components, against @ components, np.array(tolerance))
+        assert (signs == reference).sum() == tied
+    np.testing.assert_array_equal(mean_signs(components, np.zeros(9), np.zeros(3)), reference)
+    turned = mean_signs(-components, np.zeros(9), np.full(3, 1e-12))
+    np.testing.assert_array_equal(turned, -reference)

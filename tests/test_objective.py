@@ -8,13 +8,14 @@ from scipy.stats import norm
 from sparse_fourier import runtime
 from sparse_fourier.objective import (
     CodeObjective,
+    JointObjective,
     Point,
     Terms,
     likelihood_terms,
     move,
     reconstruction_term,
 )
-from sparse_fourier.priors import Uniform
+from sparse_fourier.priors import Laplace, Prior, Uniform
 
 FLOOR = 2e-4
 NOISE = 0.04
@@ -288,3 +289,101 @@ def test_value_and_slopes_are_finite_far_from_the_data(expand):
     assert value > 1e3
     assert np.isfinite(model.gradient).all()
     assert np.isfinite(model.blocks).all()
+
+
+class Sparse(Prior):
+    """The Laplace prior, of which nothing is traced."""
+
+    support = "real"
+
+    def log_density(self, codes):
+        return Laplace().log_density(codes)
+
+    def log_observed(self, codes, variances):
+        return Laplace().log_observed(codes, variances)
+
+    def jet(self, codes, variances):
+        return Laplace().jet(codes, variances)
+
+
+def both_objectives(prior, k, anchor=0.0, problem=None):
+    """The same likelihood, of codes one by one and jointly; the latter with a row of padding."""
+    problem = problem or PROBLEMS[k]
+    share = problem.weights / problem.weights.sum()
+    given = problem.objective
+    rest = given.noise, np.float64(FLOOR), np.float64(given.constant), np.float64(anchor)
+    rows, weights = problem.whitened[None], share[None]
+    apart = CodeObjective(prior, rows, weights, *rest)
+    padded = np.concatenate([rows, np.full((1, 1, k), 1e3)], axis=1), np.append(weights, [[0.0]], axis=1)
+    return apart, JointObjective(prior, *padded, *rest)
+
+
+@pytest.mark.parametrize(
+    ("prior", "k"),
+    [
+        (Sparse(), 2),
+        (Uniform(), 3),
+        pytest.param(
+            Laplace(),
+            2,
+            marks=pytest.mark.xfail(strict=True, reason="np.log of a scale that JAX traces fails"),
+        ),
+    ],
+    ids=str,
+)
+def test_joint_objective_of_independent_codes_is_that_of_each(prior, k):
+    """Value, gradient and Hessian: the one differentiates through everything, the other by hand."""
+    evaluate, point = compiled_value_and_model(), PROBLEMS[k].point
+    apart, joint = both_objectives(prior, k)
+    for width in (0.0, 0.3):
+        value, model = value_and_model(apart, point, width)
+        together, joint_model = evaluate(joint, point, width)
+        assert together == pytest.approx(value, rel=1e-11)
+        np.testing.assert_allclose(joint_model.gradient, model.gradient, rtol=1e-8, atol=1e-10)
+        hessian = model.hessian()
+        np.testing.assert_allclose(
+            joint_model.hessian(), hessian, rtol=1e-7, atol=1e-9 * np.abs(hessian).max()
+        )
+
+
+@pytest.mark.parametrize("kind", ["apart", "jointly"])
+def test_anchored_offset_stays_and_the_rest_is_the_restriction_of_the_free_model(kind):
+    """Where codes have no offset, a Newton step is that of the free model's rows and columns."""
+    k, point = 2, PROBLEMS[2].point
+    evaluate = compiled_value_and_model() if kind == "jointly" else value_and_model
+    free, anchored = (both_objectives(Sparse(), k, anchor)[kind == "jointly"] for anchor in (0.0, 1.0))
+    value, model = evaluate(free, point, 0.1)
+    same, restricted = evaluate(anchored, point, 0.1)
+    assert same == pytest.approx(value, rel=1e-14)
+    moving = np.append(np.ones(k), 0.0)
+    np.testing.assert_array_equal(restricted.gradient[:, k], 0.0)
+    np.testing.assert_allclose(restricted.gradient, model.gradient * moving, rtol=1e-13)
+    chosen = np.flatnonzero(np.tile(moving, k))
+    others = np.flatnonzero(1 - np.tile(moving, k))
+    hessian = restricted.hessian()
+    np.testing.assert_allclose(
+        hessian[np.ix_(chosen, chosen)], model.hessian()[np.ix_(chosen, chosen)], rtol=1e-12, atol=1e-13
+    )
+    np.testing.assert_array_equal(hessian[np.ix_(others, chosen)], 0.0)
+    np.testing.assert_array_equal(hessian[np.ix_(others, others)], np.eye(k))
+    step = np.linalg.solve(hessian + 0.1 * np.eye(len(hessian)), restricted.gradient.ravel()).reshape(
+        k, k + 1
+    )
+    np.testing.assert_array_equal(move(point, step).offset, point.offset)
+    damped = model.hessian()[np.ix_(chosen, chosen)] + 0.1 * np.eye(len(chosen))
+    np.testing.assert_allclose(
+        step[:, :k].ravel(), np.linalg.solve(damped, model.gradient.ravel()[chosen]), rtol=1e-9
+    )
+
+
+@pytest.mark.parametrize(("prior", "k"), [(Laplace(), 3), (Uniform(), 2)], ids=str)
+def test_rows_shared_by_all_codes_are_one_set_of_rows_for_each(prior, k, expand):
+    problem = PROBLEMS[k]
+    shared, _ = both_objectives(prior, k)
+    assert shared.rows.shape == (1, len(problem.X), k)
+    rows, weights = np.tile(shared.rows, (k, 1, 1)), np.tile(shared.weights, (k, 1))
+    own = CodeObjective(prior, rows, weights, shared.noise, shared.floor, shared.constant)
+    value, model = expand(shared, problem.point, 0.1)
+    again, same = expand(own, problem.point, 0.1)
+    assert again == pytest.approx(value, rel=1e-13)
+    assert_same_model(same, model)

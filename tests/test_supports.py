@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import lsq_linear
+from scipy.stats import norm
 
 from sparse_fourier.supports import SUPPORTS, Interval, Real, Support, bounded_least_squares
 
@@ -142,3 +143,82 @@ def test_support_is_abstract():
     with pytest.raises(TypeError, match="project"):
         Support()
     assert isinstance(SUPPORTS["real"], Real)
+
+
+@pytest.mark.parametrize("deviation", [1e-6, 0.1, 0.5])
+@every_bound
+def test_soft_faces_are_the_probability_of_noise_that_leads_back(lower, upper, deviation):
+    """Each face by itself; codes are moved inside, half a deviation from a face if that fits."""
+    codes = np.linspace(-2.0, 3.0, 101)[:, None] * np.ones((1, 2))
+    inside, faces = Interval(lower, upper).soften(codes, np.full(2, deviation**2))
+    expected = norm.logsf(lower, codes, deviation) + norm.logcdf(upper, codes, deviation)
+    np.testing.assert_allclose(faces, expected, rtol=1e-9, atol=1e-13)
+    margin = min(0.5 * deviation, 0.5 * (upper - lower))
+    np.testing.assert_allclose(inside, np.clip(codes, lower + margin, upper - margin), rtol=1e-12)
+    far = (codes > lower + 9 * deviation) & (codes < upper - 9 * deviation)
+    np.testing.assert_array_equal(inside[far], codes[far])
+    np.testing.assert_allclose(faces[far], 0.0, atol=1e-15)
+
+
+def test_softening_broadcasts_and_is_nothing_on_the_real_line():
+    codes = scattered_codes(3, 20)
+    variances = np.array([0.01, 0.25, 4.0])
+    together = SUPPORTS["unit"].soften(codes, variances)
+    for j in range(3):
+        alone = SUPPORTS["unit"].soften(codes[:, [j]], np.full((20, 1), variances[j]))
+        for one, other in zip(together, alone, strict=True):
+            np.testing.assert_array_equal(one[:, [j]], other)
+    inside, faces = SUPPORTS["real"].soften(codes, variances)
+    np.testing.assert_array_equal(inside, codes)
+    np.testing.assert_array_equal(faces, np.zeros_like(codes))
+
+
+def test_noise_wider_than_the_interval_leaves_its_middle():
+    inside, faces = SUPPORTS["unit"].soften(np.array([[-3.0, 0.5, 7.0]]), np.array(100.0))
+    np.testing.assert_allclose(inside, 0.5)
+    assert (faces < np.log(0.5)).sum() == 3
+
+
+@pytest.mark.parametrize("name", ["unit", "nonnegative"])
+def test_softening_in_jax_is_softening_in_numpy(name):
+    import jax
+
+    from sparse_fourier import runtime
+
+    codes, variances = scattered_codes(2, 30), np.array([0.02, 0.3])
+    with runtime.settings():
+        traced = jax.jit(SUPPORTS[name].soften)(codes, variances)
+    for one, other in zip(traced, SUPPORTS[name].soften(codes, variances), strict=True):
+        np.testing.assert_allclose(np.asarray(one), other, rtol=1e-11, atol=1e-13)
+
+
+@pytest.mark.parametrize(
+    ("domain", "density", "moments"),
+    [
+        (SUPPORTS["real"], lambda h: norm.pdf(h, 1.0, 2.0), (1.0, 1.0, 5.0)),
+        (SUPPORTS["real"], lambda h: 0.5 * np.exp(-np.abs(h)), (1.0, 0.0, 2.0)),
+        (SUPPORTS["unit"], lambda h: 6 * h * (1 - h), (1.0, 0.5, 0.3)),
+        (SUPPORTS["nonnegative"], lambda h: np.exp(-h), (1.0, 1.0, 2.0)),
+        (Interval(-1.0, 3.0), lambda h: 0.25 + 0 * h, (1.0, 1.0, 7 / 3)),
+        (Interval(2.0, np.inf), lambda h: np.exp(2 - h), (1.0, 3.0, 10.0)),
+    ],
+)
+@pytest.mark.parametrize(("n_nodes", "tolerance"), [(2000, 1e-5), (150, 2e-3)])
+def test_quadrature_integrates_densities_and_moments(domain, density, moments, n_nodes, tolerance):
+    nodes, weights = domain.quadrature(n_nodes)
+    assert nodes.shape == weights.shape == (n_nodes,)
+    assert (weights > 0).all()
+    assert (np.diff(nodes) > 0).all()
+    np.testing.assert_array_equal(domain.project(nodes[:, None], np.eye(1))[:, 0], nodes)
+    for power, moment in enumerate(moments):
+        assert (density(nodes) * nodes**power) @ weights == pytest.approx(moment, abs=tolerance * 10)
+    default = domain.quadrature()[0]
+    assert len(default) == 2000
+
+
+def test_resolution_is_one_over_n_but_never_coarse_and_zero_without_faces():
+    for name in ("unit", "nonnegative"):
+        assert SUPPORTS[name].resolution(1000.0) == 1e-3
+        assert SUPPORTS[name].resolution(2.5e6) == pytest.approx(4e-7)
+        assert SUPPORTS[name].resolution(2.0) == 0.1
+    assert SUPPORTS["real"].resolution(2.0) == 0.0

@@ -14,6 +14,7 @@ from sparse_fourier.namespace import Array
 from sparse_fourier.supports import SUPPORTS, Support
 
 _SWEEPS = 10
+_NODES_OF_TWO = 200
 _CELLS = 128
 _EXTREMES = 1e-5, 1 - 1e-5
 
@@ -184,9 +185,21 @@ class Prior(ABC):
         Returns
         -------
         array of shape (n_components, n_components)
-            Diagonal, with the variances of `moments`.
+            Diagonal, with the variances of `moments`, for independent codes; else that of any two.
         """
-        return np.diag(np.broadcast_to(self.moments[1], n_components))
+        if self.factorises:
+            return np.diag(np.broadcast_to(self.moments[1], n_components))
+        variance, shared = self._moments_of_two()
+        return (variance - shared) * np.eye(n_components) + shared
+
+    def _moments_of_two(self) -> tuple[float, float]:
+        """Return variance and covariance of two codes, by quadrature of their joint density."""
+        nodes, widths = self.domain.quadrature(_NODES_OF_TWO)
+        pairs = np.stack([axis.ravel() for axis in np.meshgrid(nodes, nodes)], axis=1)
+        masses = np.exp(self.evaluated(pairs)) * np.outer(widths, widths).ravel()
+        masses /= masses.sum()
+        centred = pairs - masses @ pairs
+        return float(masses @ centred[:, 0] ** 2), float(masses @ centred.prod(axis=1))
 
     def draw(self, n_samples: int, n_components: int, rng: np.random.RandomState) -> np.ndarray:
         """Return codes drawn from the prior, by Gibbs sampling on a grid.

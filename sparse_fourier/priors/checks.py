@@ -62,7 +62,7 @@ def _failure(prior: Prior, problem: str) -> ValueError:
 def _evaluated(prior: Prior, codes: np.ndarray) -> np.ndarray:
     try:
         return prior.evaluated(codes)
-    except (TypeError, AttributeError, ValueError) as error:
+    except (TypeError, AttributeError, ValueError, IndexError) as error:
         raise _failure(
             prior, f"'log_density' failed on codes of shape {codes.shape}; write it with jax.numpy ({error})"
         ) from error

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from sparse_fourier.namespace import Array, array_namespace, log_ndtr
+from sparse_fourier.namespace import Array, array_namespace, log, log_ndtr
 from sparse_fourier.priors.base import CodesAsTrained
 from sparse_fourier.priors.independent import IndependentPrior, Jet, jet_of_heat
 
@@ -52,12 +52,12 @@ class Exponential(IndependentPrior):
     def log_density(self, codes: Array) -> Array:
         """Return the sum over codes of -h / scale - log(scale); minus infinity if one is negative."""
         xp = array_namespace(codes)
-        marginals = -codes / self.scale - np.log(self.scale)
+        marginals = -codes / self.scale - log(self.scale)
         return xp.where(xp.all(codes >= 0, axis=1), marginals.sum(axis=1), -xp.inf)
 
     def log_marginals(self, codes: Array, variances: Array) -> Array:
         """Return the log-density of each code seen through noise."""
-        return self._standard(codes / self.scale, variances / self.scale**2) - np.log(self.scale)
+        return self._standard(codes / self.scale, variances / self.scale**2) - log(self.scale)
 
     @staticmethod
     def _standard(codes: Array, variances: Array) -> Array:

@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 from scipy.special import ndtri
 
-from sparse_fourier.namespace import Array
+from sparse_fourier.namespace import Array, log
 from sparse_fourier.priors.independent import LocationScale
 
 _STANDARD_ERRORS = 3.0
@@ -51,7 +51,7 @@ class Gaussian(LocationScale):
 
     def log_marginals(self, codes: Array, variances: Array) -> Array:
         """Return the log-density of each code, of which the noise is a part."""
-        return self.standard_log_density(self.standardised(codes)) - np.log(self.scale)
+        return self.standard_log_density(self.standardised(codes)) - log(self.scale)
 
     def quantiles(self, probabilities: np.ndarray) -> np.ndarray:
         """Return the quantiles of each code."""

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, NamedTuple, Self
 import numpy as np
 
 from sparse_fourier.canonical import mean_signs
-from sparse_fourier.namespace import Array, array_namespace
+from sparse_fourier.namespace import Array, array_namespace, log
 from sparse_fourier.priors.base import CodesAsTrained, Prior
 
 
@@ -161,7 +161,7 @@ class LocationScale(FreeScale):
     def log_density(self, codes: Array) -> Array:
         """Return the sum over codes of the density without noise."""
         xp = array_namespace(codes)
-        marginals = self.standard_log_density(self.standardised(codes)) - np.log(self.scale)
+        marginals = self.standard_log_density(self.standardised(codes)) - log(self.scale)
         return xp.sum(marginals, axis=1)
 
     @abstractmethod

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sparse_fourier.namespace import Array, array_namespace, log_ndtr
+from sparse_fourier.namespace import Array, array_namespace, log, log_ndtr
 from sparse_fourier.priors.independent import Jet, LocationScale, gaussian_looking, jet_of_heat
 
 _LOG_SQRT_2PI = 0.5 * float(np.log(2 * np.pi))
@@ -50,7 +50,7 @@ class Laplace(LocationScale):
     def log_marginals(self, codes: Array, variances: Array) -> Array:
         """Return the log-density of each code seen through noise."""
         right, left = self._halves(self.standardised(codes), variances / self.scale**2)
-        return array_namespace(right).logaddexp(right, left) - np.log(self.scale)
+        return array_namespace(right).logaddexp(right, left) - log(self.scale)
 
     @staticmethod
     def _halves(codes: Array, variances: Array) -> tuple[Array, Array]:
@@ -93,5 +93,5 @@ class Laplace(LocationScale):
 
     def doubts(self, codes: np.ndarray, weights: np.ndarray, n_samples: float) -> list[str]:
         """Return which codes look Gaussian, if there are two."""
-        marginals = self.standard_log_density(self.standardised(codes)) - np.log(self.scale)
+        marginals = self.standard_log_density(self.standardised(codes)) - log(self.scale)
         return gaussian_looking(marginals, codes, weights * n_samples, _NATS_OF_A_LAPLACE_CODE)

@@ -20,8 +20,8 @@ class Learned(FreeScale):
 
     The logarithm of a density is a cubic spline whose third derivative is penalised, as strongly as the
     data ask, so that a Gaussian costs nothing [1]_; where the data end abruptly it has a hard edge.
-    It is the density of codes as they are seen, noise included. Before a fit, and with fewer than five samples
-    to a code, it is the normal one.
+    It is the density of codes as they are seen, noise included. Before a fit, and with fewer than five
+    samples to a code, it is the normal one.
 
     References
     ----------
