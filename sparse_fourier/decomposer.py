@@ -38,12 +38,17 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         Number of components k; or the share of variance that they are to explain; or "auto": the
         number that stands above white noise (exactly low rank is recognised too); on coloured noise
         a guess, with a warning.
-    prior : {"auto", "uniform"} or priors.Uniform, default="auto"
-        What is assumed of the codes. "uniform": codes fill the unit box, the components span the
-        smallest box that holds the data. "auto" means "uniform" in this version, and will choose
-        among all priors once there are others.
-    basis : {"free"} or bases.Free, default="free"
-        What is assumed of the components.
+    prior : {"auto", "uniform", "laplace", "exponential", "simplex", "gaussian", "learned"} or Prior, \
+            default="auto"
+        What is assumed of the codes. "uniform": they fill the unit box, and the components span the
+        smallest box that holds the data. "simplex": they are proportions, and the components are the
+        corners of the smallest simplex. "exponential": they are not negative, in the smallest cone.
+        "laplace": they are sparse. "learned": they are independent, with densities that are learned.
+        "gaussian": principal component analysis. An object of `sparse_fourier.priors`, or one's own.
+        "auto" means "uniform" in this version.
+    basis : {"free", "nonnegative"} or Basis, default="free"
+        What is assumed of the components. "nonnegative": they, and the intercept, have no negative
+        entries; for codes that cannot be negative either.
     noise : {"gaussian"}, default="gaussian"
         What is assumed of the noise.
     encoder : {"auto", "affine"}, default="auto"
@@ -98,16 +103,19 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
     ----------
     components_ : ndarray of shape (k, d)
         The basis functions, by explained variance, descending. Under the uniform prior a row is
-        what the signal gains when its code goes from zero to one.
+        what the signal gains when its code goes from zero to one; under "simplex" it is a pure signal;
+        otherwise it has unit norm, and codes have the unit of the signals.
     intercept_ : ndarray of shape (d,)
         The signal whose codes are all zero: under the uniform prior a corner of the box, the one
-        nearest to zero.
+        nearest to zero; under "exponential" the apex of the cone; zero under "simplex"; otherwise
+        the mean of X.
     explained_variance_ : ndarray of shape (k,)
         Variance of each code (divided by n - 1) times the squared norm of its component.
     explained_variance_ratio_ : ndarray of shape (k,)
         The same as a share of the variance of X. Need not add up where codes correlate.
     noise_variance_ : float
-        Variance of the noise per feature: squared residuals over n (d - k).
+        Variance of the noise per feature: squared residuals over n (d - k), under "gaussian" over
+        (n - 1) (d - k).
     n_components_ : int
         Number of components.
     n_features_in_ : int

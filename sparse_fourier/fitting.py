@@ -88,7 +88,7 @@ def fit(X: np.ndarray, weights: np.ndarray, settings: Settings, rng: np.random.R
         Draws the starts.
     """
     data = _reduce(X, weights, settings)
-    if not data.rank:
+    if data.rank == data.surplus:
         return _fit_constant(data, settings)
     trained = optimise(data.problem(settings.prior), _plan(data, settings), rng)
     fitted = _finish(data, settings, trained)
@@ -173,7 +173,7 @@ def _reduce(X: np.ndarray, weights: np.ndarray, settings: Settings) -> _Reduced:
         span,
         k,
         trusted,
-        rank + surplus if rank else 0,
+        rank + surplus,
         surplus,
         np.append(coordinates / deviations, np.ones((len(X), surplus)), axis=1),
         np.append(cross / deviations[:, None], span.mean[None][:surplus], axis=0),
@@ -366,7 +366,7 @@ def _fitted(
 ) -> Fitted:
     variances = np.append(variances, np.zeros(len(model.components) - len(variances)))
     beside = data.span.average - data.span.mean
-    total = (data.span.total_variance - beside @ beside) * data.n / max(data.n - 1, 1)
+    total = (data.span.total_variance - float(beside @ beside)) * data.n / max(data.n - 1, 1)
     return Fitted(
         model,
         data.rank,
@@ -381,9 +381,11 @@ def _fitted(
 
 
 def _fit_constant(data: _Reduced, settings: Settings) -> Fitted:
-    """Return the model of data without variance: zero components."""
-    d = len(data.span.mean)
-    model = _model(data, settings.prior, np.zeros((0, d)), data.span.mean, np.zeros(0))
-    loss = _final_loss(model, np.zeros((len(data.squares), 0)), data)
-    trained = Trained(Point(np.zeros((0, 0)), np.zeros(0)), np.array([loss]), True, 0.0, False)
+    """Return the model of data without variance: zero components, or one that is the mean."""
+    n, alone = len(data.squares), data.surplus
+    floor = np.full(alone, settings.prior.resolution(data.n) ** 2)
+    model = _model(data, settings.prior, data.axes[:alone], data.origin, floor)
+    loss = _final_loss(model, np.ones((n, alone)), data)
+    point = Point(np.eye(alone), np.zeros(alone))
+    trained = Trained(point, np.array([loss]), True, 0.0, False)
     return _fitted(data, model, np.zeros(data.n_components), trained.curve, trained, [])

@@ -271,7 +271,7 @@ class CodeObjective(Objective):
         sums = columns.swapaxes(1, 2) @ design
         return Expansion(self._volume(point) + sums[:, -1, -1].sum(), sums)
 
-    def local_model(self, point: Point, expansion: Expansion) -> LocalModel:
+    def local_model(self, point: Point, expansion: Expansion) -> LocalModel | JointModel:
         """Return the quadratic model of the objective around a point, of which a step is taken."""
         spread = point.unmixing @ self.noise @ point.unmixing.T
         return LocalModel.collect(expansion.sums, spread).within(self._free())

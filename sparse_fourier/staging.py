@@ -29,6 +29,7 @@ _FIRST_WIDTHS_OF_SIMPLEX = 1.0
 _REBLURRINGS = 12
 _BLUR_SETTLED = 1e-3
 _SAMPLES_PER_DENSITY = 5
+_SAMPLES_PER_ENTROPY = 10
 _SMALLEST_SPREAD = 1e-12
 _CLOSE = 5.0
 _CROWD = 40.0
@@ -36,6 +37,7 @@ _EXACT = 1e-3
 _SHARPEST = 1e-16
 _TRIMMINGS = 12
 _DETERMINED = 1e-6
+_ITERATIONS_TO_SHARPEN = 200
 
 
 @dataclass(frozen=True)
@@ -266,6 +268,7 @@ class _Course:
         self._began = time.perf_counter()
         self._curve = np.zeros(0)
         self._rival = np.inf
+        self._most = plan.max_iter
 
     def over(self, trained: Trained) -> bool:
         """Return whether there must be no further stage."""
@@ -297,9 +300,12 @@ class _Course:
         if not exact.any():
             return trained
         self._problem = replace(self._problem, floor=np.where(exact, _SHARPEST, self._problem.floor))
+        self._most = _ITERATIONS_TO_SHARPEN
         rows = np.arange(len(self._problem.whitened))
         sharper = self.stage(_stack(point), 0.0, rows)._replace(floor=self._problem.floor)
-        return sharper if sharper.curve[-1] < trained.curve[-1] else trained._replace(curve=sharper.curve)
+        better = sharper.decrement < _COARSE_TOL and sharper.curve[-1] < trained.curve[-1]
+        kept = sharper._replace(converged=trained.converged) if better else trained
+        return kept._replace(curve=np.append(sharper.curve[:-1], kept.curve[-1]))
 
     def _train(self, starts: Point, width: float, rows: np.ndarray, matters: np.ndarray) -> Trained:
         plan = self._plan
@@ -309,7 +315,7 @@ class _Course:
             starts,
             np.full(len(starts.offset), width),
             tol=max(plan.tol, _COARSE_TOL) if preliminary else plan.tol,
-            max_iter=plan.max_iter - len(self._curve),
+            max_iter=min(plan.max_iter - len(self._curve), self._most),
             callback=self._tell if plan.callback else None,
         )
         self._curve = np.concatenate([self._curve, trained.curve])
@@ -333,7 +339,7 @@ def _rotations(problem: Problem, n_starts: int, rng: np.random.RandomState) -> P
     white = (problem.whitened - mean) @ whiten.T
     k = white.shape[1]
     points = start.starting_points(k, n_starts, problem.prior.moments, rng)
-    if not problem.prior.domain.is_bounded:
+    if not problem.prior.domain.is_bounded and problem.n_samples >= _SAMPLES_PER_ENTROPY * k:
         size = np.linalg.norm(points.unmixing[0, 0])
         points.unmixing[0] = size * sweep(Signals(white, problem.weights, problem.n_samples), rng)
     if problem.prior.domain.faces and not problem.prior.domain.is_bounded:

@@ -323,11 +323,7 @@ def both_objectives(prior, k, anchor=0.0, problem=None):
     [
         (Sparse(), 2),
         (Uniform(), 3),
-        pytest.param(
-            Laplace(),
-            2,
-            marks=pytest.mark.xfail(strict=True, reason="np.log of a scale that JAX traces fails"),
-        ),
+        (Laplace(), 2),
     ],
     ids=str,
 )

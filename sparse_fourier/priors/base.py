@@ -465,4 +465,5 @@ def _compiled(program: runtime.Program, prior: Prior, codes: np.ndarray, *rest: 
     n, k = codes.shape
     size = runtime.bucket(n)
     padded = np.concatenate([codes, np.repeat(codes[-1:], size - n, axis=0)])
-    return program((type(prior), size, k), prior, padded, *rest)[:n]
+    result = program((type(prior), size, k), prior, padded, *rest)
+    return result[:n] if result.ndim else result
