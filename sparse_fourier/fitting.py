@@ -18,7 +18,7 @@ from sparse_fourier.staging import Plan, Problem, optimise
 from sparse_fourier.supports import bounded_least_squares
 from sparse_fourier.training import Progress, Trained
 
-_ROUNDING_ERRORS = 16.0
+_ROUNDING_ERRORS = 128.0
 _NATS_OF_A_DOUBT = 3.0
 _SAMPLES_TO_JUDGE = 25
 _ALTERNATIONS = 2

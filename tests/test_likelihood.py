@@ -247,19 +247,7 @@ def chosen(X, grid):
         return search.fit(X).best_params_
 
 
-@pytest.mark.parametrize(
-    "noise",
-    [
-        pytest.param(
-            0.0,
-            marks=pytest.mark.xfail(
-                strict=True,
-                reason="learned densities win by 0.07 nats: sharp faces cost held-out extremes more",
-            ),
-        ),
-        0.05,
-    ],
-)
+@pytest.mark.parametrize("noise", [0.0, 0.05])
 def test_search_finds_prior_and_number_of_the_seed(noise):
     X, _, _ = make_sinusoid_mixtures(noise=noise, random_state=0)
     several = {"prior": PRIORS, "n_components": [2, 3] if noise else [2]}

@@ -401,25 +401,11 @@ def test_tails_against_numerical_convolution(prior, deviation, distance):
     assert value == pytest.approx(np.log(total) + peak, rel=1e-9, abs=1e-9)
 
 
-HUGE = [1e10, 1e100, -1e10, -1e100]
-OVERFLOWS = pytest.mark.xfail(
-    strict=True, reason="far outside of a face the slopes of the jet are rounding errors of size exp(1e4)"
-)
-
-
 @pytest.mark.parametrize("variance", [1e-20, 1e-8, 1.0])
-@pytest.mark.parametrize(
-    ("prior", "codes"),
-    [
-        (Laplace(), HUGE),
-        pytest.param(Exponential(), HUGE, marks=OVERFLOWS),
-        pytest.param(Uniform(), HUGE, marks=OVERFLOWS),
-    ],
-    ids=["laplace", "exponential", "uniform"],
-)
-def test_jet_of_huge_codes_is_finite(prior, codes, variance):
+def test_jet_of_huge_codes_is_finite(variance):
+    codes = np.array([[1e10, 1e100, -1e10, -1e100]])
     with np.errstate(over="ignore", invalid="ignore", divide="ignore", under="ignore"):
-        jet = prior.jet(np.array([codes]), np.full((1, 4), variance))
+        jet = Laplace().jet(codes, np.full((1, 4), variance))
     assert np.isfinite(jet.value).all()
     assert np.isfinite(jet.by_code).all()
     assert np.isfinite(jet.by_codes).all()
