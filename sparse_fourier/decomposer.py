@@ -38,14 +38,13 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         Number of components k; or the share of variance that they are to explain; or "auto": the
         number that stands above white noise (exactly low rank is recognised too); on coloured noise
         a guess, with a warning.
-    prior : {"auto", "uniform", "laplace", "exponential", "simplex", "gaussian", "learned"} or Prior, \
-            default="auto"
+    prior : str or Prior, default="auto"
         What is assumed of the codes. "uniform": they fill the unit box, and the components span the
         smallest box that holds the data. "simplex": they are proportions, and the components are the
         corners of the smallest simplex. "exponential": they are not negative, in the smallest cone.
         "laplace": they are sparse. "learned": they are independent, with densities that are learned.
-        "gaussian": principal component analysis. An object of `sparse_fourier.priors`, or one's own.
-        "auto" means "uniform" in this version.
+        "gaussian": principal component analysis. "auto" means "uniform" in this version. Or an object:
+        one of `sparse_fourier.priors`, or one's own.
     basis : {"free", "nonnegative"} or Basis, default="free"
         What is assumed of the components. "nonnegative": they, and the intercept, have no negative
         entries; for codes that cannot be negative either.
