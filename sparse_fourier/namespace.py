@@ -15,6 +15,8 @@ from scipy.linalg import lapack
 Array = Any
 """A NumPy array, or a JAX array where training traces the same formula."""
 
+LOG_SQRT_2PI = 0.5 * float(np.log(2 * np.pi))
+
 
 def array_namespace(*arrays: Array) -> ModuleType:
     """Return `jax.numpy` if any argument is a JAX array, else `numpy`.
@@ -97,7 +99,6 @@ _ERFCX_COEFFICIENTS = (
     -1.9527901629748448e-09,
     -2.729394133253394e-09,
 )
-_LOG_SQRT_2PI = 0.5 * float(np.log(2 * np.pi))
 
 
 @functools.cache
@@ -119,6 +120,6 @@ def _traced_log_ndtr() -> Any:
     def differentiate(primals: Any, tangents: Any) -> Any:
         (x,), (dx,) = primals, tangents
         y = evaluate(x)
-        return y, jnp.exp(-0.5 * x * x - _LOG_SQRT_2PI - y) * dx
+        return y, jnp.exp(-0.5 * x * x - LOG_SQRT_2PI - y) * dx
 
     return evaluate

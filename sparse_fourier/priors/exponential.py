@@ -10,9 +10,7 @@ import numpy as np
 
 from sparse_fourier.namespace import Array, array_namespace, log, log_ndtr
 from sparse_fourier.priors.base import CodesAsTrained
-from sparse_fourier.priors.independent import IndependentPrior, Jet, jet_of_heat
-
-_LOG_SQRT_2PI = 0.5 * float(np.log(2 * np.pi))
+from sparse_fourier.priors.independent import IndependentPrior, Jet, jet_of_heat, normal_over
 
 
 @dataclass
@@ -69,9 +67,8 @@ class Exponential(IndependentPrior):
 
         Apart from the normal density at the face the blurred density is minus its own derivative.
         """
-        xp = array_namespace(codes, variances)
         value = self._standard(codes, variances)
-        face = xp.exp(-0.5 * codes**2 / variances - 0.5 * xp.log(variances) - _LOG_SQRT_2PI - value)
+        face = normal_over(codes, variances, value)
         slope = -codes / variances
         first = face - 1.0
         second = slope * face - first

@@ -8,11 +8,10 @@ from typing import ClassVar
 import numpy as np
 from scipy.special import ndtri
 
-from sparse_fourier.namespace import Array, log
+from sparse_fourier.namespace import LOG_SQRT_2PI, Array, log
 from sparse_fourier.priors.independent import LocationScale
 
 _STANDARD_ERRORS = 3.0
-_LOG_SQRT_2PI = 0.5 * float(np.log(2 * np.pi))
 
 
 @dataclass
@@ -47,7 +46,7 @@ class Gaussian(LocationScale):
 
     def standard_log_density(self, codes: Array) -> Array:
         """Return the standard normal log-density."""
-        return -0.5 * codes**2 - _LOG_SQRT_2PI
+        return -0.5 * codes**2 - LOG_SQRT_2PI
 
     def log_marginals(self, codes: Array, variances: Array) -> Array:
         """Return the log-density of each code, of which the noise is a part."""

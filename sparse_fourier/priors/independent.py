@@ -10,7 +10,7 @@ from typing import Any, ClassVar, NamedTuple, Self
 import numpy as np
 
 from sparse_fourier.canonical import mean_signs
-from sparse_fourier.namespace import Array, array_namespace, log
+from sparse_fourier.namespace import LOG_SQRT_2PI, Array, array_namespace, log
 from sparse_fourier.priors.base import CodesAsTrained, Prior
 
 
@@ -203,6 +203,13 @@ def gaussian_looking(
         return []
     names = ", ".join(map(str, alike[:-1])) + f" and {alike[-1]}"
     return [f"the codes of components {names} look Gaussian; any rotation of these is as likely"]
+
+
+def normal_over(codes: Array, variances: Array, log_density: Array) -> Array:
+    """Return the normal density of codes about zero, over a density given by its logarithm."""
+    return array_namespace(codes, variances).exp(
+        -0.5 * codes**2 / variances - 0.5 * log(variances) - LOG_SQRT_2PI - log_density
+    )
 
 
 def jet_of_heat(value: Array, first: Array, second: Array, third: Array, fourth: Array) -> Jet:

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from sparse_fourier.namespace import Array, array_namespace, log, log_ndtr
-from sparse_fourier.priors.independent import Jet, LocationScale, gaussian_looking, jet_of_heat
+from sparse_fourier.priors.independent import Jet, LocationScale, gaussian_looking, jet_of_heat, normal_over
 
-_LOG_SQRT_2PI = 0.5 * float(np.log(2 * np.pi))
 _NATS_OF_A_LAPLACE_CODE = 2.0
 _LOG_2 = float(np.log(2.0))
 
@@ -69,7 +68,7 @@ class Laplace(LocationScale):
         xp = array_namespace(codes, variances)
         right, left = self._halves(codes, variances)
         value = xp.logaddexp(right, left)
-        kink = xp.exp(-0.5 * codes**2 / variances - 0.5 * xp.log(variances) - _LOG_SQRT_2PI - value)
+        kink = normal_over(codes, variances, value)
         first = xp.exp(left - value) - xp.exp(right - value)
         second = 1.0 - kink
         third = first + codes / variances * kink

@@ -10,9 +10,7 @@ import numpy as np
 
 from sparse_fourier.namespace import Array, array_namespace, log_ndtr
 from sparse_fourier.priors.base import Prior
-from sparse_fourier.priors.independent import Jet, jet_of_heat
-
-_LOG_SQRT_2PI = 0.5 * float(np.log(2 * np.pi))
+from sparse_fourier.priors.independent import Jet, jet_of_heat, normal_over
 
 
 @dataclass
@@ -83,9 +81,8 @@ class Simplex(Prior):
         Jet
             The log-marginals and five derivatives, each of shape (n, k).
         """
-        xp = array_namespace(codes, variances)
         value = self.log_marginals(codes, variances)
-        first = xp.exp(-0.5 * codes**2 / variances - 0.5 * xp.log(variances) - _LOG_SQRT_2PI - value)
+        first = normal_over(codes, variances, value)
         slope = -codes / variances
         return jet_of_heat(
             value,

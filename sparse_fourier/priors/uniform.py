@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from sparse_fourier.canonical import box_signs
-from sparse_fourier.namespace import Array, array_namespace, log_ndtr
+from sparse_fourier.namespace import LOG_SQRT_2PI, Array, array_namespace, log_ndtr
 from sparse_fourier.polytopes import smallest_parallelograms
 from sparse_fourier.priors.base import CodesAsTrained
 from sparse_fourier.priors.independent import IndependentPrior, Jet, jet_of_heat
@@ -17,7 +17,6 @@ _SHORTFALL_OF_SOFT_FACES = 0.625
 _STANDARD_ERRORS = 3.0
 _NATS_OF_A_RIVAL = 10.0
 _FARTHEST = 1e100  # its square over any variance is still a number
-_LOG_SQRT_2PI = 0.5 * float(np.log(2 * np.pi))
 
 
 @dataclass
@@ -72,8 +71,8 @@ class Uniform(IndependentPrior):
         sharpness = 1.0 / xp.sqrt(variances)
         value = self.log_marginals(codes, variances)
         a, b = -codes * sharpness, (1.0 - codes) * sharpness
-        at_a = sharpness * xp.exp(-0.5 * a * a - _LOG_SQRT_2PI - value)
-        at_b = sharpness * xp.exp(-0.5 * b * b - _LOG_SQRT_2PI - value)
+        at_a = sharpness * xp.exp(-0.5 * a * a - LOG_SQRT_2PI - value)
+        at_b = sharpness * xp.exp(-0.5 * b * b - LOG_SQRT_2PI - value)
         first = at_a - at_b
         second = sharpness * (a * at_a - b * at_b)
         third = sharpness * sharpness * ((a * a - 1) * at_a - (b * b - 1) * at_b)
