@@ -280,9 +280,9 @@ def _fit_to_signals(fitted: Fitted, X: np.ndarray, weights: np.ndarray, data: _R
     """
     model, signals = fitted.model, np.ldexp(np.asarray(X, dtype=float), -data.exponent)
     for _ in range(_ALTERNATIONS):
-        codes = model.prior.domain.project(model.least_squares_codes(X), model.gram)
+        codes = model.constrained_codes(X)
         model = _with_components(model, *_nonnegative_decoder(codes, signals, weights, data.anchored))
-    codes = model.prior.domain.project(model.least_squares_codes(X), model.gram)
+    codes = model.constrained_codes(X)
     residuals = signals - model.intercept - codes @ model.components
     squares = float(weights @ np.einsum("ij,ij->i", residuals, residuals))
     return replace(fitted, model=model, residual=squares)

@@ -156,20 +156,22 @@ def learn(
 def _smooth(course: _Course, unmixing: np.ndarray, rng: np.random.RandomState, looks: int) -> Solution:
     """Learn densities without edges, turning pairs of codes as long as another angle is better."""
     signals = course.signals
-    solution = None
-    for _ in range(max(looks, 1)):
-        codes = signals.whitened @ unmixing.T
-        rotation = turned_pairs(codes, signals, rng) if looks else None
-        if solution is not None and (rotation is None or course.over):
+    rotation = turned_pairs(signals.whitened @ unmixing.T, signals, rng) if looks else None
+    solution = _smooth_from(course, unmixing if rotation is None else rotation @ unmixing)
+    for _ in range(looks - 1):
+        rotation = turned_pairs(solution.codes, signals, rng)
+        if rotation is None or course.over:
             break
-        unmixing = unmixing if rotation is None else rotation @ unmixing
-        codes = signals.whitened @ unmixing.T
-        fitted = [density.fit_smooth(h, signals.weights, signals.n_samples) for h in codes.T]
-        start = Solution.at(signals, Point(unmixing, np.zeros(len(unmixing))), fitted)
-        solution = course.alternate(start, _ROUNDS, _ROUGH_TOLERANCE, _ROUNDS_TO_SMOOTH)
-        unmixing = solution.point.unmixing
-    assert solution is not None
+        solution = _smooth_from(course, rotation @ solution.point.unmixing)
     return solution
+
+
+def _smooth_from(course: _Course, unmixing: np.ndarray) -> Solution:
+    signals = course.signals
+    codes = signals.whitened @ unmixing.T
+    fitted = [density.fit_smooth(h, signals.weights, signals.n_samples) for h in codes.T]
+    start = Solution.at(signals, Point(unmixing, np.zeros(len(unmixing))), fitted)
+    return course.alternate(start, _ROUNDS, _ROUGH_TOLERANCE, _ROUNDS_TO_SMOOTH)
 
 
 def _sharpen(course: _Course, solution: Solution) -> Solution:

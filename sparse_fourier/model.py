@@ -103,9 +103,13 @@ class Model:
         """Binary exponent of the unit of the components."""
         return self.exponent - self.code_exponent
 
+    def constrained_codes(self, X: np.ndarray) -> np.ndarray:
+        """Return the least-squares codes within the prior's support, in the model's unit."""
+        return self.prior.domain.project(self.least_squares_codes(X), self.gram)
+
     def encode(self, X: np.ndarray) -> np.ndarray:
         """Return the least-squares codes within the prior's support, in the user's unit."""
-        codes = self.prior.domain.project(self.least_squares_codes(X), self.gram)
+        codes = self.constrained_codes(X)
         return np.ldexp(codes, self.code_exponent) if self.code_exponent else codes
 
     def terms(self, X: np.ndarray) -> Terms:
