@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_array, check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sparse_fourier import parameters, runtime
-from sparse_fourier.exceptions import IdentifiabilityWarning
 from sparse_fourier.fitting import Fitted, Settings, fit
 from sparse_fourier.model import Model
 from sparse_fourier.priors import Prior
-from sparse_fourier.training import Progress
+from sparse_fourier.reporting import Reporter, warn_of
+from sparse_fourier.validation import refuse_silent_misreadings, validate_total, validate_weights
 
 _FLOATS = [np.float64, np.float32]
 _STATE_FORMAT = 1
@@ -238,14 +236,14 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         draft._validate_params()
         parameters.reject_booleans(type(self).__name__, draft.__dict__)
         X = draft._validate(X, reset=True, ensure_min_samples=2)
-        weights = _validate_total(_validate_weights(sample_weight, X))
+        weights = validate_total(validate_weights(sample_weight, X))
         settings = draft._settings(X)
         runtime.check()
         kept = weights > 0
         rows, weights = (X, weights) if kept.all() else (X[kept], weights[kept])
         fitted = fit(rows, weights, settings, check_random_state(self.random_state))
         draft._publish(fitted, X.dtype)
-        _warn(fitted, settings)
+        warn_of(fitted, settings)
         self.__dict__ = draft.__dict__
         return self
 
@@ -316,7 +314,7 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         view = self._view()
         check_is_fitted(view)
         X = view._validate(X, reset=False)
-        weights = _validate_weights(sample_weight, X)
+        weights = validate_weights(sample_weight, X)
         return float(np.average(view._log_likelihood(X), weights=weights))
 
     def score_samples(self, X: Any) -> np.ndarray:
@@ -409,7 +407,7 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         return view
 
     def _validate(self, X: Any, *, reset: bool, ensure_min_samples: int = 1) -> np.ndarray:
-        _refuse_silent_misreadings(X)
+        refuse_silent_misreadings(X)
         with np.errstate(over="ignore", invalid="ignore"):
             return validate_data(self, X, dtype=_FLOATS, reset=reset, ensure_min_samples=ensure_min_samples)
 
@@ -436,7 +434,7 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
             tol=float(self.tol),
             max_iter=int(self.max_iter),
             init=self.init,
-            callback=_Reporter(self.callback) if self.verbose else self.callback,
+            callback=Reporter(self.callback) if self.verbose else self.callback,
         )
 
     def _publish(self, fitted: Fitted, dtype: Any) -> None:
@@ -459,59 +457,6 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         largest = np.finfo(float).max
         with np.errstate(over="ignore"):
             return np.clip(-self._state.terms(X).total, -largest, largest)
-
-
-class _Reporter:
-    """A callback that prints progress, then asks the user's own."""
-
-    def __init__(self, callback: Any) -> None:
-        self._callback = callback
-
-    def __call__(self, progress: Progress) -> Any:
-        print(  # noqa: T201 - asked for by verbose
-            f"iteration {progress.iteration}: loss {progress.loss:.6g} nats per sample, "
-            f"{progress.elapsed:.2f} s"
-        )
-        return self._callback(progress) if self._callback else None
-
-
-def _refuse_silent_misreadings(X: Any) -> None:
-    """Refuse inputs that NumPy would convert to numbers that they do not mean."""
-    if isinstance(X, np.matrix):
-        raise TypeError("np.matrix is not supported; convert it with np.asarray.")
-    if np.ma.isMaskedArray(X) and np.ma.getmaskarray(X).any():
-        raise ValueError("masked values are not supported; fill them (X.filled(...)) or impute.")
-    dtypes: Any = getattr(X, "dtypes", getattr(X, "dtype", None))
-    for dtype in np.atleast_1d(dtypes):
-        if getattr(dtype, "kind", "") in ("M", "m"):
-            raise TypeError(f"{dtype} is not numeric data; convert it to numbers in a unit of your own.")
-
-
-def _validate_weights(sample_weight: Any, X: np.ndarray) -> np.ndarray:
-    n = len(X)
-    if sample_weight is None:
-        return np.ones(n)
-    weights = check_array(sample_weight, ensure_2d=False, dtype=float, input_name="sample_weight")
-    if weights.ndim != 1:
-        raise ValueError("Sample weights must be 1D array or scalar")
-    if len(weights) != n:
-        raise ValueError(f"sample_weight.shape == {weights.shape}, expected {(n,)}!")
-    if (weights < 0).any():
-        raise ValueError("Negative values in data passed to `sample_weight`: weights count rows.")
-    if not weights.any():
-        raise ValueError("Sample weights must contain at least one non-zero number.")
-    return weights
-
-
-def _validate_total(weights: np.ndarray) -> np.ndarray:
-    """Refuse weights that stand for less than the fewest rows, or for more than can be counted."""
-    total, least = float(weights.sum()), min(np.count_nonzero(weights), 2)
-    if not least <= total < np.inf:
-        raise ValueError(
-            f"The sum of sample_weight must be a number of rows, at least {least}, since a weight counts "
-            f"how often its row occurs. Got {total:g} instead; rescale the weights, for instance to mean 1."
-        )
-    return weights
 
 
 def _to_user_units(model: Model, dtype: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -540,38 +485,3 @@ def _in_units(values: np.ndarray, exponent: int) -> np.ndarray:
     largest = np.finfo(float).max
     with np.errstate(over="ignore"):
         return np.clip(np.ldexp(values, exponent), -largest, largest)
-
-
-def _warn(fitted: Fitted, settings: Settings) -> None:
-    rank, k, trained = fitted.rank, len(fitted.model.components), fitted.trained
-    if rank == 0:
-        warnings.warn("X has no variance: all components are zero.", UserWarning, stacklevel=3)
-    elif rank < k:
-        warnings.warn(
-            f"n_components={k} is larger than the numerical rank {rank} of X; the last {k - rank} "
-            "components are zero.",
-            UserWarning,
-            stacklevel=3,
-        )
-    if not fitted.trusted:
-        warnings.warn(
-            f"n_components='auto' took {k} components, a guess: X shows no white noise to set them "
-            "apart from, or has too few samples. Give n_components as a number or a share of variance.",
-            UserWarning,
-            stacklevel=3,
-        )
-    if fitted.doubts:
-        warnings.warn(
-            f"The data do not determine all components under the prior {settings.prior}: "
-            f"{'; '.join(fitted.doubts)}. Use another prior, more samples or fewer components.",
-            IdentifiabilityWarning,
-            stacklevel=3,
-        )
-    if not (trained.converged or trained.stopped):
-        warnings.warn(
-            f"Training stopped after {len(trained.curve)} iterations at loss {fitted.curve[-1]:.6g}; "
-            f"the last step promised {trained.decrement:.2g} nats where tol={settings.tol:g} was "
-            "asked. Increase max_iter.",
-            ConvergenceWarning,
-            stacklevel=3,
-        )

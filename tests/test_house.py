@@ -13,7 +13,17 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "sparse_fourier"
-SHELL = {"__init__", "__main__", "plotting", "decomposer", "metrics", "datasets", "parameters"}
+SHELL = {
+    "__init__",
+    "__main__",
+    "plotting",
+    "decomposer",
+    "metrics",
+    "datasets",
+    "parameters",
+    "reporting",
+    "validation",
+}
 SHELL_ONLY = {"sklearn", "matplotlib", "tqdm", "pandas", "warnings", "logging"}
 REFERENCE = (ROOT / "docs" / "api.rst").read_text(encoding="utf-8")
 ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")

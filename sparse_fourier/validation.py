@@ -1,0 +1,48 @@
+"""Checks of signals and weights, beyond those of scikit-learn."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from sklearn.utils import check_array
+
+
+def refuse_silent_misreadings(X: Any) -> None:
+    """Refuse inputs that NumPy would convert to numbers that they do not mean."""
+    if isinstance(X, np.matrix):
+        raise TypeError("np.matrix is not supported; convert it with np.asarray.")
+    if np.ma.isMaskedArray(X) and np.ma.getmaskarray(X).any():
+        raise ValueError("masked values are not supported; fill them (X.filled(...)) or impute.")
+    dtypes: Any = getattr(X, "dtypes", getattr(X, "dtype", None))
+    for dtype in np.atleast_1d(dtypes):
+        if getattr(dtype, "kind", "") in ("M", "m"):
+            raise TypeError(f"{dtype} is not numeric data; convert it to numbers in a unit of your own.")
+
+
+def validate_weights(sample_weight: Any, X: np.ndarray) -> np.ndarray:
+    """Return weights as an array, ones where none are given."""
+    n = len(X)
+    if sample_weight is None:
+        return np.ones(n)
+    weights = check_array(sample_weight, ensure_2d=False, dtype=float, input_name="sample_weight")
+    if weights.ndim != 1:
+        raise ValueError("Sample weights must be 1D array or scalar")
+    if len(weights) != n:
+        raise ValueError(f"sample_weight.shape == {weights.shape}, expected {(n,)}!")
+    if (weights < 0).any():
+        raise ValueError("Negative values in data passed to `sample_weight`: weights count rows.")
+    if not weights.any():
+        raise ValueError("Sample weights must contain at least one non-zero number.")
+    return weights
+
+
+def validate_total(weights: np.ndarray) -> np.ndarray:
+    """Refuse weights that stand for less than the fewest rows, or for more than can be counted."""
+    total, least = float(weights.sum()), min(np.count_nonzero(weights), 2)
+    if not least <= total < np.inf:
+        raise ValueError(
+            f"The sum of sample_weight must be a number of rows, at least {least}, since a weight counts "
+            f"how often its row occurs. Got {total:g} instead; rescale the weights, for instance to mean 1."
+        )
+    return weights
