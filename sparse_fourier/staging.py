@@ -89,10 +89,9 @@ class Problem:
             chosen = rows[matters[:, j]]
             own[j, : len(chosen)] = self.whitened[chosen]
             weights[j, : len(chosen)] = self.weights[chosen] / share
-        anchor = np.float64(self.prior.domain.surplus)
         kind = SimplexObjective if self.prior.domain.surplus else CodeObjective
         kind = kind if self.prior.factorises else JointObjective
-        numbers = np.broadcast_to(np.asarray(self.floor, dtype=float), k), np.float64(self.constant), anchor
+        numbers = np.broadcast_to(np.asarray(self.floor, dtype=float), k), np.float64(self.constant)
         return kind(self.prior, own, weights, self.noise, *numbers)
 
     def _padded(self, n: int) -> int:
