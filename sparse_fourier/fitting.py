@@ -11,11 +11,12 @@ import numpy as np
 from sparse_fourier.alternating import fit_to_signals
 from sparse_fourier.bases import Basis, Free
 from sparse_fourier.canonical import order_by_variance
+from sparse_fourier.course import Plan
 from sparse_fourier.model import Model
 from sparse_fourier.objective import Point
 from sparse_fourier.priors.base import CodesAsTrained, Prior
 from sparse_fourier.reduction import Reduced, reduce_signals, whitened_components
-from sparse_fourier.staging import Plan, optimise
+from sparse_fourier.staging import optimise
 from sparse_fourier.training import Progress, Trained
 
 _NATS_OF_A_DOUBT = 3.0

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from sparse_fourier import initialization as start
+from sparse_fourier.course import Problem
 from sparse_fourier.objective import reconstruction_term
 from sparse_fourier.priors.base import Prior
-from sparse_fourier.staging import Problem
 
 _ROUNDING_ERRORS = 128.0
 
