@@ -47,6 +47,8 @@ class Problem:
         Terms of the objective that do not depend on the basis.
     average : array of shape (k,) or None
         Of the whitened coordinates, where that is not zero.
+    inflation : array of shape (n,) or None
+        How much more variance the noise of each signal has than `noise` says, where some are incomplete.
     """
 
     prior: Prior
@@ -57,6 +59,7 @@ class Problem:
     floor: Any
     constant: float
     average: np.ndarray | None = None
+    inflation: np.ndarray | None = None
 
     def objective(self, rows: np.ndarray, matters: np.ndarray) -> Objective:
         """Return the objective of some rows, each code with those of them that matter to it.
@@ -70,15 +73,18 @@ class Problem:
         sets = 1 if matters.all() else k
         size = self._padded(int(matters.sum(axis=0).max()))
         own, weights = np.zeros((sets, size, k)), np.zeros((sets, size))
+        inflation = None if self.inflation is None else np.ones((sets, size))
         share = self.weights[rows].sum()
         for j in range(sets):
             chosen = rows[matters[:, j]]
             own[j, : len(chosen)] = self.whitened[chosen]
             weights[j, : len(chosen)] = self.weights[chosen] / share
+            if inflation is not None and self.inflation is not None:
+                inflation[j, : len(chosen)] = self.inflation[chosen]
         kind = SimplexObjective if self.prior.domain.surplus else CodeObjective
         kind = kind if self.prior.factorises else JointObjective
         numbers = np.broadcast_to(np.asarray(self.floor, dtype=float), k), np.float64(self.constant)
-        return kind(self.prior, own, weights, self.noise, *numbers)
+        return kind(self.prior, own, weights, self.noise, *numbers, inflation)
 
     def _padded(self, n: int) -> int:
         """Return the number of rows that n rows are padded to: one of few, where that saves compilations."""
@@ -87,6 +93,17 @@ class Problem:
     def blur(self, point: Point) -> np.ndarray:
         """Return the standard deviation of each code's noise, of shape (..., k)."""
         return np.sqrt(point.noise_variances(self.noise) + self.floor)
+
+    def blur_of(self, point: Point, rows: np.ndarray) -> np.ndarray:
+        """Return the same for some signals, of shape (k,), or (n_rows, k) where signals are incomplete."""
+        if self.inflation is None:
+            return self.blur(point)
+        return np.sqrt(self.inflation[rows, None] * point.noise_variances(self.noise) + self.floor)
+
+    @property
+    def mean_inflation(self) -> float:
+        """How much more variance the noise of signals has on average than `noise` says."""
+        return 1.0 if self.inflation is None else float(self.weights @ self.inflation)
 
 
 @dataclass(frozen=True)
@@ -203,10 +220,10 @@ def _matters(problem: Problem, starts: Point, width: float, rows: np.ndarray) ->
         return np.ones((len(rows), starts.offset.shape[1]), dtype=bool)
     point = Point(starts.unmixing[0], starts.offset[0])
     margin = 4 * width + resolution(problem, len(rows), 0.0)
-    depth = _REACH_OF_NOISE * problem.blur(point) + margin
+    depth = _REACH_OF_NOISE * problem.blur_of(point, rows) + margin
     return problem.prior.matters(point.encode(problem.whitened[rows]), depth)
 
 
 def _matters_in_the_end(problem: Problem, trained: Trained, rows: np.ndarray) -> np.ndarray:
     codes = trained.point.encode(problem.whitened[rows])
-    return problem.prior.matters(codes, _REACH_IN_THE_END * problem.blur(trained.point))
+    return problem.prior.matters(codes, _REACH_IN_THE_END * problem.blur_of(trained.point, rows))

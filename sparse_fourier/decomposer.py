@@ -13,8 +13,13 @@ from sparse_fourier import parameters, runtime
 from sparse_fourier.fitting import Fitted, Settings, fit
 from sparse_fourier.model import Model
 from sparse_fourier.priors import Prior
-from sparse_fourier.reporting import Reporter, warn_of
-from sparse_fourier.validation import refuse_silent_misreadings, validate_total, validate_weights
+from sparse_fourier.reporting import Reporter, warn_of, warn_of_empty_rows
+from sparse_fourier.validation import (
+    refuse_silent_misreadings,
+    refuse_unobserved_features,
+    validate_total,
+    validate_weights,
+)
 
 _FLOATS = [np.float64, np.float32]
 _STATE_FORMAT = 1
@@ -241,6 +246,7 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         runtime.check()
         kept = weights > 0
         rows, weights = (X, weights) if kept.all() else (X[kept], weights[kept])
+        refuse_unobserved_features(rows, draft)
         fitted = fit(rows, weights, settings, check_random_state(self.random_state))
         draft._publish(fitted, X.dtype)
         warn_of(fitted, settings)
@@ -263,6 +269,7 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         view = self._view()
         check_is_fitted(view)
         X = view._validate(X, reset=False)
+        warn_of_empty_rows(X)
         return view._state.encode(X).astype(X.dtype, copy=False)
 
     def inverse_transform(self, X: Any) -> np.ndarray:
@@ -369,6 +376,7 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
     def __sklearn_tags__(self) -> Any:
         """Return what scikit-learn should know of this estimator."""
         tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
 
@@ -409,7 +417,14 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
     def _validate(self, X: Any, *, reset: bool, ensure_min_samples: int = 1) -> np.ndarray:
         refuse_silent_misreadings(X)
         with np.errstate(over="ignore", invalid="ignore"):
-            return validate_data(self, X, dtype=_FLOATS, reset=reset, ensure_min_samples=ensure_min_samples)
+            return validate_data(
+                self,
+                X,
+                dtype=_FLOATS,
+                ensure_all_finite="allow-nan",
+                reset=reset,
+                ensure_min_samples=ensure_min_samples,
+            )
 
     def _settings(self, X: np.ndarray) -> Settings:
         d = X.shape[1]
@@ -456,7 +471,7 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
     def _log_likelihood(self, X: np.ndarray) -> np.ndarray:
         largest = np.finfo(float).max
         with np.errstate(over="ignore"):
-            return np.clip(-self._state.terms(X).total, -largest, largest)
+            return np.clip(-self._state.losses(X), -largest, largest)
 
 
 def _to_user_units(model: Model, dtype: Any) -> tuple[np.ndarray, np.ndarray]:

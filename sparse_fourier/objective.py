@@ -197,6 +197,8 @@ class Objective(ABC):
         Smallest variance of a code's noise.
     constant : float
         The terms that do not depend on the basis, in nats per sample.
+    inflation : array of shape (k, m) or (1, m), or None
+        How much more noise the rows of incomplete signals carry than `noise` says; None for complete ones.
     """
 
     prior: Any
@@ -205,10 +207,12 @@ class Objective(ABC):
     noise: Array
     floor: Array
     constant: Array
+    inflation: Array | None = None
 
     def variances(self, point: Point) -> Array:
-        """Return the variance of each code's noise."""
-        return point.noise_variances(self.noise) + self.floor
+        """Return the variance of each code's noise, of shape (k,), or (m, k) where signals are incomplete."""
+        own = point.noise_variances(self.noise)
+        return (own if self.inflation is None else self.inflation.T * own) + self.floor
 
     def _volume(self, point: Point) -> Array:
         return self.constant - array_namespace(point.unmixing).linalg.slogdet(point.unmixing)[1]
@@ -242,7 +246,7 @@ class CodeObjective(Objective):
         codes = (self.rows @ point.unmixing[:, :, None])[:, :, 0] + point.offset[:, None]
         variances = self.variances(point) + width * width
         jet = self.prior.jet(codes.T, xp.broadcast_to(variances, codes.T.shape))
-        jet = tree_map(lambda part: part.T, evaluated_once(jet))
+        jet = self._inflated(tree_map(lambda part: part.T, evaluated_once(jet)))
         first = xp.stack(
             [jet.by_code, jet.by_code_and_variance, jet.by_variance, jet.by_variances, jet.value], axis=2
         )
@@ -250,6 +254,17 @@ class CodeObjective(Objective):
         columns = columns * -self.weights[:, :, None]
         sums = columns.swapaxes(1, 2) @ design
         return Expansion(self._volume(point) + sums[:, -1, -1].sum(), sums)
+
+    def _inflated(self, jet: Any) -> Any:
+        """Return derivatives by the variances of complete signals, from which the others' follow."""
+        times = self.inflation
+        if times is None:
+            return jet
+        return jet._replace(
+            by_variance=times * jet.by_variance,
+            by_code_and_variance=times * jet.by_code_and_variance,
+            by_variances=times * times * jet.by_variances,
+        )
 
     def local_model(self, point: Point, expansion: Expansion) -> Any:
         """Return the quadratic model of the objective around a point, of which a step is taken."""

@@ -20,7 +20,7 @@ def unmix(problem: Problem, plan: Plan, rng: np.random.RandomState) -> Trained:
     """Return the smallest simplex, the blur of its faces held while it moves and set anew afterwards."""
     n, k = problem.whitened.shape
     floor = np.full(k, np.max(problem.floor))
-    course = Course(replace(problem, noise=np.zeros((k, k)), floor=floor), plan)
+    course = Course(replace(problem, noise=np.zeros((k, k)), floor=floor, inflation=None), plan)
     if plan.init is None:
         starts = start.regular_simplices(k, plan.n_starts, rng)
     else:
@@ -32,7 +32,8 @@ def unmix(problem: Problem, plan: Plan, rng: np.random.RandomState) -> Trained:
     for _ in range(_REBLURRINGS):
         if course.over(trained):
             break
-        blurred = trained.point.noise_variances(problem.noise) + problem.floor
+        own = problem.mean_inflation * trained.point.noise_variances(problem.noise)
+        blurred = own + problem.floor
         settled = np.allclose(blurred, course.floor, rtol=_BLUR_SETTLED) and len(rows) == n
         if settled:
             break
