@@ -32,7 +32,9 @@ def fit_to_signals(
     gaps = np.isnan(signals)
     for _ in range(_ALTERNATIONS):
         codes = model.constrained_codes(X)
-        filled = np.where(gaps, model.intercept + codes @ model.components, signals) if gaps.any() else signals
+        filled = (
+            np.where(gaps, model.intercept + codes @ model.components, signals) if gaps.any() else signals
+        )
         model = _with_components(model, *_nonnegative_decoder(codes, filled, weights, anchored))
     codes = model.constrained_codes(X)
     residuals = np.where(gaps, 0.0, signals - model.intercept - codes @ model.components)

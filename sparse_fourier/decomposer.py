@@ -145,6 +145,14 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
     extremes of a sample fall short of the support. The fitted box is widened by what it is expected
     to fall short, see `sparse_fourier.priors.Uniform.shortfall`.
 
+    Entries of X that are NaN were not observed. Components minimise the squares of the others, over codes of
+    each signal's own, so that entries may be missing for any reason that has nothing to do with their noise; signals
+    with too few of them to determine their codes say nothing of the basis. The codes of a signal are least
+    squares on what was observed of it, and what that leaves open is what the prior's mean and covariance
+    lead to expect. Its likelihood is that of the entries observed, with a Gaussian density of the codes where
+    they leave some open. `inverse_transform(transform(X))` fills the gaps. "auto" takes components as long as the
+    residuals have a direction that stands above white noise.
+
     Examples
     --------
     >>> from sparse_fourier import AutoencoderDecomposer
@@ -221,7 +229,7 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Rows are signals.
+            Rows are signals; NaN means that an entry was not observed.
         y : None
             Ignored.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -235,7 +243,7 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         Raises
         ------
         ValueError
-            If X, a weight or a parameter is not what it must be.
+            If X, a weight or a parameter is not what it must be, or nothing of a feature was observed.
         """
         draft = self._view(dict(self.__dict__))
         draft._validate_params()
@@ -259,12 +267,13 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Rows are signals.
+            Rows are signals; NaN means that an entry was not observed.
 
         Returns
         -------
         ndarray of shape (n_samples, n_components)
-            The codes within the prior's support that reconstruct the signals best.
+            The codes within the prior's support that reconstruct the signals best; the prior's mean, with a
+            warning, where nothing of a signal was observed.
         """
         view = self._view()
         check_is_fitted(view)
@@ -307,7 +316,7 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Rows are signals.
+            Rows are signals; NaN means that an entry was not observed.
         y : None
             Ignored.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -330,7 +339,7 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Rows are signals.
+            Rows are signals; NaN means that an entry was not observed.
 
         Returns
         -------

@@ -60,7 +60,7 @@ class Decoder:
     def openness(self) -> float:
         """Return the information about a direction below which entries leave it to the prior.
 
-        They say less of it than the prior does, and less than a tenth of what all entries would say of any.
+        They say less of it than the prior does, and less than a tenth of what all entries say of any.
         """
         whole = np.linalg.eigvalsh(self.axes @ self.axes.T) if len(self.axes) else np.ones(1)
         return float(max(_ROUNDING * whole[-1], min(self.noise, _OPEN_SHARE * whole[0])))
@@ -76,7 +76,7 @@ class Reading:
     counts : array of shape (n,)
         Number of observed entries.
     information : array of shape (n, q)
-        About orthogonal directions of t, in units of the inverse noise variance; zero where rounding hides it.
+        About orthogonal directions of t, in units of the inverse noise variance; zero where it is rounding.
     directions : array of shape (n, q, q)
         These directions, one a column.
     pulls : array of shape (n, q)
@@ -112,7 +112,9 @@ class Reading:
     def code_variances(self) -> np.ndarray:
         """Variance of the noise of each least-squares code, of shape (n, k)."""
         spread = np.einsum("kq,nqr->nkr", self.decoder.root, self.directions)
-        return self.decoder.noise * (spread**2 / np.where(self.open, np.inf, self.information)[:, None]).sum(axis=2)
+        return self.decoder.noise * (spread**2 / np.where(self.open, np.inf, self.information)[:, None]).sum(
+            axis=2
+        )
 
     @property
     def metric(self) -> np.ndarray:

@@ -142,11 +142,11 @@ def low_rank(data: Observed, n_components: int | float | None, surplus: int) -> 
     if n_components is None and not _is_exact(data, solution) and not _believed(data, solution):
         solution, trusted = _capped(data, path), False
     finished = _fitted(data, solution.axes, solution.mean)
-    return finished, finished.rank + surplus, trusted
+    return finished, max(finished.rank, 1) + surplus, trusted
 
 
 def _of_rank(data: Observed, rank: int) -> LowRank:
-    """Return the best solution of a rank, or one of lower rank that is exact: what lies beyond is arbitrary."""
+    """Return the best solution of a rank, or an exact one of lower rank: what lies beyond is arbitrary."""
     rank = min(rank, min(data.values.shape) - data.centred)
     solution = _fitted(data, *_filled_in(data, rank))
     if solution.value > _NEARLY_EXACT * _constant(data).value:
@@ -220,7 +220,9 @@ def _constant(data: Observed) -> LowRank:
     """Return the signals as their mean alone."""
     n, d = data.values.shape
     seen = data.weights @ data.mask
-    mean = data.weights @ data.values / np.maximum(seen, np.finfo(float).tiny) if data.centred else np.zeros(d)
+    mean = (
+        data.weights @ data.values / np.maximum(seen, np.finfo(float).tiny) if data.centred else np.zeros(d)
+    )
     return _Evaluation(data, np.zeros((0, d)), mean).solution
 
 
@@ -233,14 +235,13 @@ def _is_exact(data: Observed, found: LowRank) -> bool:
 def _principal(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return singular values and right singular vectors, strongest first."""
     n, d = matrix.shape
-    if n > d:
-        matrix = np.linalg.qr(matrix, mode="r")
-    _, values, vectors = np.linalg.svd(matrix, full_matrices=False)
+    square = np.linalg.qr(matrix, mode="r") if n > d else matrix
+    _, values, vectors = np.linalg.svd(square, full_matrices=False)
     return values, vectors
 
 
 def _filled_in(data: Observed, rank: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return axes and mean to start from: entries that are missing are filled by turns from those of their rank."""
+    """Return axes and mean to start from, found by turns with what they say of the missing entries."""
     share = data.weights / data.weights.sum()
     mean = _constant(data).mean
     filled = np.where(data.mask > 0, data.values, mean)
@@ -317,7 +318,7 @@ class _Evaluation:
     def step(self, damping: float) -> tuple[np.ndarray, float]:
         """Return a Gauss-Newton step of shape (r + 1, d), and twice the decrease that it promises.
 
-        Damping and preconditioning are by the blocks of features, whose solution would be an alternating step.
+        Damping and preconditioning are by the blocks of features, which alone give an alternating step.
         """
         gradient = self._weighted.T @ self.solution.residuals
         blocks = self._blocks()

@@ -19,7 +19,7 @@ def incomplete_rows(X: np.ndarray) -> np.ndarray:
     """Return which signals have missing entries, of shape (n,)."""
     if not np.isnan(X.min(initial=np.inf)):
         return np.zeros(len(X), dtype=bool)
-    return np.isnan(X).any(axis=1)
+    return np.asarray(np.isnan(X).any(axis=1))
 
 
 @dataclass(frozen=True, eq=False)

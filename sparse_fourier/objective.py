@@ -33,7 +33,7 @@ class Terms(NamedTuple):
         return self.reconstruction + self.volume + self.prior
 
 
-def reconstruction_term(squared_residuals: Array, noise_variance: float, n_left: int) -> Array:
+def reconstruction_term(squared_residuals: Array, noise_variance: float, n_left: float) -> Array:
     """Return -log density of the residual in the `n_left` directions that the span leaves."""
     if n_left == 0:
         return squared_residuals * 0.0

@@ -162,10 +162,10 @@ def _reduce_incomplete(
 ) -> Reduced:
     """Return signals with missing entries in the coordinates of their span; those that have such."""
     seen = ~np.isnan(X)
-    values = np.where(seen, X, 0.0).astype(float)
+    values = np.array(np.where(seen, X, 0.0), dtype=float, order="C")
     exponent, surplus = start.binary_exponent(values), prior.domain.surplus
     epsilon = float(np.finfo(X.dtype).eps)
-    parts = np.ldexp(values, -exponent), seen.astype(float), weights
+    parts = np.ldexp(values, -exponent), seen.astype(float, order="C"), weights
     data = Observed(*parts, centred or bool(surplus), epsilon)
     found, k, trusted = low_rank(data, n_components, surplus)
     kept = _determined(found, data)
@@ -200,7 +200,7 @@ def _determined(found: LowRank, data: Observed) -> np.ndarray:
     if np.count_nonzero(enough) <= found.rank:
         raise ValueError(
             f"Only {np.count_nonzero(enough)} rows of X have as many as {found.rank} observed entries, "
-            f"which {found.rank} components take. Lower n_components, or drop features that are rarely observed."
+            f"which {found.rank} components take. Lower n_components, or drop features that are rarely seen."
         )
     if not found.rank:
         return enough

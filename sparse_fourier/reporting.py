@@ -34,7 +34,8 @@ def warn_of_empty_rows(X: np.ndarray) -> None:
     if len(empty):
         some = ", ".join(map(str, empty[:5])) + (", ..." if len(empty) > 5 else "")
         warnings.warn(
-            f"X has no observed entry in {len(empty)} of {len(X)} rows ({some}): their codes are the prior's mean.",
+            f"X has no observed entry in {len(empty)} of {len(X)} rows ({some}): their codes are the "
+            "prior's mean.",
             UserWarning,
             stacklevel=3,
         )

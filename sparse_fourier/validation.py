@@ -34,7 +34,8 @@ def refuse_unobserved_features(X: np.ndarray, estimator: Any) -> None:
     if len(empty):
         names = getattr(estimator, "feature_names_in_", np.arange(X.shape[1]))[empty].tolist()
         raise ValueError(
-            f"Input X has no observed entry in the columns {names}: all are NaN, which means not observed. Drop them."
+            f"Input X has no observed entry in the columns {names}: all are NaN, which means not observed. "
+            "Drop them."
         )
 
 
