@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -43,6 +43,8 @@ class Reduced:
 
     `whitened`, of shape (n, rank), and `axes`, of shape (rank, d), give signals less `origin`. The first has
     zero mean and unit covariance; where codes sum to one it ends with a one, whose axis is the mean.
+    `log_volume` is that of the axes, and `unit_noise`, of shape (rank, rank), the covariance of the
+    coordinates' noise where that of the signals has variance one.
     """
 
     exponent: int
@@ -58,6 +60,8 @@ class Reduced:
     weights: np.ndarray
     degrees_of_freedom: float
     resolution: float
+    log_volume: float
+    unit_noise: np.ndarray
     gaps: Gaps | None = None
 
     @property
@@ -93,7 +97,13 @@ class Reduced:
     @property
     def noise(self) -> np.ndarray:
         """Covariance of the noise of the whitened coordinates, of shape (rank, rank)."""
-        return np.diag(np.append(self.noise_variance / self.deviations**2, np.zeros(self.surplus)))
+        return self.noise_variance * self.unit_noise
+
+    @property
+    def root(self) -> np.ndarray:
+        """Rows whose Gram matrix is the covariance of the signals; without intercept, their second moments."""
+        beside = self.span.mean[None][: self.surplus]
+        return np.concatenate([self.span.deviations[:, None] * self.span.axes, beside])
 
     def problem(self, prior: Prior) -> Problem:
         """Return what is left to be trained under a prior."""
@@ -102,7 +112,7 @@ class Reduced:
         left = gaps.n_entries - self.rank + self.surplus
         residual = reconstruction_term(np.array(self.residual / self.n), noise, left)
         unit = gaps.n_entries * self.exponent * np.log(2.0)
-        constant = float(residual) + np.log(self.deviations).sum() + unit + gaps.volume
+        constant = float(residual) + self.log_volume + unit + gaps.volume
         share = self.weights / self.n
         floor = prior.resolution(self.n) ** 2
         average = share @ self.whitened if self.anchored else None
@@ -154,6 +164,37 @@ def reduce_signals(
         weights,
         prior.degrees_of_freedom(span.n_samples),
         max((_ROUNDING_ERRORS * epsilon) ** 2 * span.mean_square, np.finfo(float).tiny),
+        float(np.log(deviations).sum()),
+        np.diag(np.append(1.0 / deviations**2, np.zeros(surplus))),
+    )
+
+
+def onto_components(data: Reduced, X: np.ndarray, components: np.ndarray) -> Reduced:
+    """Return the signals in the coordinates of given components, each of unit variance.
+
+    Parameters
+    ----------
+    data : Reduced
+        The same signals in the coordinates of their principal span.
+    X : array of shape (n, d)
+    components : array of shape (rank, d)
+        Independent.
+    """
+    unit = start.scaled_by_power_of_two(X, -data.exponent)
+    axes, triangle = np.linalg.qr(components.T)
+    share = data.weights / data.n
+    coordinates, squares, _ = start.project(unit, data.span.mean * (not data.surplus), axes.T, share)
+    codes = np.linalg.solve(triangle, coordinates.T).T
+    deviations = np.sqrt(share @ codes**2)
+    own = deviations[:, None] * components
+    back = np.linalg.inv(triangle * deviations)
+    return replace(
+        data,
+        whitened=codes / deviations,
+        axes=own,
+        squares=squares,
+        log_volume=float(-np.linalg.slogdet(back)[1]),
+        unit_noise=back @ back.T,
     )
 
 
@@ -190,6 +231,8 @@ def _reduce_incomplete(
         weights,
         prior.degrees_of_freedom(span.n_samples) * own / max(n_left, 1),
         max((_ROUNDING_ERRORS * epsilon) ** 2 * span.mean_square, np.finfo(float).tiny),
+        float(np.log(span.deviations).sum()),
+        np.diag(np.append(1.0 / span.deviations**2, np.zeros(surplus))),
         Gaps(float(share @ counts), float(share @ logs), found.inflation[kept]),
     )
 
@@ -257,7 +300,7 @@ def whitened_components(data: Reduced, init: Any) -> np.ndarray:
 
     The size of components is that of the codes' range, which the prior settles.
     """
-    components = _checked_init(init, (data.n_components, len(data.span.mean)))
+    components = checked_init(data, init)
     unit = components / np.abs(components).max(axis=1, keepdims=True, initial=np.finfo(float).tiny)
     if data.surplus:
         return _simplex_in_coordinates(data, components)
@@ -281,7 +324,15 @@ def _simplex_in_coordinates(data: Reduced, components: np.ndarray) -> np.ndarray
     return places
 
 
-def _checked_init(init: Any, shape: tuple[int, int]) -> np.ndarray:
+def checked_init(data: Reduced, init: Any) -> np.ndarray:
+    """Return given components as an array of shape (k, d).
+
+    Raises
+    ------
+    ValueError
+        If they are none.
+    """
+    shape = data.n_components, len(data.span.mean)
     try:
         array = np.asarray(init)
     except ValueError:
