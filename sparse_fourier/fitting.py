@@ -11,6 +11,7 @@ import numpy as np
 
 from sparse_fourier.alternating import fit_to_signals
 from sparse_fourier.bases import Basis, Free
+from sparse_fourier.bases.base import LearnedWaveforms
 from sparse_fourier.canonical import order_by_variance
 from sparse_fourier.course import Plan
 from sparse_fourier.model import Model
@@ -21,6 +22,7 @@ from sparse_fourier.reduction import (
     Reduced,
     checked_init,
     onto_components,
+    onto_components_of_entries,
     reduce_signals,
     whitened_components,
 )
@@ -101,9 +103,10 @@ def fit(X: np.ndarray, weights: np.ndarray, settings: Settings, rng: np.random.R
     if data.rank == data.surplus:
         return _fit_constant(data, settings)
     if settings.basis.has_own_fit:
-        return _fit_own_components(data, X, settings, rng)
-    trained = optimise(data.problem(settings.prior), _plan(data, settings), rng)
-    fitted = _finish(data, settings, trained)
+        fitted = _fit_own_components(data, X, weights, settings, rng)
+    else:
+        trained = optimise(data.problem(settings.prior), _plan(data, settings), rng)
+        fitted = _finish(data, settings, trained)
     if settings.basis.leaves_span:
         model, residual = fit_to_signals(fitted.model, X, weights, anchored=data.anchored)
         fitted = replace(fitted, model=model, residual=residual)
@@ -117,7 +120,7 @@ def _with_loss_of_entries(fitted: Fitted, X: np.ndarray, weights: np.ndarray) ->
 
 
 def _fit_own_components(
-    data: Reduced, X: np.ndarray, settings: Settings, rng: np.random.RandomState
+    data: Reduced, X: np.ndarray, weights: np.ndarray, settings: Settings, rng: np.random.RandomState
 ) -> Fitted:
     """Fit components that the basis finds, by itself or from those of the prior, which settles their size."""
     began, plan, free = time.perf_counter(), _plan(data, settings), None
@@ -126,7 +129,7 @@ def _fit_own_components(
         free = optimise(data.problem(settings.prior), plan, rng)
         start = np.linalg.solve(free.point.unmixing.T, data.axes)
     learned = settings.basis.fit(data.root, data.rank, data.n, start, settings.max_iter)
-    data = onto_components(data, X, learned.components)
+    data, learned = _in_its_coordinates(data, X, weights, settings, learned)
     problem = data.problem(settings.prior)
     stopped = bool(free and free.stopped)
     if settings.callback and not stopped:
@@ -140,6 +143,18 @@ def _fit_own_components(
         stopped=stopped or trained.stopped,
     )
     return _finish(data, replace(settings, basis=learned.basis), trained)
+
+
+def _in_its_coordinates(
+    data: Reduced, X: np.ndarray, weights: np.ndarray, settings: Settings, learned: LearnedWaveforms
+) -> tuple[Reduced, LearnedWaveforms]:
+    """Return the signals in the coordinates of components, which missing entries let move once more."""
+    if data.gaps is None:
+        return onto_components(data, X, learned.components), learned
+    unit = np.ldexp(np.asarray(X, dtype=float), -data.exponent)
+    intercept = None if data.anchored else data.origin
+    learned, origin = settings.basis.fit_entries(unit, weights, learned, intercept, settings.max_iter)
+    return onto_components_of_entries(data, X, weights, learned.components, origin), learned
 
 
 def _plan(data: Reduced, settings: Settings) -> Plan:

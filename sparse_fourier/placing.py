@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from sparse_fourier.objective import Point
 from sparse_fourier.course import Plan, Problem
+from sparse_fourier.objective import Point
 from sparse_fourier.staging import optimise
 from sparse_fourier.training import Trained
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from sparse_fourier import initialization as start
 from sparse_fourier.course import Problem
-from sparse_fourier.incomplete import LowRank, Observed, low_rank
+from sparse_fourier.incomplete import LowRank, Observed, low_rank, within
 from sparse_fourier.model import incomplete_rows
 from sparse_fourier.objective import reconstruction_term
 from sparse_fourier.priors.base import Prior
@@ -101,7 +101,7 @@ class Reduced:
 
     @property
     def root(self) -> np.ndarray:
-        """Rows whose Gram matrix is the covariance of the signals; without intercept, their second moments."""
+        """Rows whose Gram matrix is the covariance of signals; without intercept, their second moments."""
         beside = self.span.mean[None][: self.surplus]
         return np.concatenate([self.span.deviations[:, None] * self.span.axes, beside])
 
@@ -202,12 +202,8 @@ def _reduce_incomplete(
     X: np.ndarray, weights: np.ndarray, prior: Prior, n_components: int | float | None, *, centred: bool
 ) -> Reduced:
     """Return signals with missing entries in the coordinates of their span; those that have such."""
-    seen = ~np.isnan(X)
-    values = np.array(np.where(seen, X, 0.0), dtype=float, order="C")
-    exponent, surplus = start.binary_exponent(values), prior.domain.surplus
-    epsilon = float(np.finfo(X.dtype).eps)
-    parts = np.ldexp(values, -exponent), seen.astype(float, order="C"), weights
-    data = Observed(*parts, centred or bool(surplus), epsilon)
+    surplus, epsilon = prior.domain.surplus, float(np.finfo(X.dtype).eps)
+    data, exponent = _observed(X, weights, centred=centred or bool(surplus))
     found, k, trusted = low_rank(data, n_components, surplus)
     kept = _determined(found, data)
     weights, counts = weights[kept], data.counts[kept]
@@ -215,7 +211,6 @@ def _reduce_incomplete(
     span, coordinates = _span(data, found, kept, share)
     rank, n_left = span.rank, len(span.mean) - span.rank
     own = float(share @ np.maximum(counts - rank, 0.0))
-    logs = -0.5 * np.linalg.slogdet(found.inverses[kept])[1]
     residuals = found.residuals[kept]
     return Reduced(
         exponent,
@@ -233,8 +228,65 @@ def _reduce_incomplete(
         max((_ROUNDING_ERRORS * epsilon) ** 2 * span.mean_square, np.finfo(float).tiny),
         float(np.log(span.deviations).sum()),
         np.diag(np.append(1.0 / span.deviations**2, np.zeros(surplus))),
-        Gaps(float(share @ counts), float(share @ logs), found.inflation[kept]),
+        _gaps(found, data, kept),
     )
+
+
+def _observed(X: np.ndarray, weights: np.ndarray, *, centred: bool) -> tuple[Observed, int]:
+    """Return the entries that were observed, and the binary exponent of their unit."""
+    seen = ~np.isnan(X)
+    values = np.array(np.where(seen, X, 0.0), dtype=float, order="C")
+    exponent = start.binary_exponent(values)
+    parts = np.ldexp(values, -exponent), seen.astype(float, order="C"), weights
+    return Observed(*parts, centred, float(np.finfo(X.dtype).eps)), exponent
+
+
+def onto_components_of_entries(
+    data: Reduced, X: np.ndarray, weights: np.ndarray, components: np.ndarray, intercept: np.ndarray
+) -> Reduced:
+    """Return what `onto_components` does, for signals with missing entries.
+
+    Parameters
+    ----------
+    data : Reduced
+    X : array of shape (n, d)
+        NaN where nothing was observed.
+    weights : array of shape (n,)
+    components : array of shape (rank, d)
+    intercept : array of shape (d,)
+        Zero where `data` is anchored.
+    """
+    observed, _ = _observed(X, weights, centred=not data.anchored)
+    axes, triangle = np.linalg.qr(components.T)
+    found = within(observed, axes.T, intercept)
+    kept = _determined(found, observed)
+    own = weights[kept] / weights[kept].sum()
+    codes = np.linalg.solve(triangle, found.coordinates[kept].T).T
+    middle = own @ codes
+    average = intercept + middle @ components
+    codes -= middle * observed.centred
+    deviations, residuals = np.sqrt(own @ codes**2), found.residuals[kept]
+    back = np.linalg.inv(triangle * deviations)
+    mean = average if observed.centred else np.zeros_like(average)
+    return replace(
+        data,
+        span=replace(data.span, mean=mean, average=average, n_samples=float(weights[kept].sum())),
+        whitened=codes / deviations,
+        axes=deviations[:, None] * components,
+        origin=mean,
+        squares=np.einsum("ij,ij->i", residuals, residuals),
+        weights=weights[kept],
+        log_volume=float(-np.linalg.slogdet(back)[1]),
+        unit_noise=back @ back.T,
+        gaps=_gaps(found, observed, kept),
+    )
+
+
+def _gaps(found: LowRank, data: Observed, kept: np.ndarray) -> Gaps:
+    """Return what missing entries change for the signals that are kept."""
+    share = data.weights[kept] / data.weights[kept].sum()
+    logs = -0.5 * np.linalg.slogdet(found.inverses[kept])[1]
+    return Gaps(float(share @ data.counts[kept]), float(share @ logs), found.inflation[kept])
 
 
 def _determined(found: LowRank, data: Observed) -> np.ndarray:

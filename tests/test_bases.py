@@ -174,6 +174,25 @@ def test_two_frequencies_are_not_one_tone():
         model.basis_.tones(np.ones((3, 2)))
 
 
+@pytest.mark.parametrize("prior", ["uniform", "laplace"])
+@pytest.mark.parametrize("fit_intercept", [True, False])
+def test_a_tenth_of_the_entries_missing(prior, fit_intercept):
+    rng = np.random.default_rng(8)
+    positions = np.sort(rng.uniform(0, 63, 64))
+    frequencies = np.array([0.061, 0.083, 0.21, 0.4])
+    truth = np.sin(2 * np.pi * np.outer(frequencies, positions) + np.arange(4)[:, None])
+    X = rng.uniform(size=(300, 4)) @ truth
+    complete = X.copy()
+    X[rng.uniform(size=X.shape) < 0.1] = np.nan
+    basis = Fourier(positions=positions)
+    model = AutoencoderDecomposer(4, prior=prior, basis=basis, fit_intercept=fit_intercept).fit(X)
+    np.testing.assert_allclose(np.sort(model.frequencies_.ravel()), frequencies, rtol=1e-9)
+    assert worst_relative_error(truth, model.components_, matched=True) < 1e-9
+    if prior == "laplace":
+        np.testing.assert_allclose(model.inverse_transform(model.transform(X)), complete, atol=1e-6)
+    assert np.isclose(model.score(X), -model.loss_, rtol=1e-3)
+
+
 def test_weights_are_rows():
     rng = np.random.default_rng(5)
     X = seed_signals(HALF, 60) + 0.1 * rng.normal(size=(60, 30))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from sparse_fourier.harmonics import Chart, Problem, Record, Sinusoids, decompose, refine, search, wrapped
-from sparse_fourier.harmonics.incomplete import Observed, fit_incomplete
+from sparse_fourier.harmonics.incomplete import Observed, refine_incomplete
 from sparse_fourier.harmonics.projection import expand, moved
 from sparse_fourier.harmonics.record import Terms
 
@@ -174,18 +174,29 @@ def test_phases_are_wrapped_to_the_half_open_circle():
     np.testing.assert_allclose(wrapped(np.array([np.pi, -np.pi, 7.0])), [np.pi, np.pi, 7 - 2 * np.pi])
 
 
+def refined_incomplete(X, record, k, weights=None, centred=True):
+    """The fit to what was observed, from signals completed by the mean."""
+    mean = np.nanmean(X, axis=0) * centred
+    root = np.linalg.qr(np.where(np.isnan(X), mean, X) - mean, mode="r")
+    start = search(Problem(root, record), k, len(X), 200)
+    weights = np.ones(len(X)) if weights is None else weights
+    observed = Observed(X, weights, record, centred)
+    return refine_incomplete(observed, start.state.terms, start.chart, mean, 200)
+
+
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("centred", [True, False])
 def test_a_tenth_of_the_entries_missing_is_exact(seed, centred):
     rng = np.random.default_rng(200 + seed)
     k = 3 + seed
     positions, frequencies = rng.uniform(0, 63, 64), np.sort(rng.uniform(0.02, 0.45, k))
-    truth, intercept = waveforms(positions, frequencies, rng.uniform(-3, 3, k)), centred * rng.normal(size=64)
+    truth = waveforms(positions, frequencies, rng.uniform(-3, 3, k))
+    intercept = centred * rng.normal(size=64)
     codes = rng.uniform(size=(200, k))
     X = codes @ truth + intercept
     X[rng.uniform(size=X.shape) < 0.1] = np.nan
     record = record_of(positions)
-    found = fit_incomplete(Observed(X, rng.integers(1, 4, 200).astype(float), record, centred), k, 100)
+    found = refined_incomplete(X, record, k, rng.integers(1, 4, 200).astype(float), centred)
     assert found.converged
     np.testing.assert_allclose(np.sort(found.terms.cycles.ravel()) / record.length, frequencies, rtol=1e-11)
     own = record.sinusoids(found.terms, np.ones(k)).at(positions)
@@ -196,7 +207,7 @@ def test_with_nothing_missing_the_masked_fit_is_the_other():
     rng = np.random.default_rng(5)
     X = noisy(rng.uniform(size=(100, 2)) @ waveforms(GRID, [0.1, 0.13], [0.0, 1.0]), rng, 10)
     record = record_of(GRID)
-    masked = fit_incomplete(Observed(X, np.ones(100), record, True), 2, 200)
+    masked = refined_incomplete(X, record, 2)
     plain = search(Problem(root_of(X), record), 2, 100, 200)
     np.testing.assert_allclose(masked.loss, plain.state.loss, rtol=1e-12)
     np.testing.assert_allclose(
@@ -210,7 +221,7 @@ def test_masked_minimum_is_one():
     X = noisy(rng.uniform(size=(60, 2)) @ waveforms(GRID, [0.1, 0.13], [0.0, 1.0]), rng, 10)
     X[rng.uniform(size=X.shape) < 0.2] = np.nan
     record = record_of(GRID)
-    found = fit_incomplete(Observed(X, np.ones(60), record, True), 2, 200)
+    found = refined_incomplete(X, record, 2)
     for j in range(2):
         for change in (-1e-3, 1e-3):
             cycles = found.terms.cycles.copy()

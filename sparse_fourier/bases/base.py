@@ -24,6 +24,8 @@ class LearnedWaveforms(NamedTuple):
     converged : bool
     promise : float
         By which share of itself the last step promised to lower the sum of squared residuals.
+    parameters : Any
+        In a form of the basis' own, from which it can go on.
     """
 
     basis: Basis
@@ -31,6 +33,7 @@ class LearnedWaveforms(NamedTuple):
     n_iter: int
     converged: bool
     promise: float
+    parameters: Any
 
 
 class Basis(Configurable, ABC):
@@ -118,6 +121,38 @@ class Basis(Configurable, ABC):
         -------
         LearnedWaveforms
             The waveforms, and how they were found.
+        """
+        raise NotImplementedError(f"The basis {type(self).__name__} has no fit of its own.")
+
+    def fit_entries(
+        self,
+        X: np.ndarray,
+        weights: np.ndarray,
+        start: LearnedWaveforms,
+        intercept: np.ndarray | None,
+        max_iter: int,
+    ) -> tuple[LearnedWaveforms, np.ndarray]:
+        """Return the waveforms that leave least of what was observed, where the basis `has_own_fit`.
+
+        Parameters
+        ----------
+        X : array of shape (n, d)
+            NaN where nothing was observed.
+        weights : array of shape (n,)
+            Positive.
+        start : LearnedWaveforms
+            As `fit` returns them.
+        intercept : array of shape (d,) or None
+            To start from; None where there is none.
+        max_iter : int
+            Most iterations.
+
+        Returns
+        -------
+        waveforms : LearnedWaveforms
+            The waveforms, and how they were found.
+        intercept : array of shape (d,)
+            The intercept with which codes have mean zero, or zero.
         """
         raise NotImplementedError(f"The basis {type(self).__name__} has no fit of its own.")
 

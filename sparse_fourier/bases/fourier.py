@@ -237,11 +237,37 @@ class Fourier(Basis):
         else:
             terms = harmonics.decompose(record, start, self.n_terms, max_iter)
             refined = harmonics.refine(problem, terms, harmonics.Chart.free(record, terms), max_iter)
-        sinusoids, components = _unit(record, refined.state.terms)
-        fitted = replace(self)
-        fitted.sinusoids = sinusoids
-        promise = refined.promise / max(refined.state.loss, np.finfo(float).tiny)
-        return LearnedWaveforms(fitted, components, refined.n_iter, refined.converged, promise)
+        return self._found(record, refined.state.terms, refined.chart, refined, refined.state.loss)
+
+    def fit_entries(
+        self,
+        X: np.ndarray,
+        weights: np.ndarray,
+        start: LearnedWaveforms,
+        intercept: np.ndarray | None,
+        max_iter: int,
+    ) -> tuple[LearnedWaveforms, np.ndarray]:
+        """Return the sinusoids that leave least of the entries that were observed, and the intercept."""
+        record = self.record(X.shape[1])
+        observed = harmonics.Observed(X, weights, record, centred=intercept is not None)
+        origin = np.zeros(X.shape[1]) if intercept is None else intercept
+        terms, chart = start.parameters
+        refined = harmonics.refine_incomplete(observed, terms, chart, origin, max_iter)
+        found = self._found(record, refined.terms, chart, refined, refined.loss)
+        return found._replace(n_iter=start.n_iter + refined.n_iter), refined.intercept
+
+    def _found(
+        self,
+        record: Record,
+        terms: harmonics.Terms,
+        chart: harmonics.Chart,
+        refined: harmonics.Refined | harmonics.RefinedIncomplete,
+        loss: float,
+    ) -> LearnedWaveforms:
+        sinusoids, components = _unit(record, terms)
+        promise = refined.promise / max(loss, np.finfo(float).tiny)
+        outcome = refined.n_iter, refined.converged, promise
+        return LearnedWaveforms(self._with(sinusoids), components, *outcome, (terms, chart))
 
     def doubts(self, k: int, n_features: int) -> list[str]:
         """Return whether so many sinusoids fit any signals of that length."""

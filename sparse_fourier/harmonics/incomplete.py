@@ -14,7 +14,6 @@ import numpy as np
 
 from sparse_fourier.harmonics.projection import (
     Chart,
-    Problem,
     derivatives_of,
     evaluate,
     held_at_bounds,
@@ -22,10 +21,7 @@ from sparse_fourier.harmonics.projection import (
     tangents,
 )
 from sparse_fourier.harmonics.record import Record, Terms
-from sparse_fourier.harmonics.search import search
 
-_IMPUTATIONS = 100
-_SETTLED = 1e-8
 _BLOCK_ENTRIES = 1 << 20
 _FIRST_DAMPING = 1e-8
 _LARGEST_DAMPING = 1e8
@@ -74,7 +70,7 @@ class Observed:
         return [slice(first, first + size) for first in range(0, len(self.X), size)]
 
 
-class FoundIncomplete(NamedTuple):
+class RefinedIncomplete(NamedTuple):
     """Sinusoids of signals with missing entries.
 
     Attributes
@@ -88,6 +84,8 @@ class FoundIncomplete(NamedTuple):
         Weighted sum of the squared residuals of what was observed.
     n_iter : int
     converged : bool
+    promise : float
+        By how much the last step promised to lower the loss.
     """
 
     terms: Terms
@@ -96,39 +94,7 @@ class FoundIncomplete(NamedTuple):
     loss: float
     n_iter: int
     converged: bool
-
-
-def fit_incomplete(observed: Observed, k: int, max_iter: int) -> FoundIncomplete:
-    """Return the k sinusoids that leave least of what was observed.
-
-    The start comes from signals completed by an alternation of low rank.
-    """
-    filled, mean = _completed(observed, k)
-    share = observed.weights / observed.weights.sum()
-    root = np.linalg.qr((filled - mean) * np.sqrt(share)[:, None], mode="r")
-    _, deviations, axes = np.linalg.svd(root, full_matrices=False)
-    problem = Problem(deviations[:, None] * axes, observed.record)
-    found = search(problem, k, float(observed.weights.sum()), max_iter)
-    return refine_incomplete(observed, found.state.terms, found.chart, mean, max_iter)
-
-
-def _completed(observed: Observed, k: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return signals completed by their projections on the principal subspaces, and their mean."""
-    mask, known = observed.mask > 0, observed.known
-    share = observed.weights / observed.weights.sum()
-    counts = np.maximum(share @ observed.mask, np.finfo(float).tiny)
-    filled = np.where(mask, known, (share @ known) / counts)
-    mean = np.zeros(known.shape[1])
-    for _ in range(_IMPUTATIONS):
-        if observed.centred:
-            mean = share @ filled
-        _, _, axes = np.linalg.svd((filled - mean) * np.sqrt(share)[:, None], full_matrices=False)
-        guessed = mean + (filled - mean) @ axes[:k].T @ axes[:k]
-        change = np.where(mask, 0.0, guessed - filled)
-        filled = filled + change
-        if np.linalg.norm(change) <= _SETTLED * np.linalg.norm(filled):
-            break
-    return filled, mean
+    promise: float
 
 
 class _Normal(NamedTuple):
@@ -143,9 +109,9 @@ class _Normal(NamedTuple):
 
 def refine_incomplete(
     observed: Observed, terms: Terms, chart: Chart, intercept: np.ndarray, max_iter: int
-) -> FoundIncomplete:
+) -> RefinedIncomplete:
     """Return the minimum that damped Gauss-Newton steps reach from given terms and intercept."""
-    damping, iteration, converged = _FIRST_DAMPING, 0, False
+    damping, iteration, converged, promise = _FIRST_DAMPING, 0, False, np.inf
     floor = _ROUNDING * observed.energy * observed.X.shape[1]
     normal = _normal_equations(observed, terms, chart, intercept)
     while iteration < max_iter and not converged and damping < _LARGEST_DAMPING:
@@ -162,8 +128,8 @@ def refine_incomplete(
         damping = damping * 0.1 if lower else max(damping, _FIRST_DAMPING) * 10.0
     shift = observed.weights @ normal.codes / observed.weights.sum() * observed.centred
     waveforms = evaluate(terms, np.zeros((1, observed.X.shape[1])), observed.record.times).waveforms
-    return FoundIncomplete(
-        terms, intercept + shift @ waveforms, normal.codes - shift, normal.loss, iteration, converged
+    return RefinedIncomplete(
+        terms, intercept + shift @ waveforms, normal.codes - shift, normal.loss, iteration, converged, promise
     )
 
 
