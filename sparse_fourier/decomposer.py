@@ -10,6 +10,7 @@ from sklearn.utils import check_array, check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sparse_fourier import parameters, runtime
+from sparse_fourier.bases import Basis
 from sparse_fourier.fitting import Fitted, Settings, fit
 from sparse_fourier.model import Model
 from sparse_fourier.priors import Prior
@@ -48,9 +49,11 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         "laplace": they are sparse. "learned": they are independent, with densities that are learned.
         "gaussian": principal component analysis. "auto" means "uniform" in this version. Or an object:
         one of `sparse_fourier.priors`, or one's own.
-    basis : {"free", "nonnegative"} or Basis, default="free"
+    basis : {"free", "nonnegative", "fourier"} or Basis, default="free"
         What is assumed of the components. "nonnegative": they, and the intercept, have no negative
-        entries; for codes that cannot be negative either.
+        entries; for codes that cannot be negative either. "fourier": they are sinusoids of learned
+        frequencies; an object of `sparse_fourier.bases.Fourier` says where signals are sampled, and
+        whether components are sums of several sinusoids, or decay.
     noise : {"gaussian"}, default="gaussian"
         What is assumed of the noise.
     encoder : {"auto", "affine"}, default="auto"
@@ -126,6 +129,14 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         Names of the features, where X had them.
     prior_ : Prior
         The fitted prior; `str(prior_)` is its name.
+    basis_ : Basis
+        The fitted basis; that of sinusoids has `waveforms(positions)`, which evaluates the components
+        anywhere, and `tones`.
+    frequencies_, amplitudes_, phases_, dampings_ : ndarrays of shape (k, n_terms)
+        With `basis="fourier"`, in double precision: each component is the sum over its terms, in the order
+        of their frequencies, of `amplitude * exp(-damping * t) * sin(2 * pi * frequency * t + phase)`.
+        Frequencies are in cycles per unit of the positions t, amplitudes are not negative, phases are in
+        (-pi, pi].
     loss_ : float
         Mean negative log-likelihood of the training signals, in nats per sample.
     loss_curve_ : ndarray of shape (n_iterations + 1,)
@@ -452,7 +463,7 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         return Settings(
             prior=prior,
             fit_intercept=self.fit_intercept,
-            basis=parameters.resolve_basis(self.basis, prior),
+            basis=parameters.resolve_basis(self.basis, prior, d),
             n_components=int(k) if isinstance(k, np.integer) else k,
             n_starts=parameters.resolve_starts(self.n_init),
             tol=float(self.tol),
@@ -473,9 +484,21 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         self.explained_variance_ratio_ = explained / (fitted.total_variance or 1.0)
         self.noise_variance_ = float(_in_units(np.array(model.noise_variance), scale))
         self.prior_ = _prior_in_user_units(model)
+        self._publish_basis(fitted.basis, model)
         self.loss_curve_, self.loss_ = fitted.curve, float(fitted.curve[-1])
         self.n_iter_, self.converged_ = max(len(fitted.trained.curve), 1), fitted.trained.converged
         self.reconstruction_err_ = float(_in_units(np.sqrt(np.array(fitted.residual)), model.exponent))
+
+    def _publish_basis(self, basis: Basis, model: Model) -> None:
+        """Set what the basis has learned, and nothing that another basis learned before."""
+        k = len(model.components)
+        unit = _in_units(np.ones(k), model.component_exponent)
+        self.basis_ = basis.mapped(unit, np.arange(k))
+        for name in self.__dict__.get("_from_basis", ()):
+            self.__dict__.pop(name, None)
+        learned = self.basis_.attributes
+        self.__dict__.update(learned)
+        self._from_basis = tuple(learned)
 
     def _log_likelihood(self, X: np.ndarray) -> np.ndarray:
         largest = np.finfo(float).max

@@ -103,7 +103,10 @@ class Uniform(IndependentPrior):
         return _SHORTFALL_OF_SOFT_FACES * (n_components + 1) / n_samples
 
     def start(self, whitened: np.ndarray, n_samples: float) -> tuple[np.ndarray, np.ndarray] | None:
-        """Return the smallest parallelogram where there are two codes, and another one if it is as likely."""
+        """Return the smallest interval or parallelogram of one or two codes, and another as likely one."""
+        if whitened.shape[1] == 1:
+            low, width = whitened.min(), np.ptp(whitened)
+            return np.full((1, 1, 1), 1.0 / width), np.full((1, 1), -low / width)
         if whitened.shape[1] != 2:
             return None
         return smallest_parallelograms(whitened, ratio=float(np.exp(_NATS_OF_A_RIVAL / n_samples)))
