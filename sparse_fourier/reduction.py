@@ -142,13 +142,12 @@ def reduce_signals(
     if incomplete_rows(X).any():
         return _reduce_incomplete(X, weights, prior, n_components, centred=centred)
     exponent = start.binary_exponent(X)
-    unit = start.scaled_by_power_of_two(X, -exponent)
     epsilon = float(np.finfo(X.dtype).eps)
     surplus = prior.domain.surplus
-    span = start.principal_span(unit, weights, epsilon, centred=centred or bool(surplus))
+    span = start.principal_span(X, weights, epsilon, centred=centred or bool(surplus), exponent=-exponent)
     k, trusted = _choose_n_components(span, X.shape[1], n_components, surplus)
     rank = min(k - surplus, span.rank)
-    coordinates, squares, cross = start.project(unit, span.mean, span.axes[:rank], weights / span.n_samples)
+    coordinates, squares, cross = start.project(X, weights, span, rank, -exponent)
     deviations = span.deviations[:rank]
     return Reduced(
         exponent,
