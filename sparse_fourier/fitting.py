@@ -108,8 +108,7 @@ def fit(X: np.ndarray, weights: np.ndarray, settings: Settings, rng: np.random.R
         trained = optimise(data.problem(settings.prior), _plan(data, settings), rng)
         fitted = _finish(data, settings, trained)
     if settings.basis.leaves_span:
-        model, residual = fit_to_signals(fitted.model, X, weights, anchored=data.anchored)
-        fitted = replace(fitted, model=model, residual=residual)
+        fitted = _fitted_to_signals(fitted, X, data)
     return fitted if data.gaps is None else _with_loss_of_entries(fitted, X, weights)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from itertools import combinations
 from typing import ClassVar
 
 import numpy as np
@@ -51,6 +52,22 @@ class Support(ABC):
         `gram` is one matrix for all rows, or a stack of one for each.
         With `gram = components @ components.T` and least-squares codes h, u reconstructs the
         signals as well as the set allows.
+        """
+
+    @abstractmethod
+    def relax(self, codes: np.ndarray, pull: np.ndarray, gram: np.ndarray, prices: np.ndarray) -> None:
+        """Sweep once over the codes, each moved in place to where u gram u' / 2 - (pull - prices) u is least.
+
+        Parameters
+        ----------
+        codes : array of shape (n, k)
+            Within the set.
+        pull : array of shape (n, k)
+            Products of signals and components.
+        gram : array of shape (k, k)
+            Gram matrix of the components; codes whose diagonal is zero stay.
+        prices : array of shape (k,)
+            What one unit of each code costs.
         """
 
     @abstractmethod
@@ -105,6 +122,10 @@ class Real(Support):
         """Return the codes as they are."""
         return codes
 
+    def relax(self, codes: np.ndarray, pull: np.ndarray, gram: np.ndarray, prices: np.ndarray) -> None:
+        """Sweep once over the codes in place, without bounds."""
+        _relax_between(codes, pull - prices, gram, -np.inf, np.inf)
+
 
 @dataclass(frozen=True)
 class Interval(Support):
@@ -122,6 +143,10 @@ class Interval(Support):
         gram = gram if gram.ndim == 2 else gram[outside]
         projected[outside] = bounded_least_squares(codes[outside], gram, self.lower, self.upper)
         return projected
+
+    def relax(self, codes: np.ndarray, pull: np.ndarray, gram: np.ndarray, prices: np.ndarray) -> None:
+        """Sweep once over the codes in place, each between the bounds."""
+        _relax_between(codes, pull - prices, gram, self.lower, self.upper)
 
     def soften(self, codes: Array, variances: Array) -> tuple[Array, Array]:
         """Return the codes moved away from the faces, and the probability of the interval around them."""
@@ -189,6 +214,18 @@ class Proportions(Support):
             projected[row] = proportional_least_squares(codes[row][None], gram[row])[0]
         return projected
 
+    def relax(self, codes: np.ndarray, pull: np.ndarray, gram: np.ndarray, prices: np.ndarray) -> None:
+        """Sweep once over pairs of codes in place, of which one gives to the other."""
+        pull = pull - prices
+        for i, j in combinations(range(len(gram)), 2):
+            difference = gram[i] - gram[j]
+            curvature = difference[i] - difference[j]
+            if curvature > 0:
+                gift = (pull[:, i] - pull[:, j] - codes @ difference) / curvature
+                gift = np.clip(gift, -codes[:, i], codes[:, j])
+                codes[:, i] += gift
+                codes[:, j] -= gift
+
     def soften(self, codes: Array, variances: Array) -> tuple[Array, Array]:
         """Return the codes, and the log-probability that each is positive without its noise."""
         return codes, log_ndtr(codes / array_namespace(codes, variances).sqrt(variances))
@@ -204,6 +241,12 @@ SUPPORTS: dict[str, Support] = {
     "nonnegative": Interval(0.0, np.inf),
     "simplex": Proportions(),
 }
+
+
+def _relax_between(codes: np.ndarray, pull: np.ndarray, gram: np.ndarray, lower: float, upper: float) -> None:
+    for j in np.flatnonzero(np.diagonal(gram)):
+        step = (pull[:, j] - codes @ gram[j]) / gram[j, j]
+        codes[:, j] = np.clip(codes[:, j] + step, lower, upper)
 
 
 def proportional_least_squares(codes: np.ndarray, gram: np.ndarray) -> np.ndarray:

@@ -93,6 +93,10 @@ class Exponential(IndependentPrior):
         """Return what gives components unit norm."""
         return np.linalg.norm(codes.components, axis=1), np.zeros(len(codes.components))
 
+    def prices(self, mean_codes: np.ndarray) -> np.ndarray:
+        """Return the inverse of the mean of each code; codes that are all zero are to stay so."""
+        return 1 / np.maximum(mean_codes, np.finfo(float).tiny)
+
     def mapped(self, factors: np.ndarray, shifts: np.ndarray) -> Self:
         """Return the prior of codes times positive factors."""
         return replace(self, scale=factors * self.scale)
