@@ -12,7 +12,7 @@ from sparse_fourier.initialization import scaled_by_power_of_two
 from sparse_fourier.model import Model
 from sparse_fourier.supports import Interval
 
-_MAX_ALTERNATIONS = 500
+_MAX_ALTERNATIONS = 200
 _CODE_SWEEPS = 3
 _DECODER_SWEEPS = 2
 _SETTLED = 1e-5
@@ -75,9 +75,9 @@ def fit_to_signals(
     signals = _Signals(X, weights, model.exponent)
     turns = _Turns(model, signals, anchored, degrees_of_freedom)
     start = _Factors(model.components, model.intercept, model.constrained_codes(X))
-    factors, reached = turns.run(start)
+    factors, stuck = turns.run(start)
     best = turns.judged(factors)
-    if not reached and model.prior.has_free_scale:
+    if stuck and model.prior.has_free_scale:
         best = turns.repaired(factors, best)
         priced = turns.judged(turns.run(start, priced=True)[0])
         best = min(best, priced, key=lambda found: found.loss)
@@ -92,12 +92,16 @@ class _Signals:
     weights: np.ndarray
     exponent: int
 
+    def rows(self, rows: slice) -> np.ndarray:
+        """Return some of the signals."""
+        return scaled_by_power_of_two(self.X[rows].astype(float), -self.exponent)
+
     def blocks(self) -> Iterator[tuple[slice, np.ndarray]]:
-        """Yield slices and the rows they stand for."""
+        """Yield slices and the signals they stand for, all in the end."""
         size = max(256, _BLOCK_BYTES // (8 * self.X.shape[1]))
         for first in range(0, len(self.X), size):
             rows = slice(first, first + size)
-            yield rows, scaled_by_power_of_two(self.X[rows].astype(float), -self.exponent)
+            yield rows, self.rows(rows)
 
     def squares(self, factors: _Factors) -> np.ndarray:
         """Return the squared residual of each row."""
@@ -136,16 +140,17 @@ class _Turns:
         self._noise = max(model.noise_variance, model.resolution)
 
     def run(self, factors: _Factors, *, priced: bool = False) -> tuple[_Factors, bool]:
-        """Return factors that leave no more than noise, or have settled, and whether it is the former."""
+        """Return factors that leave no more than noise or have settled, and whether they settled before."""
         target = self._noise * self._signals.weights.sum() * len(factors.intercept)
-        before = np.inf
+        before, settled = np.inf, False
         for _ in range(_MAX_ALTERNATIONS):
             residual, pull = self._pull(factors)
-            if residual <= target or abs(before - residual) <= _SETTLED * residual:
+            settled = residual > target and abs(before - residual) <= _SETTLED * residual
+            if settled or residual <= target:
                 break
             before = residual
             factors = self._with_decoder(self._with_codes(factors, pull, priced=priced))
-        return factors, residual <= target
+        return factors, settled
 
     def _pull(self, factors: _Factors) -> tuple[float, np.ndarray]:
         """Return the sum of squared residuals, and the products of signals and components."""
@@ -188,13 +193,13 @@ class _Turns:
     def repaired(self, factors: _Factors, best: Alternated) -> Alternated:
         """Return the best of models whose weakest component was replaced, one after another."""
         for _ in range(len(factors.components)):
-            factors, reached = self.run(self._replaced(factors))
+            factors, stuck = self.run(self._replaced(factors))
             found = self.judged(factors)
             if found.loss >= best.loss:
-                break
+                return best
             best = found
-            if reached:
-                break
+            if not stuck:
+                return best
         return best
 
     def _replaced(self, factors: _Factors) -> _Factors:
@@ -208,15 +213,9 @@ class _Turns:
 
     def _missing(self, factors: _Factors) -> np.ndarray:
         """Return the non-negative waveform that explains most of the residuals, of unit norm."""
-        squares = self._signals.squares(factors)
-        worst = int(np.argmax(squares))
+        worst = int(np.argmax(self._signals.squares(factors)))
         rows = slice(worst, worst + 1)
-        waveform = np.maximum(
-            factors.residuals(
-                rows, scaled_by_power_of_two(self._signals.X[rows].astype(float), -self._signals.exponent)
-            )[0],
-            0.0,
-        )
+        waveform = np.maximum(factors.residuals(rows, self._signals.rows(rows))[0], 0.0)
         for _ in range(_POWER_ITERATIONS):
             total = np.zeros_like(waveform)
             for rows, block in self._signals.blocks():
