@@ -16,6 +16,10 @@ _MAX_ALTERNATIONS = 200
 _CODE_SWEEPS = 3
 _DECODER_SWEEPS = 2
 _SETTLED = 1e-5
+_FIRST_MOMENTUM = 0.5
+_SPUR = 1.05
+_BRAKE = 0.5
+_DEVIATIONS_OF_NOISE = 3.0
 _POWER_ITERATIONS = 30
 _BLOCK_BYTES = 1 << 20
 _NONNEGATIVE = Interval(0.0, np.inf)
@@ -124,6 +128,14 @@ class _Factors:
         """Return what the codes of some rows leave of their signals."""
         return block - self.intercept - self.codes[rows] @ self.components
 
+    def farther(self, last: _Factors, momentum: float) -> _Factors:
+        """Return the same with the decoder moved on in the direction in which it came."""
+        return replace(
+            self,
+            components=_nonnegative(self.components + momentum * (self.components - last.components)),
+            intercept=_nonnegative(self.intercept + momentum * (self.intercept - last.intercept)),
+        )
+
     def rescaled(self) -> _Factors:
         """Return the same with components of unit norm, but for those that are zero."""
         norms = np.linalg.norm(self.components, axis=1)
@@ -140,17 +152,34 @@ class _Turns:
         self._noise = max(model.noise_variance, model.resolution)
 
     def run(self, factors: _Factors, *, priced: bool = False) -> tuple[_Factors, bool]:
-        """Return factors that leave no more than noise or have settled, and whether they settled before."""
-        target = self._noise * self._signals.weights.sum() * len(factors.intercept)
+        """Return factors that leave no more than noise or have settled, and whether they settled before.
+
+        The decoder goes farther than its step leads, less so after a time when that left more than before.
+        """
         before, settled = np.inf, False
+        stepped, momentum = factors, 0.0 if priced else _FIRST_MOMENTUM
         for _ in range(_MAX_ALTERNATIONS):
             residual, pull = self._pull(factors)
-            settled = residual > target and abs(before - residual) <= _SETTLED * residual
-            if settled or residual <= target:
+            if residual > before and momentum and factors is not stepped:
+                factors, momentum = stepped, momentum * _BRAKE
+                continue
+            if residual <= self._expected(factors):
                 break
-            before = residual
-            factors = self._with_decoder(self._with_codes(factors, pull, priced=priced))
+            if settled := abs(before - residual) <= _SETTLED * residual:
+                break
+            before, last = residual, stepped
+            stepped = self._with_decoder(self._with_codes(factors, pull, priced=priced))
+            factors = stepped.farther(last, momentum) if momentum else stepped
+            momentum = min(momentum * _SPUR, 1.0)
         return factors, settled
+
+    def _expected(self, factors: _Factors) -> float:
+        """Return how large squared residuals of noise alone can be, less what free codes take up of it."""
+        domain, n = self._model.prior.domain, self._signals.weights.sum()
+        free = np.logical_and.reduce([factors.codes != face for face in domain.faces])
+        size = n * len(factors.intercept)
+        left = size - self._signals.weights @ free.sum(axis=1) + n * domain.surplus
+        return self._noise * float(left + _DEVIATIONS_OF_NOISE * np.sqrt(2 * size))
 
     def _pull(self, factors: _Factors) -> tuple[float, np.ndarray]:
         """Return the sum of squared residuals, and the products of signals and components."""
@@ -247,6 +276,10 @@ class _Turns:
         prior = model.prior.adapted(mean_codes)
         growth = prior.moments[1] / model.prior.moments[1]
         return replace(model, prior=prior, code_floor=model.code_floor * growth)
+
+
+def _nonnegative(array: np.ndarray) -> np.ndarray:
+    return np.maximum(array, 0.0)
 
 
 def _ordered(found: Alternated, weights: np.ndarray) -> Alternated:
