@@ -407,7 +407,7 @@ def _with_free_codes(free: np.ndarray, change: np.ndarray, gram: np.ndarray) -> 
     Rows with the same free codes share one linear map, from the changes of the others to those of the free.
     """
     n, k = free.shape
-    packed = np.packbits(free, axis=1)
+    packed = np.ascontiguousarray(np.packbits(free, axis=1))
     _, first, which = np.unique(
         packed.view(f"S{packed.shape[1]}")[:, 0], return_index=True, return_inverse=True
     )
