@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
 from sparse_fourier.canonical import order_by_variance
 from sparse_fourier.initialization import scaled_by_power_of_two
-from sparse_fourier.model import Model
+from sparse_fourier.model import Model, incomplete_rows
 from sparse_fourier.supports import Interval
 
 _MAX_ALTERNATIONS = 200
@@ -96,22 +97,37 @@ class _Signals:
     weights: np.ndarray
     exponent: int
 
-    def rows(self, rows: slice) -> np.ndarray:
-        """Return some of the signals."""
-        return scaled_by_power_of_two(self.X[rows].astype(float), -self.exponent)
+    @cached_property
+    def gaps(self) -> np.ndarray:
+        """Which rows lack entries."""
+        return incomplete_rows(self.X)
 
-    def blocks(self) -> Iterator[tuple[slice, np.ndarray]]:
-        """Yield slices and the signals they stand for, all in the end."""
+    @cached_property
+    def n_entries(self) -> float:
+        """Number of entries that were observed, each counted with its weight."""
+        n, d = self.X.shape
+        missing = np.isnan(self.X[self.gaps]).sum(axis=1)
+        return float(self.weights.sum() * d - self.weights[self.gaps] @ missing)
+
+    def residuals(self, factors: _Factors, rows: slice) -> np.ndarray:
+        """Return what the codes of some rows leave of their signals; zero where nothing was observed."""
+        block = scaled_by_power_of_two(self.X[rows].astype(float), -self.exponent)
+        block -= factors.intercept + factors.codes[rows] @ factors.components
+        if self.gaps[rows].any():
+            block[np.isnan(block)] = 0.0
+        return block
+
+    def blocks(self, factors: _Factors) -> Iterator[tuple[slice, np.ndarray]]:
+        """Yield slices and the residuals of these rows, all in the end."""
         size = max(256, _BLOCK_BYTES // (8 * self.X.shape[1]))
         for first in range(0, len(self.X), size):
             rows = slice(first, first + size)
-            yield rows, self.rows(rows)
+            yield rows, self.residuals(factors, rows)
 
     def squares(self, factors: _Factors) -> np.ndarray:
         """Return the squared residual of each row."""
         squares = np.empty(len(self.X))
-        for rows, block in self.blocks():
-            rest = factors.residuals(rows, block)
+        for rows, rest in self.blocks(factors):
             squares[rows] = np.einsum("ij,ij->i", rest, rest)
         return squares
 
@@ -123,10 +139,6 @@ class _Factors:
     components: np.ndarray
     intercept: np.ndarray
     codes: np.ndarray
-
-    def residuals(self, rows: slice, block: np.ndarray) -> np.ndarray:
-        """Return what the codes of some rows leave of their signals."""
-        return block - self.intercept - self.codes[rows] @ self.components
 
     def farther(self, last: _Factors, momentum: float) -> _Factors:
         """Return the same with the decoder moved on in the direction in which it came."""
@@ -177,16 +189,14 @@ class _Turns:
         """Return how large squared residuals of noise alone can be, less what free codes take up of it."""
         domain, n = self._model.prior.domain, self._signals.weights.sum()
         free = np.logical_and.reduce([factors.codes != face for face in domain.faces])
-        size = n * len(factors.intercept)
-        left = size - self._signals.weights @ free.sum(axis=1) + n * domain.surplus
-        return self._noise * float(left + _DEVIATIONS_OF_NOISE * np.sqrt(2 * size))
+        left = self._signals.n_entries - self._signals.weights @ free.sum(axis=1) + n * domain.surplus
+        return self._noise * float(left + _DEVIATIONS_OF_NOISE * np.sqrt(2 * self._signals.n_entries))
 
     def _pull(self, factors: _Factors) -> tuple[float, np.ndarray]:
         """Return the sum of squared residuals, and the products of signals and components."""
         gram = factors.components @ factors.components.T
         pull, residual = np.asfortranarray(factors.codes @ gram), 0.0
-        for rows, block in self._signals.blocks():
-            rest = factors.residuals(rows, block)
+        for rows, rest in self._signals.blocks(factors):
             pull[rows] += rest @ factors.components.T
             residual += float(self._signals.weights[rows] @ np.einsum("ij,ij->i", rest, rest))
         return residual, pull
@@ -207,11 +217,14 @@ class _Turns:
         ones = np.ones((len(factors.codes), 0 if self._anchored else 1))
         design = np.append(factors.codes, ones, axis=1)
         weighted = design * self._signals.weights[:, None]
-        pull = sum(weighted[rows].T @ block for rows, block in self._signals.blocks())
-        decoder = np.append(factors.components, factors.intercept[None], axis=0)[: design.shape[1]]
-        decoder = np.array(decoder.T, order="F")
+        gram = weighted.T @ design
+        decoder = np.append(factors.components, factors.intercept[None], axis=0)[: design.shape[1]].T
+        pull = decoder @ gram
+        for rows, rest in self._signals.blocks(factors):
+            pull += rest.T @ weighted[rows]
+        decoder = np.array(decoder, order="F")
         for _ in range(_DECODER_SWEEPS):
-            _NONNEGATIVE.relax(decoder, np.asarray(pull).T, weighted.T @ design, np.zeros(design.shape[1]))
+            _NONNEGATIVE.relax(decoder, pull, gram, np.zeros(len(gram)))
         intercept = factors.intercept if self._anchored else decoder[:, k]
         found = _Factors(decoder[:, :k].T, intercept, factors.codes)
         return found.rescaled() if self._model.prior.has_free_scale else found
@@ -243,12 +256,10 @@ class _Turns:
     def _missing(self, factors: _Factors) -> np.ndarray:
         """Return the non-negative waveform that explains most of the residuals, of unit norm."""
         worst = int(np.argmax(self._signals.squares(factors)))
-        rows = slice(worst, worst + 1)
-        waveform = np.maximum(factors.residuals(rows, self._signals.rows(rows))[0], 0.0)
+        waveform = np.maximum(self._signals.residuals(factors, slice(worst, worst + 1))[0], 0.0)
         for _ in range(_POWER_ITERATIONS):
             total = np.zeros_like(waveform)
-            for rows, block in self._signals.blocks():
-                rest = factors.residuals(rows, block)
+            for rows, rest in self._signals.blocks(factors):
                 total += (self._signals.weights[rows] * np.maximum(rest @ waveform, 0.0)) @ rest
             waveform = np.maximum(total, 0.0)
             waveform /= np.linalg.norm(waveform) or 1.0
@@ -256,20 +267,22 @@ class _Turns:
 
     def judged(self, factors: _Factors) -> Alternated:
         """Return the model of a decoder with its codes and its likelihood."""
-        model, signals = self._adapted(factors), self._signals
-        n = signals.weights.sum()
-        plain = model.least_squares_codes(signals.X)
+        signals, gaps = self._signals, self._signals.gaps
+        model = replace(self._model, components=factors.components, intercept=factors.intercept)
+        codes = model.constrained_codes(signals.X)
+        plain = np.where(gaps[:, None], codes, model.least_squares_codes(signals.X))
         squares = signals.squares(replace(factors, codes=plain))
         n_left = len(factors.intercept) - model.live.sum() + model.prior.domain.surplus
         noise = float(signals.weights @ squares) / self._degrees_of_freedom / n_left if n_left else 0.0
-        codes = model.prior.domain.project(plain, model.gram)
         model = self._with_prior(replace(model, noise_variance=noise), self._mean(codes))
-        total = model.terms_of_codes(plain[:, model.live], squares).total
+        codes = model.constrained_codes(signals.X) if gaps.any() else codes
+        losses = (
+            model.losses(signals.X)
+            if gaps.any()
+            else model.terms_of_codes(plain[:, model.live], squares).total
+        )
         residual = float(signals.weights @ signals.squares(replace(factors, codes=codes)))
-        return Alternated(model, codes, residual, float(signals.weights @ total / n))
-
-    def _adapted(self, factors: _Factors) -> Model:
-        return replace(self._model, components=factors.components, intercept=factors.intercept)
+        return Alternated(model, codes, residual, float(np.average(losses, weights=signals.weights)))
 
     def _with_prior(self, model: Model, mean_codes: np.ndarray) -> Model:
         """Return the model with the prior of codes of these means; the floor of their noise follows."""

@@ -112,6 +112,22 @@ def fit(X: np.ndarray, weights: np.ndarray, settings: Settings, rng: np.random.R
     return fitted if data.gaps is None else _with_loss_of_entries(fitted, X, weights)
 
 
+def _fitted_to_signals(fitted: Fitted, X: np.ndarray, data: Reduced) -> Fitted:
+    """Return the fit with components fitted to the signals, and all that follows from them."""
+    found = fit_to_signals(
+        fitted.model, X, data.weights, anchored=data.anchored, degrees_of_freedom=data.degrees_of_freedom
+    )
+    deviations = found.codes - data.weights @ found.codes / data.n
+    return replace(
+        fitted,
+        model=found.model,
+        rank=int(found.model.live.sum()),
+        code_variances=data.weights @ deviations**2 / max(data.n - 1, 1),
+        residual=found.residual,
+        curve=np.append(fitted.curve[:-1], found.loss),
+    )
+
+
 def _with_loss_of_entries(fitted: Fitted, X: np.ndarray, weights: np.ndarray) -> Fitted:
     """Return the outcome with the loss of the entries that were observed."""
     loss = float(np.average(fitted.model.losses(X), weights=weights))

@@ -308,8 +308,8 @@ def bounded_least_squares(codes: np.ndarray, gram: np.ndarray, lower: float, upp
     """Minimise (u - h) gram (u - h)' over lower <= u <= upper, for each row h of `codes`.
 
     Active sets, exchanged all at once as long as that makes fewer codes wrong [1]_; coordinate descent where
-    components are dependent, and where each row has its own. The answer for a row does not depend on its neighbours. Codes whose diagonal of
-    `gram` is zero do not matter and are clipped.
+    components are dependent, and where each row has its own. The answer for a row does not depend on its
+    neighbours. Codes whose diagonal of `gram` is zero do not matter and are clipped.
 
     Parameters
     ----------

