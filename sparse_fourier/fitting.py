@@ -117,6 +117,11 @@ def _fitted_to_signals(fitted: Fitted, X: np.ndarray, data: Reduced) -> Fitted:
     found = fit_to_signals(
         fitted.model, X, data.weights, anchored=data.anchored, degrees_of_freedom=data.degrees_of_freedom
     )
+    if not found.model.live.any():
+        raise ValueError(
+            "basis='nonnegative' explains nothing of X: what its components would have to be is negative "
+            "everywhere. Use basis='free', or signals that are not negative."
+        )
     deviations = found.codes - data.weights @ found.codes / data.n
     return replace(
         fitted,
@@ -250,7 +255,8 @@ def _model(
 
 
 def _final_loss(model: Model, codes: np.ndarray, data: Reduced) -> float:
-    total = model.terms_of_codes(codes, data.squares).total
+    live = model.live[: codes.shape[1]]
+    total = model.terms_of_codes(codes[:, live], data.squares).total
     return float(data.weights @ total / data.n)
 
 

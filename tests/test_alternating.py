@@ -1,6 +1,7 @@
 """Alternation: against NMF, against least squares by NumPy, and against what the likelihood says."""
 
 import tracemalloc
+import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -125,6 +126,24 @@ def test_signals_in_single_precision_are_not_copied():
     finally:
         tracemalloc.stop()
     assert peak < X.nbytes
+
+
+def test_signals_below_zero_are_refused():
+    X = np.random.default_rng(0).exponential(size=(200, 3))
+    with pytest.raises(ValueError, match="basis='nonnegative' explains nothing of X"):
+        fitted(-X, 2)
+
+
+@pytest.mark.parametrize("prior", ["exponential", "uniform", "simplex"])
+def test_signals_on_both_sides_of_zero_are_explained_as_far_as_that_goes(prior):
+    rng = np.random.default_rng(0)
+    X = rng.exponential(size=(200, 3)) @ rng.exponential(size=(3, 6))
+    X -= X.mean(axis=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # some components end as zero, some priors doubt what is left
+        model = fitted(X, 3, prior)
+    assert model.components_.min() >= 0
+    assert model.loss_ == pytest.approx(-model.score(X), rel=1e-9)
 
 
 @pytest.mark.parametrize("prior", [Uniform(), Simplex(), Exponential(np.ones(3))])
