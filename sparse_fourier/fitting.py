@@ -108,9 +108,29 @@ def fit(X: np.ndarray, weights: np.ndarray, settings: Settings, rng: np.random.R
         trained = optimise(data.problem(settings.prior), _plan(data, settings), rng)
         fitted = _finish(data, settings, trained)
     if settings.basis.leaves_span:
-        model, residual = fit_to_signals(fitted.model, X, weights, anchored=data.anchored)
-        fitted = replace(fitted, model=model, residual=residual)
+        fitted = _fitted_to_signals(fitted, X, data)
     return fitted if data.gaps is None else _with_loss_of_entries(fitted, X, weights)
+
+
+def _fitted_to_signals(fitted: Fitted, X: np.ndarray, data: Reduced) -> Fitted:
+    """Return the fit with components fitted to the signals, and all that follows from them."""
+    found = fit_to_signals(
+        fitted.model, X, data.weights, anchored=data.anchored, degrees_of_freedom=data.degrees_of_freedom
+    )
+    if not found.model.live.any():
+        raise ValueError(
+            "basis='nonnegative' explains nothing of X: what its components would have to be is negative "
+            "everywhere. Use basis='free', or signals that are not negative."
+        )
+    deviations = found.codes - data.weights @ found.codes / data.n
+    return replace(
+        fitted,
+        model=found.model,
+        rank=int(found.model.live.sum()),
+        code_variances=data.weights @ deviations**2 / max(data.n - 1, 1),
+        residual=found.residual,
+        curve=np.append(fitted.curve[:-1], found.loss),
+    )
 
 
 def _with_loss_of_entries(fitted: Fitted, X: np.ndarray, weights: np.ndarray) -> Fitted:
@@ -235,7 +255,8 @@ def _model(
 
 
 def _final_loss(model: Model, codes: np.ndarray, data: Reduced) -> float:
-    total = model.terms_of_codes(codes, data.squares).total
+    live = model.live[: codes.shape[1]]
+    total = model.terms_of_codes(codes[:, live], data.squares).total
     return float(data.weights @ total / data.n)
 
 

@@ -414,6 +414,40 @@ class Prior(Configurable, ABC):
         """
         return self
 
+    def prices(self, mean_codes: np.ndarray) -> np.ndarray:
+        """Return by how much the log-density falls with each code inside the support.
+
+        Parameters
+        ----------
+        mean_codes : array of shape (k,)
+            Means of the codes, from which their scales follow.
+
+        Returns
+        -------
+        array of shape (k,)
+            In nats per unit of the code. Zero unless the density is exponential.
+        """
+        return np.zeros(len(mean_codes))
+
+    def adapted(self, mean_codes: np.ndarray) -> Self:
+        """Return the prior with the scales of codes that have these means.
+
+        Parameters
+        ----------
+        mean_codes : array of shape (k,)
+            Means of the codes; where one is not positive the scale stays.
+
+        Returns
+        -------
+        Prior
+            This one, where scales are not free.
+        """
+        if not self.has_free_scale:
+            return self
+        expected = self.moments[0] * np.ones(len(mean_codes))
+        factors = np.where(mean_codes > 0, mean_codes, expected) / expected
+        return self.mapped(factors, np.zeros(len(factors)))
+
     def taken(self, chosen: Sequence[int] | np.ndarray) -> Self:
         """Return the prior of some of the codes, in another order.
 
