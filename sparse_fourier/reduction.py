@@ -92,7 +92,9 @@ class Reduced:
     @property
     def noise_variance(self) -> float:
         """Variance of the noise per feature."""
-        return self.residual / self.degrees_of_freedom / self.n_left if self.n_left else 0.0
+        if not self.n_left or self.degrees_of_freedom <= 0:
+            return 0.0
+        return self.residual / self.degrees_of_freedom / self.n_left
 
     @property
     def noise(self) -> np.ndarray:
