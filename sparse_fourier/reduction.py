@@ -92,7 +92,9 @@ class Reduced:
     @property
     def noise_variance(self) -> float:
         """Variance of the noise per feature."""
-        return self.residual / self.degrees_of_freedom / self.n_left if self.n_left else 0.0
+        if not self.n_left or self.degrees_of_freedom <= 0:
+            return 0.0
+        return self.residual / self.degrees_of_freedom / self.n_left
 
     @property
     def noise(self) -> np.ndarray:
@@ -181,7 +183,7 @@ def onto_components(data: Reduced, X: np.ndarray, components: np.ndarray) -> Red
     """
     axes, triangle = np.linalg.qr(components.T)
     share = data.weights / data.n
-    span = replace(data.span, mean=data.span.mean * (not data.surplus), axes=axes.T, single=False)
+    span = replace(data.span, mean=data.span.mean * (not data.surplus), axes=axes.T)
     coordinates, squares, _ = start.project(X, data.weights, span, len(components), -data.exponent)
     codes = np.linalg.solve(triangle, coordinates.T).T
     deviations = np.sqrt(share @ codes**2)

@@ -69,6 +69,8 @@ class Prior(Configurable, ABC):
         is the answer.
     has_free_scale : bool
         Whether codes have the unit of the signals, and components are of unit norm.
+    reflection : float or None
+        The sum of a code and its mirror image, where a code may be mirrored at no cost; else None.
     learns : bool
         Whether the densities of the codes are learned together with the components.
     """
@@ -80,6 +82,7 @@ class Prior(Configurable, ABC):
     includes_noise: ClassVar[bool] = False
     identifies_basis: ClassVar[bool] = True
     has_free_scale: ClassVar[bool] = False
+    reflection: ClassVar[float | None] = None
     learns: ClassVar[bool] = False
 
     @abstractmethod

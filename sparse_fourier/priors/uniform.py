@@ -48,6 +48,7 @@ class Uniform(IndependentPrior):
 
     support: ClassVar[str] = "unit"
     needs_jax: ClassVar[bool] = False
+    reflection: ClassVar[float | None] = 1.0
 
     def log_density(self, codes: Array) -> Array:
         """Return 0 for rows inside the unit box and minus infinity for others."""
