@@ -94,7 +94,7 @@ class Exponential(IndependentPrior):
         return np.linalg.norm(codes.components, axis=1), np.zeros(len(codes.components))
 
     def prices(self, mean_codes: np.ndarray) -> np.ndarray:
-        """Return the inverse of the mean of each code, infinite where it is zero: such codes are to stay so."""
+        """Return the inverse of the mean of each code; codes that are all zero are to stay so."""
         with np.errstate(divide="ignore", over="ignore"):
             return 1 / mean_codes
 
