@@ -129,9 +129,10 @@ def test_signals_in_single_precision_are_not_copied():
 
 
 def test_signals_below_zero_are_refused():
-    X = np.random.default_rng(0).exponential(size=(200, 3))
+    rng = np.random.RandomState(0)
+    X = rng.exponential(size=(200, 3)) @ rng.exponential(size=(3, 6))
     with pytest.raises(ValueError, match="basis='nonnegative' explains nothing of X"):
-        fitted(-X, 2)
+        fitted(-X, 3)
 
 
 @pytest.mark.parametrize("prior", ["exponential", "uniform", "simplex"])
