@@ -534,10 +534,12 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
                 f"fit_intercept=False cannot be used under the prior {prior}, whose densities have a place "
                 "of their own. Use fit_intercept=True or another prior."
             )
+        basis = parameters.resolve_basis(self.basis, prior, d)
         return Settings(
             prior=prior,
+            rivals=parameters.resolve_rivals(self.prior, basis, self.fit_intercept),
             fit_intercept=self.fit_intercept,
-            basis=parameters.resolve_basis(self.basis, prior, d),
+            basis=basis,
             n_components=int(k) if isinstance(k, np.integer) else k,
             n_starts=parameters.resolve_starts(self.n_init),
             tol=float(self.tol),
@@ -557,7 +559,7 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         self.explained_variance_ = _in_units(explained, scale)
         self.explained_variance_ratio_ = explained / (fitted.total_variance or 1.0)
         self.noise_variance_ = float(_in_units(np.array(model.noise_variance), scale))
-        self.prior_ = _prior_in_user_units(model)
+        self.prior_, self.prior_scores_ = _prior_in_user_units(model), fitted.scores
         self._publish_basis(fitted.basis, model)
         self.loss_curve_, self.loss_ = fitted.curve, float(fitted.curve[-1])
         self.n_iter_, self.converged_ = max(len(fitted.trained.curve), 1), fitted.trained.converged

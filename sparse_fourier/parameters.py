@@ -28,7 +28,7 @@ PRIORS: dict[str, type[Prior]] = {
     "learned": Learned,
 }
 BASES: dict[str, type[Basis]] = {"free": Free, "nonnegative": Nonnegative, "fourier": Fourier}
-AUTOMATIC_PRIOR = "uniform"
+AUTOMATIC_PRIORS = ("uniform", "laplace", "exponential", "simplex", "gaussian", "learned")
 AUTOMATIC_STARTS = 2
 
 
@@ -88,7 +88,7 @@ def reject_booleans(owner: str, parameters: dict[str, Any]) -> None:
 
 
 def resolve_prior(prior: str | Prior) -> Prior:
-    """Return the prior that a name or an object stands for.
+    """Return the prior that a name or an object stands for; the default where it is to be chosen.
 
     Raises
     ------
@@ -96,10 +96,23 @@ def resolve_prior(prior: str | Prior) -> Prior:
         If an object fails its examination.
     """
     if not isinstance(prior, Prior):
-        return PRIORS.get(prior, PRIORS[AUTOMATIC_PRIOR])()
+        return PRIORS.get(prior, PRIORS[AUTOMATIC_PRIORS[0]])()
     if prior.needs_jax:
         check_prior(prior)
     return prior
+
+
+def resolve_rivals(prior: str | Prior, basis: Basis, fit_intercept: bool) -> tuple[Prior, ...]:
+    """Return the priors that the default is compared with: none where one was named, or the basis decides."""
+    if isinstance(prior, Prior) or prior in PRIORS or basis.has_own_fit:
+        return ()
+    rivals = [PRIORS[name]() for name in AUTOMATIC_PRIORS[1:]]
+    return tuple(
+        rival
+        for rival in rivals
+        if (not basis.needs_support or rival.support in basis.needs_support)
+        and (fit_intercept or not rival.learns)
+    )
 
 
 def resolve_basis(basis: str | Basis, prior: Prior, n_features: int) -> Basis:
