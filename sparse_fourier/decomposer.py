@@ -49,8 +49,9 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         smallest box that holds the data. "simplex": they are proportions, and the components are the
         corners of the smallest simplex. "exponential": they are not negative, in the smallest cone.
         "laplace": they are sparse. "learned": they are independent, with densities that are learned.
-        "gaussian": principal component analysis. "auto" means "uniform" in this version. Or an object:
-        one of `sparse_fourier.priors`, or one's own.
+        "gaussian": principal component analysis. "auto": whichever of these the signals ask for, see Notes;
+        "uniform" where there are fewer than 25 signals to a component, and with `basis="fourier"`. Or an
+        object: one of `sparse_fourier.priors`, or one's own.
     basis : {"free", "nonnegative", "fourier"} or Basis, default="free"
         What is assumed of the components. "nonnegative": they, and the intercept, have no negative
         entries; for codes that cannot be negative either. "fourier": they are sinusoids of learned
@@ -131,6 +132,10 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         Names of the features, where X had them.
     prior_ : Prior
         The fitted prior; `str(prior_)` is its name.
+    prior_scores_ : dict
+        Under `prior="auto"`, name of each prior that was compared to its penalised log-likelihood, in nats
+        per sample; "uniform" alone where codes fill its box evenly, so that no other was tried. Empty where
+        a prior was given or signals were too few.
     basis_ : Basis
         The fitted basis; that of sinusoids has `waveforms(positions)`, which evaluates the components
         anywhere, and `tones`.
@@ -165,6 +170,16 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
     and covariance lead to expect. Its likelihood is that of the entries observed, with a Gaussian density of
     the codes where they leave some open. `inverse_transform(transform(X))` fills the gaps. "auto" takes
     components as long as the residuals have a direction that stands above white noise.
+
+    `prior="auto"` compares priors on at most 3000 of the signals, by their likelihood less a price for what
+    they are free to choose: 3.5 nats for each pair of codes where the basis is told apart, 4.5 nats and 0.002
+    nats per sample more for each learned density. These are twice what such freedom gains on Gaussian codes.
+    The choice does not depend on `random_state`. Priors far behind count with their codes fitted one by one.
+    The largest score wins, with one exception: codes that end abruptly at all faces of a box (three
+    quarters of them, where the codes found otherwise depend on each other) and come near its corners are taken for bounded, whatever prior of unbounded codes is likelier. A likelihood that takes
+    codes for independent finds another basis where they are not; the smallest box needs no independence.
+    "simplex" takes part where the codes that are found otherwise depend on each other, or where signals have
+    one dimension less than `n_components`; "learned" not with `fit_intercept=False`.
 
     Examples
     --------

@@ -35,6 +35,7 @@ _ROUNDS = 200
 _STARTS = 2
 _POWERS = 3
 _STANDARD_ERRORS = 5.0
+_FACES_IF_DEPENDENT = 0.75
 _CORNER = 0.25
 _VISITED = 0.05
 _KURTOSIS_OF_A_BOX = 1.8
@@ -90,7 +91,8 @@ class Fit(NamedTuple):
     @property
     def score(self) -> float:
         """The log-likelihood less the price of the prior's freedom, per sample."""
-        return self.log_likelihood - price(self.prior, len(self.point.offset), self.problem.n_samples)
+        dimensions = len(self.point.offset) - self.prior.domain.surplus
+        return self.log_likelihood - price(self.prior, dimensions, self.problem.n_samples)
 
 
 def price(prior: Prior, k: int, n_samples: float) -> float:
@@ -137,10 +139,12 @@ def choose(
         if is_even(fitted.codes, fitted.problem.weights, data.n):
             return Choice(fitted.prior, {str(fitted.prior): fitted.score}, whole)
     asked = data.n_components if fixed else None
-    fits = _Comparison(_informative(data, asked), asked).fits(candidates)
+    comparison = _Comparison(_informative(data, asked), asked)
+    fits = comparison.fits(candidates)
     best = max(fits, key=lambda i: fits[i].score)
     if not fits[best].prior.domain.is_bounded:
-        best = next((i for i, found in fits.items() if _is_box(found.prior) and fills_box(found)), best)
+        boxes = [i for i, found in fits.items() if _is_box(found.prior)]
+        best = next((i for i in boxes if fills_box(fits[i], comparison.faces)), best)
     scores = {str(candidates[i]): found.score for i, found in fits.items()}
     return Choice(candidates[best], scores, None if best else whole)
 
@@ -193,6 +197,11 @@ class _Comparison:
         self._learned, densities = learn_densities(self._problem)
         self._bounded = all(each.edges == 2 for each in densities)
         self._dependent = are_dependent(self._learned.codes, self._problem.weights, self._problem.n_samples)
+
+    @property
+    def faces(self) -> float:
+        """Share of its faces that a box has to show: not all where nothing else explains the codes."""
+        return _FACES_IF_DEPENDENT if self._dependent else 1.0
 
     def fits(self, candidates: Sequence[Prior]) -> dict[int, Fit]:
         """Return the candidates that make sense, by their place among all."""
@@ -345,12 +354,12 @@ def _legendre(x: np.ndarray) -> np.ndarray:
     return np.stack([np.sqrt(2 * p + 1) * values for p, values in enumerate(polynomials, 1)], axis=1)
 
 
-def fills_box(fitted: Fit) -> bool:
-    """Return whether codes end abruptly at all faces of the box, and visit its corners."""
+def fills_box(fitted: Fit, share: float = 1.0) -> bool:
+    """Return whether codes end abruptly at this share of the faces of the box, and visit its corners."""
     codes, weights, n = fitted.codes, fitted.problem.weights, fitted.problem.n_samples
     blur = np.maximum(fitted.problem.blur(fitted.point), 1 / n)
     edges = [density.choose(h, weights, n, float(s)).edges for h, s in zip(codes.T, blur, strict=True)]
-    return min(edges) == 2 and visits_corners(codes, weights)
+    return sum(edges) >= 2 * share * len(edges) and visits_corners(codes, weights)
 
 
 def visits_corners(codes: np.ndarray, weights: np.ndarray) -> bool:
