@@ -1,7 +1,7 @@
 """The automatic choice over regimes of codes, beside the right prior by hand and every rival.
 
-``python -m benchmarks.regimes`` runs all regimes, prints one table (error, time, failures) and exits with 1 if
-a bar is missed. ``--help`` shows how to run less; ``--picture FILE`` draws the errors.
+``python -m benchmarks.regimes`` runs all regimes, prints one table (error, time, failures) and exits with
+1 if a bar is missed. ``--help`` shows how to run less; ``--picture FILE`` draws the errors.
 """
 
 import argparse

@@ -175,9 +175,10 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
     they are free to choose: 3.5 nats for each pair of codes where the basis is told apart, 4.5 nats and 0.002
     nats per sample more for each learned density. These are twice what such freedom gains on Gaussian codes.
     The choice does not depend on `random_state`. Priors far behind count with their codes fitted one by one.
-    The largest score wins, with one exception: codes that end abruptly at all faces of a box (three
-    quarters of them, where the codes found otherwise depend on each other) and come near its corners are taken for bounded, whatever prior of unbounded codes is likelier. A likelihood that takes
-    codes for independent finds another basis where they are not; the smallest box needs no independence.
+    The largest score wins, with one exception: codes that end abruptly at all faces of a box (at three
+    quarters of them, where the codes found otherwise depend on each other) and come near its corners are
+    taken for bounded, whatever prior of unbounded codes is likelier. A likelihood that takes codes for
+    independent finds another basis where they are not; the smallest box needs no independence.
     "simplex" takes part where the codes that are found otherwise depend on each other, or where signals have
     one dimension less than `n_components`; "learned" not with `fit_intercept=False`.
 
