@@ -84,7 +84,8 @@ class Fit(NamedTuple):
     @property
     def log_likelihood(self) -> float:
         """Mean over the signals, in nats."""
-        log_prior = self.prior.log_likelihoods(self.codes, self.problem.blur(self.point) ** 2)
+        variances = self.problem.blur_of(self.point, np.arange(len(self.problem.weights))) ** 2
+        log_prior = self.prior.log_likelihoods(self.codes, variances)
         volume = np.linalg.slogdet(self.point.unmixing)[1]
         return float(self.problem.weights @ log_prior + volume - self.problem.constant)
 
@@ -178,7 +179,8 @@ def is_even(codes: np.ndarray, weights: np.ndarray, n_samples: float) -> bool:
 
 def _informative(data: Reduced, asked: int | None) -> Reduced:
     """Return the data without a last dimension that is noise, where so many components may be proportions."""
-    if asked != data.rank or data.anchored or data.rank < 2 or data.n_left < _LEFT_TO_NOISE:
+    judged = data.gaps is None and not data.anchored and data.n_left >= _LEFT_TO_NOISE
+    if asked != data.rank or data.rank < 2 or not judged:
         return data
     rank = estimate_rank(data.span, len(data.span.mean))
     return data.within(rank) if rank == data.rank - 1 else data
@@ -305,6 +307,7 @@ def some_rows(problem: Problem) -> Problem:
         floor=problem.prior.resolution(n_samples) ** 2,
         constant=problem.constant - np.linalg.slogdet(whitening)[1],
         average=share @ whitened if anchored else None,
+        inflation=None if problem.inflation is None else problem.inflation[chosen],
     )
 
 
