@@ -166,10 +166,11 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
     Entries of X that are NaN were not observed. Components minimise the squares of the others, over codes of
     each signal's own, so that entries may be missing for any reason that has nothing to do with their
     noise; signals with too few of them to determine their codes say nothing of the basis. The codes of a
-    signal are least squares on what was observed of it, and what that leaves open is what the prior's mean
-    and covariance lead to expect. Its likelihood is that of the entries observed, with a Gaussian density of
-    the codes where they leave some open. `inverse_transform(transform(X))` fills the gaps. "auto" takes
-    components as long as the residuals have a direction that stands above white noise.
+    signal are those of least squares once its gaps are filled with what mean and covariance of the prior
+    lead to expect, given what was observed of it; without noise, least squares on that. Its likelihood is
+    that of the entries observed, with a Gaussian density of the codes where they leave some open.
+    `inverse_transform(transform(X))` fills the gaps. "auto" takes components as long as the residuals have a
+    direction that stands above white noise.
 
     `prior="auto"` compares priors on at most 3000 of the signals, by their likelihood less a price for what
     they are free to choose: 3.5 nats for each pair of codes where the basis is told apart, 4.5 nats and 0.002
