@@ -179,10 +179,10 @@ def onto_components(data: Reduced, X: np.ndarray, components: np.ndarray) -> Red
     components : array of shape (rank, d)
         Independent.
     """
-    unit = start.scaled_by_power_of_two(X, -data.exponent)
     axes, triangle = np.linalg.qr(components.T)
     share = data.weights / data.n
-    coordinates, squares, _ = start.project(unit, data.span.mean * (not data.surplus), axes.T, share)
+    span = replace(data.span, mean=data.span.mean * (not data.surplus), axes=axes.T)
+    coordinates, squares, _ = start.project(X, data.weights, span, len(components), -data.exponent)
     codes = np.linalg.solve(triangle, coordinates.T).T
     deviations = np.sqrt(share @ codes**2)
     own = deviations[:, None] * components
