@@ -48,6 +48,7 @@ class Support(ABC):
     @abstractmethod
     def project(self, codes: np.ndarray, gram: np.ndarray) -> np.ndarray:
         """Return the points u of the set that minimise (u - h) gram (u - h)' for each row h.
+
         With `gram = components @ components.T` and least-squares codes h, u reconstructs the
         signals as well as the set allows.
         """
