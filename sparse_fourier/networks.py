@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import NamedTuple, Self
+from typing import ClassVar, NamedTuple, Self
 
 import numpy as np
 
@@ -49,6 +49,8 @@ class Encoder:
     hidden: tuple[Layer, ...]
     hidden_activation: Activation
     activation: Activation
+
+    untraced: ClassVar[tuple[str, ...]] = ("hidden_activation", "activation")
 
     def __call__(self, X: Array) -> Array:
         """Return the codes of signals."""

@@ -114,7 +114,7 @@ def register(item: Any) -> None:
     """Let JAX look into an object: numbers and arrays among its attributes are traced."""
     if isinstance(item, tuple | list):
         parts = item
-    elif hasattr(item, "__dict__"):
+    elif hasattr(item, "__dict__") and not hasattr(item, "__array__"):
         parts = [value for name, value in vars(item).items() if name not in _untraced(item)]
         _register_class(type(item))
     else:
