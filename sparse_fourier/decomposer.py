@@ -14,8 +14,13 @@ from sparse_fourier.autoencoding import FittedNetwork, Network, Record, closed_f
 from sparse_fourier.fitting import Fitted, Settings, fit
 from sparse_fourier.model import Model
 from sparse_fourier.priors import Prior
-from sparse_fourier.reporting import Reporter, warn_of
-from sparse_fourier.validation import refuse_silent_misreadings, validate_total, validate_weights
+from sparse_fourier.reporting import Reporter, warn_of, warn_of_empty_rows
+from sparse_fourier.validation import (
+    refuse_silent_misreadings,
+    refuse_unobserved_features,
+    validate_total,
+    validate_weights,
+)
 
 _FLOATS = [np.float64, np.float32]
 _STATE_FORMAT = 1
@@ -141,6 +146,14 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
     extremes of a sample fall short of the support. The fitted box is widened by what it is expected
     to fall short, see `sparse_fourier.priors.Uniform.shortfall`.
 
+    Entries of X that are NaN were not observed. Components minimise the squares of the others, over codes of
+    each signal's own, so that entries may be missing for any reason that has nothing to do with their noise; signals
+    with too few of them to determine their codes say nothing of the basis. The codes of a signal are least
+    squares on what was observed of it, and what that leaves open is what the prior's mean and covariance
+    lead to expect. Its likelihood is that of the entries observed, with a Gaussian density of the codes where
+    they leave some open. `inverse_transform(transform(X))` fills the gaps. "auto" takes components as long as the
+    residuals have a direction that stands above white noise.
+
     Examples
     --------
     >>> from sparse_fourier import AutoencoderDecomposer
@@ -217,7 +230,7 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Rows are signals.
+            Rows are signals; NaN means that an entry was not observed.
         y : None
             Ignored.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -231,7 +244,7 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         Raises
         ------
         ValueError
-            If X, a weight or a parameter is not what it must be.
+            If X, a weight or a parameter is not what it must be, or nothing of a feature was observed.
         """
         draft = self._view(dict(self.__dict__))
         draft._validate_params()
@@ -242,6 +255,7 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         runtime.check()
         kept = weights > 0
         rows, weights = (X, weights) if kept.all() else (X[kept], weights[kept])
+        refuse_unobserved_features(rows, draft)
         rng = check_random_state(self.random_state)
         if network is not None:
             fitted = fit_network(rows, weights, settings, network, rng, draft._begun(network, X))
@@ -260,16 +274,18 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Rows are signals.
+            Rows are signals; NaN means that an entry was not observed.
 
         Returns
         -------
         ndarray of shape (n_samples, n_components)
-            The codes within the prior's support that reconstruct the signals best.
+            The codes within the prior's support that reconstruct the signals best; the prior's mean, with a
+            warning, where nothing of a signal was observed.
         """
         view = self._view()
         check_is_fitted(view)
         X = view._validate(X, reset=False)
+        warn_of_empty_rows(X)
         return view._state.encode(X).astype(X.dtype, copy=False)
 
     def inverse_transform(self, X: Any) -> np.ndarray:
@@ -307,7 +323,7 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Rows are signals.
+            Rows are signals; NaN means that an entry was not observed.
         y : None
             Ignored.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -330,7 +346,7 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Rows are signals.
+            Rows are signals; NaN means that an entry was not observed.
 
         Returns
         -------
@@ -376,6 +392,7 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
     def __sklearn_tags__(self) -> Any:
         """Return what scikit-learn should know of this estimator."""
         tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
 
@@ -416,7 +433,14 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
     def _validate(self, X: Any, *, reset: bool, ensure_min_samples: int = 1) -> np.ndarray:
         refuse_silent_misreadings(X)
         with np.errstate(over="ignore", invalid="ignore"):
-            return validate_data(self, X, dtype=_FLOATS, reset=reset, ensure_min_samples=ensure_min_samples)
+            return validate_data(
+                self,
+                X,
+                dtype=_FLOATS,
+                ensure_all_finite="allow-nan",
+                reset=reset,
+                ensure_min_samples=ensure_min_samples,
+            )
 
     def _begun(self, network: Network, X: np.ndarray) -> Record | None:
         """Return where training goes on, if it does."""
@@ -476,7 +500,7 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
     def _log_likelihood(self, X: np.ndarray) -> np.ndarray:
         largest = np.finfo(float).max
         with np.errstate(over="ignore"):
-            return np.clip(-self._state.terms(X).total, -largest, largest)
+            return np.clip(-self._state.losses(X), -largest, largest)
 
 
 def _to_user_units(model: Model, dtype: Any) -> tuple[np.ndarray, np.ndarray]:

@@ -11,11 +11,12 @@ import numpy as np
 from sparse_fourier.alternating import fit_to_signals
 from sparse_fourier.bases import Basis, Free
 from sparse_fourier.canonical import order_by_variance
+from sparse_fourier.course import Plan
 from sparse_fourier.model import Model
 from sparse_fourier.objective import Point
 from sparse_fourier.priors.base import CodesAsTrained, Prior
 from sparse_fourier.reduction import Reduced, reduce_signals, whitened_components
-from sparse_fourier.staging import Plan, optimise
+from sparse_fourier.staging import optimise
 from sparse_fourier.training import Progress, Trained
 
 _NATS_OF_A_DOUBT = 3.0
@@ -78,7 +79,7 @@ def fit(X: np.ndarray, weights: np.ndarray, settings: Settings, rng: np.random.R
     Parameters
     ----------
     X : array of shape (n, d)
-        Finite, float32 or float64; never written to.
+        Float32 or float64, NaN where nothing was observed; never written to.
     weights : array of shape (n,)
         Positive.
     settings : Settings
@@ -90,10 +91,16 @@ def fit(X: np.ndarray, weights: np.ndarray, settings: Settings, rng: np.random.R
         return _fit_constant(data, settings)
     trained = optimise(data.problem(settings.prior), _plan(data, settings), rng)
     fitted = _finish(data, settings, trained)
-    if not settings.basis.leaves_span:
-        return fitted
-    model, residual = fit_to_signals(fitted.model, X, weights, anchored=data.anchored)
-    return replace(fitted, model=model, residual=residual)
+    if settings.basis.leaves_span:
+        model, residual = fit_to_signals(fitted.model, X, weights, anchored=data.anchored)
+        fitted = replace(fitted, model=model, residual=residual)
+    return fitted if data.gaps is None else _with_loss_of_entries(fitted, X, weights)
+
+
+def _with_loss_of_entries(fitted: Fitted, X: np.ndarray, weights: np.ndarray) -> Fitted:
+    """Return the outcome with the loss of the entries that were observed."""
+    loss = float(np.average(fitted.model.losses(X), weights=weights))
+    return replace(fitted, curve=np.append(fitted.curve[:-1], loss))
 
 
 def _plan(data: Reduced, settings: Settings) -> Plan:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
+import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from sparse_fourier.autoencoding import FittedNetwork
@@ -26,6 +27,19 @@ class Reporter:
             f"{progress.elapsed:.2f} s"
         )
         return self._callback(progress) if self._callback else None
+
+
+def warn_of_empty_rows(X: np.ndarray) -> None:
+    """Warn of signals of which nothing was observed."""
+    empty = np.flatnonzero(np.isnan(X).all(axis=1)) if np.isnan(X.min()) else np.zeros(0, dtype=int)
+    if len(empty):
+        some = ", ".join(map(str, empty[:5])) + (", ..." if len(empty) > 5 else "")
+        warnings.warn(
+            f"X has no observed entry in {len(empty)} of {len(X)} rows ({some}): their codes are the "
+            "prior's mean.",
+            UserWarning,
+            stacklevel=3,
+        )
 
 
 def warn_of(fitted: Fitted, settings: Settings) -> None:
