@@ -534,7 +534,7 @@ def _measured(
     codes = signals.mapped(encoder)
     n = signals.n
     variances = signals.share @ (codes - signals.share @ codes) ** 2 * n / max(n - 1, 1)
-    spread = float((signals.share @ signals.mapped(lambda x: (x - signals.mean) ** 2)).sum())
+    spread = signals.spread
     residual = signals.squares(codes, model.components, model.intercept)
     k = len(model.components)
     outcome = Trained(
@@ -576,10 +576,12 @@ class _Signals:
         self._X, self._exponent = X, exponent
         self.weights, self.n = weights, float(weights.sum())
         self.share = weights / self.n
-        self.mean = self.share @ self.mapped(lambda x: x) if len(X) <= _BLOCK else self._mean()
+        self.mean = np.sum([self.share[rows] @ block for rows, block in self.blocks()], axis=0)
 
-    def _mean(self) -> np.ndarray:
-        return np.sum([self.share[rows] @ block for rows, block in self.blocks()], axis=0)
+    @property
+    def spread(self) -> float:
+        """Sum over features of their variances."""
+        return sum(float(self.share[rows] @ ((x - self.mean) ** 2).sum(axis=1)) for rows, x in self.blocks())
 
     def blocks(self) -> Iterator[tuple[slice, np.ndarray]]:
         """Yield rows and signals."""

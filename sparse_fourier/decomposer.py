@@ -454,9 +454,7 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
                 ensure_min_samples=ensure_min_samples,
             )
 
-    def _fit(
-        self, X: np.ndarray, weights: np.ndarray, settings: Settings, network: Network | None
-    ) -> Fitted:
+    def _fit(self, X: np.ndarray, weights: np.ndarray, settings: Settings, network: Network | None) -> Fitted:
         rng = check_random_state(self.random_state)
         if not self.verbose:
             return self._trained(X, weights, settings, network, rng)

@@ -106,7 +106,9 @@ def test_training_goes_on_with_smaller_steps_where_it_diverged():
     outcome = trained(SGD(), rate=3e2, max_epochs=60, patience=60)
     assert outcome.lowered < 1
     assert np.isfinite(outcome.curve).all()
-    with pytest.raises(ValueError, match=r"became non-finite at iteration 1 of 3 \(learning_rate=1e\+30\).*Low"):
+    with pytest.raises(
+        ValueError, match=r"became non-finite at iteration 1 of 3 \(learning_rate=1e\+30\).*Low"
+    ):
         trained(SGD(), rate=1e30)
 
 
