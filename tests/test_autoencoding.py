@@ -104,7 +104,6 @@ def test_score_without_a_prior_is_that_of_a_gaussian_with_full_covariance():
             marks=pytest.mark.slow,
         ),
         {"activation": "top_k"},
-        {"activation": "relu"},
     ],
 )
 def test_no_network_ends_above_principal_component_analysis(changes):
