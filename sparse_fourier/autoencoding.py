@@ -292,7 +292,7 @@ def _start(
         turn = np.linalg.qr(rng.standard_normal((k, k)))[0]
         point = activation.tangent.point
         skip = Layer(skip.weights @ turn, (skip.bias - point) @ turn + point)
-    encoder = _encoder(skip, _hidden(network, *skip.weights.shape, rng), network)
+    encoder = _encoder(skip, _hidden(network, len(skip.weights), len(skip.bias), rng), network)
     components = origin.components / record.scale
     intercept = (origin.intercept - record.centre) / record.scale
     if number or not (network.has_prior and activation.is_affine):
@@ -524,11 +524,11 @@ def _finish(
         encoder=encoder.recoded(order, factors, shifts if network.activation.is_affine else None),
     )
     model = _with_noise(model, signals) if network.has_prior else _with_likelihood(model, signals)
-    return _measured(model, signals, record, trained, curve)
+    return _measured(model, signals, record, trained, curve, settings)
 
 
 def _measured(
-    model: Model, signals: _Signals, record: Record, trained: _Trained, curve: np.ndarray
+    model: Model, signals: _Signals, record: Record, trained: _Trained, curve: np.ndarray, settings: Settings
 ) -> FittedNetwork:
     encoder: Any = model.encoder
     codes = signals.mapped(encoder)
@@ -550,6 +550,7 @@ def _measured(
         curve,
         outcome,
         [],
+        settings.basis,
         record,
         _remarks(trained, float(signals.share @ residual) > spread),
         [int(j) for j in np.flatnonzero(model.live & (variances == 0))],
