@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from numbers import Integral
 from typing import Any, Self
 
@@ -11,12 +12,13 @@ from sklearn.utils import check_array, check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sparse_fourier import parameters, runtime
+from sparse_fourier.autoencoding import FittedNetwork, Network, Record, closed_form, fit_network
 from sparse_fourier.bases import Basis
 from sparse_fourier.fitting import Fitted, Settings, fit
 from sparse_fourier.model import Model
 from sparse_fourier.priors import Prior
 from sparse_fourier.reporting import Reporter, warn_of, warn_of_empty_rows, warn_of_unseen
-from sparse_fourier.streaming import Stream, advance
+from sparse_fourier.streaming import Learn, Stream, advance
 from sparse_fourier.validation import (
     refuse_silent_misreadings,
     refuse_unobserved_features,
@@ -44,14 +46,16 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         Number of components k; or the share of variance that they are to explain; or "auto": the
         number that stands above white noise (exactly low rank is recognised too); on coloured noise
         a guess, with a warning.
-    prior : str or Prior, default="auto"
+    prior : str, Prior or None, default="auto"
         What is assumed of the codes. "uniform": they fill the unit box, and the components span the
         smallest box that holds the data. "simplex": they are proportions, and the components are the
         corners of the smallest simplex. "exponential": they are not negative, in the smallest cone.
         "laplace": they are sparse. "learned": they are independent, with densities that are learned.
         "gaussian": principal component analysis. "auto": whichever of these the signals ask for, see Notes;
-        "uniform" where there are fewer than 25 signals to a component, and with `basis="fourier"`. Or an
-        object: one of `sparse_fourier.priors`, or one's own.
+        "uniform" where there are fewer than 25 signals to a component, with `basis="fourier"`, and for
+        networks. Or an object: one of `sparse_fourier.priors`, or one's own. None: nothing is assumed, and
+        the mean squared error of the reconstruction is minimised, which settles the span of the components
+        alone.
     basis : {"free", "nonnegative", "fourier"} or Basis, default="free"
         What is assumed of the components. "nonnegative": they, and the intercept, have no negative
         entries; for codes that cannot be negative either. "fourier": they are sinusoids of learned
@@ -59,14 +63,20 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         whether components are sums of several sinusoids, or decay.
     noise : {"gaussian"}, default="gaussian"
         What is assumed of the noise.
-    encoder : {"auto", "affine"}, default="auto"
-        How codes are computed: by the least-squares affine map, restricted to the prior's support.
-    activation : None, default=None
-        None: the prior's own. Other values are not supported yet.
-    hidden_layer_sizes : tuple, default=()
-        Not supported yet except as the empty tuple.
-    hidden_activation : {"relu"}, default="relu"
-        Activation of hidden layers.
+    encoder : {"auto", "affine", "mlp"}, default="auto"
+        How codes are computed. "auto": by an affine map, restricted to the prior's support in the metric of
+        the reconstruction; or by a network, where `hidden_layer_sizes` or an `activation` is given.
+    activation : str, Activation or callable, default=None
+        What the encoder does to its affine map: "identity", "hard_sigmoid", "sigmoid", "tanh", "relu",
+        "softplus", "softmax", "top_k", or an object of `sparse_fourier.activations`, or an elementwise
+        function written with `jax.numpy`. None: the prior's own. Under a prior it must not lead outside
+        the support.
+    hidden_layer_sizes : tuple of int, default=()
+        Units of the hidden layers of the encoder, beside which there is an affine map to the codes. In
+        front of a linear decoder no network reconstructs complete signals better than an affine map
+        whose codes are free: hidden layers pay where codes are constrained or penalised.
+    hidden_activation : str, Activation or callable, default="relu"
+        Elementwise activation of hidden layers.
     fit_intercept : bool, default=True
         Whether signals have an intercept: the mean of X for codes on the real line, else the signal
         whose codes are all zero. Without one it is zero.
@@ -74,35 +84,44 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         Not supported yet.
     init : array-like of shape (k, d), default=None
         Components to start from, instead of the starts that `n_init` counts.
-    solver : {"auto"}, default="auto"
-        "auto": damped Newton steps on the likelihood inside the closed-form span, on few signals with
-        soft faces first.
-    learning_rate : {"auto"}, default="auto"
-        Other values are not supported yet.
-    batch_size : {"auto"}, default="auto"
-        Other values are not supported yet.
+    solver : {"auto", "lbfgs", "adam", "rmsprop", "sgd"} or optax.GradientTransformation, default="auto"
+        "auto": without a network the closed form, then damped Newton steps on the likelihood inside its
+        span, on few signals with soft faces first; for a network "lbfgs", or "adam" where it has
+        hidden layers and more than 10000 signals. The last three, and optimisers of optax, go through the
+        signals in batches. With `prior=None` and no hidden layers they train the network as it stands:
+        standard normal initial weights, biases of zero, signals as they are. All other networks begin at
+        the closed form, on signals centred and scaled, and are never left worse than that.
+    learning_rate : float, callable or "auto", default="auto"
+        Of the solvers that take batches: a number, or a schedule of optax, which gives it for the number of
+        steps taken so far. "auto": 0.001 for "adam" and "rmsprop", 0.01 for "sgd".
+    batch_size : int or "auto", default="auto"
+        Signals of a batch, at most all; "auto" is 200.
     max_iter : int, default=1000
-        Most iterations of each start, over all stages of training.
+        Most iterations of each start, over all stages of training; epochs of solvers that take batches.
     tol : float, default=1e-12
         Training stops when a Newton step promises a smaller decrease of the objective, in nats per
         sample.
     n_init : int or "auto", default="auto"
         Number of starting rotations, trained side by side; "auto" takes two. Two components need
-        none: they start from the smallest parallelogram that holds the codes, which is exact.
+        none: they start from the smallest parallelogram that holds the codes, which is exact. For a network
+        the number of initial weights, of which "auto" takes one.
     early_stopping : bool, default=False
-        True is not supported yet.
+        Whether a network is trained in batches until its loss on held-out signals no longer improves, and
+        keeps the parameters that were best there.
     validation_fraction : float, default=0.1
         Share of the rows held out by early stopping.
     n_iter_no_change : int, default=10
-        Patience of early stopping.
+        Training in batches ends after so many epochs in a row that do not improve the loss by `tol`.
     warm_start : bool, default=False
-        True is not supported yet.
+        Whether the fit of a network goes on from the last one: parameters, moments of the solver, and the
+        centre and scale of the signals.
     checkpoint : None, default=None
         Not supported yet.
     random_state : int, RandomState or None, default=None
         Draws the starting rotations. The result rarely depends on it.
     verbose : int, default=0
-        Larger than zero prints a line about every chunk of training.
+        1: a progress bar, where tqdm is installed; else, and above 1, a line about every chunk of
+        training.
     callback : callable, default=None
         Called as `callback(info)` after every chunk of training with the attributes `iteration`,
         `loss` and `elapsed`; returning True ends training and keeps the result.
@@ -131,7 +150,7 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
     feature_names_in_ : ndarray of shape (d,)
         Names of the features, where X had them.
     prior_ : Prior
-        The fitted prior; `str(prior_)` is its name.
+        The fitted prior; `str(prior_)` is its name. None where nothing was assumed.
     prior_scores_ : dict
         Under `prior="auto"`, name of each prior that was compared to its penalised log-likelihood, in nats
         per sample; "uniform" alone where codes fill its box evenly, so that no other was tried. Empty where
@@ -145,7 +164,8 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         Frequencies are in cycles per unit of the positions t, amplitudes are not negative, phases are in
         (-pi, pi].
     loss_ : float
-        Mean negative log-likelihood of the training signals, in nats per sample.
+        Mean negative log-likelihood of the training signals, in nats per sample; with `prior=None` the
+        mean squared error of an entry.
     loss_curve_ : ndarray of shape (n_iterations + 1,)
         The objective after every iteration, with faces still wide and signals still few at first; the
         last is `loss_`.
@@ -281,12 +301,12 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         X = draft._validate(X, reset=True, ensure_min_samples=2)
         weights = validate_weights(sample_weight, X)
         validate_total(float(weights.sum()), min(int(np.count_nonzero(weights)), 2))
-        settings = draft._settings(X)
+        settings, network = draft._settings(X)
         runtime.check()
         kept = weights > 0
         rows, weights = (X, weights) if kept.all() else (X[kept], weights[kept])
         refuse_unobserved_features(rows, draft)
-        fitted = fit(rows, weights, settings, check_random_state(self.random_state))
+        fitted = draft._fit(rows, weights, settings, network)
         draft._publish(fitted, X.dtype)
         draft._stream, draft._unseen, draft._asked = None, np.zeros(0, dtype=int), self.n_components
         warn_of(fitted, settings)
@@ -324,7 +344,8 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
 
         The number of components, their order and signs are settled when 100 rows have come, or ten for each
         component; before that they may change from call to call, without warnings, and a single row gives
-        components of zero. After `fit`, of whose rows nothing is kept, signals drawn from its model stand for
+        components of zero. A network is trained on them from where it was, for `max_iter` iterations or
+        epochs each time. After `fit`, of whose rows nothing is kept, signals drawn from its model stand for
         them.
         """
         draft = self._view(dict(self.__dict__))
@@ -332,10 +353,12 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         parameters.reject_booleans(type(self).__name__, draft.__dict__)
         X = draft._validate(X, reset=not hasattr(draft, "_state"))
         weights = validate_weights(sample_weight, X)
-        settings = draft._settings(X)
+        settings, network = draft._settings(X)
         runtime.check()
         kept = weights > 0
-        stream, fitted = advance(draft._stream_so_far(X), X[kept], weights[kept], settings)
+        stream = draft._stream_so_far(X)
+        learn = draft._going_on(network, stream.settled)
+        stream, fitted = advance(stream, X[kept], weights[kept], settings, learn)
         validate_total(stream.n_samples, 1)
         draft._stream = stream
         if fitted is not None:
@@ -537,7 +560,53 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
                 ensure_min_samples=ensure_min_samples,
             )
 
-    def _settings(self, X: np.ndarray) -> Settings:
+    def _fit(self, X: np.ndarray, weights: np.ndarray, settings: Settings, network: Network | None) -> Fitted:
+        rng = check_random_state(self.random_state)
+        if not self.verbose:
+            return self._trained(X, weights, settings, network, rng)
+        reporter = Reporter(self.callback, self.max_iter, self.verbose)
+        try:
+            return self._trained(X, weights, replace(settings, callback=reporter), network, rng)
+        finally:
+            reporter.close()
+
+    def _going_on(self, network: Network | None, settled: bool) -> Learn:
+        """Return how rows that have come so far are fitted; a network goes on from where it was."""
+        record = getattr(self, "_record", None) if network is not None and settled else None
+        if record is not None and network is not None and not record.fits(network, len(record.centre)):
+            raise ValueError(
+                "partial_fit cannot go on: layers, activations or solver have changed since the last call."
+            )
+
+        def learn(X: np.ndarray, weights: np.ndarray, settings: Settings, rng: Any) -> Fitted:
+            if network is not None:
+                return fit_network(X, weights, settings, network, rng, record)
+            if self.prior is None:
+                return closed_form(X, weights, settings)
+            return fit(X, weights, settings, rng)
+
+        return learn
+
+    def _trained(
+        self, X: np.ndarray, weights: np.ndarray, settings: Settings, network: Network | None, rng: Any
+    ) -> Fitted:
+        if network is not None:
+            return fit_network(X, weights, settings, network, rng, self._begun(network, X))
+        if self.prior is None:
+            return closed_form(X, weights, settings)
+        return fit(X, weights, settings, rng)
+
+    def _begun(self, network: Network, X: np.ndarray) -> Record | None:
+        """Return where training goes on, if it does."""
+        record = getattr(self, "_record", None) if self.warm_start else None
+        if record is not None and not record.fits(network, X.shape[1]):
+            raise ValueError(
+                "warm_start=True cannot go on from the last fit, whose network had other layers, activations "
+                "or another solver. Use warm_start=False."
+            )
+        return record
+
+    def _settings(self, X: np.ndarray) -> tuple[Settings, Network | None]:
         d = X.shape[1]
         k = None if isinstance(self.n_components, str) else self.n_components
         if isinstance(k, int | np.integer) and k > d:
@@ -551,19 +620,22 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
                 f"fit_intercept=False cannot be used under the prior {prior}, whose densities have a place "
                 "of their own. Use fit_intercept=True or another prior."
             )
+        network = parameters.resolve_network(self.get_params(deep=False), prior, len(X))
         basis = parameters.resolve_basis(self.basis, prior, d)
-        return Settings(
+        rivals = parameters.resolve_rivals(self.prior, basis, self.fit_intercept) if network is None else ()
+        settings = Settings(
             prior=prior,
-            rivals=parameters.resolve_rivals(self.prior, basis, self.fit_intercept),
+            rivals=rivals,
             fit_intercept=self.fit_intercept,
             basis=basis,
             n_components=int(k) if isinstance(k, np.integer) else k,
-            n_starts=parameters.resolve_starts(self.n_init),
+            n_starts=parameters.resolve_starts(self.n_init, network=network is not None),
             tol=float(self.tol),
             max_iter=int(self.max_iter),
             init=self.init,
-            callback=Reporter(self.callback) if self.verbose else self.callback,
+            callback=self.callback,
         )
+        return settings, network
 
     def _publish(self, fitted: Fitted, dtype: Any) -> None:
         model = fitted.model
@@ -576,7 +648,9 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         self.explained_variance_ = _in_units(explained, scale)
         self.explained_variance_ratio_ = explained / (fitted.total_variance or 1.0)
         self.noise_variance_ = float(_in_units(np.array(model.noise_variance), scale))
-        self.prior_, self.prior_scores_ = _prior_in_user_units(model), fitted.scores
+        self.prior_ = None if model.likelihood else _prior_in_user_units(model)
+        self.prior_scores_ = fitted.scores
+        self._record = fitted.record if isinstance(fitted, FittedNetwork) else None
         self._publish_basis(fitted.basis, model)
         self.loss_curve_, self.loss_ = fitted.curve, float(fitted.curve[-1])
         self.n_iter_, self.converged_ = max(len(fitted.trained.curve), 1), fitted.trained.converged

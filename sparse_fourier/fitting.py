@@ -164,7 +164,8 @@ def _fit_own_components(
 ) -> Fitted:
     """Fit components that the basis finds, by itself or from those of the prior, which settles their size."""
     began, plan, free = time.perf_counter(), _plan(data, settings), None
-    start = None if settings.init is None else checked_init(data, settings.init)
+    shape = data.n_components, len(data.span.mean)
+    start = None if settings.init is None else checked_init(settings.init, shape)
     if settings.basis.needs_prior and start is None:
         free = optimise(data.problem(settings.prior), plan, rng)
         start = np.linalg.solve(free.point.unmixing.T, data.axes)
@@ -233,7 +234,7 @@ def _finish(data: Reduced, settings: Settings, trained: Trained) -> Fitted:
     if settings.reference is None:
         order = order_by_variance(deviations**2 * (components**2).sum(axis=1))
     else:
-        order = _order_like(settings.reference, components)
+        order = order_like(settings.reference, components)
     components = (components / factors[:, None])[order]
     if basis.has_own_fit:
         sizes = np.linalg.norm(components, axis=1) * np.sign((components * data.axes[order]).sum(axis=1))
@@ -249,7 +250,7 @@ def _finish(data: Reduced, settings: Settings, trained: Trained) -> Fitted:
     return _fitted(data, model, basis, variances, curve, trained, _doubts(data, basis, model, codes, trained))
 
 
-def _order_like(reference: np.ndarray, components: np.ndarray) -> np.ndarray:
+def order_like(reference: np.ndarray, components: np.ndarray) -> np.ndarray:
     """Return the order of components that makes them most like others, of which there may be more."""
     places = match_rows(reference, components).permutation
     return places[places >= 0]
@@ -261,7 +262,7 @@ def _turned_like(
     """Return factors and shifts of codes that give components the signs of others, where the prior allows."""
     if prior.reflection is None:
         return factors, shifts
-    order = _order_like(reference, components)
+    order = order_like(reference, components)
     signs = np.ones(len(components))
     matched = match_rows(reference, components / factors[:, None])
     signs[order] = np.where(matched.cosines[matched.permutation >= 0] < 0, -1.0, 1.0)

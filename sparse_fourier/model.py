@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from sparse_fourier.entries import Decoder, Reading, read
+from sparse_fourier.networks import Encoder
 from sparse_fourier.objective import Terms, likelihood_terms
 from sparse_fourier.priors import Prior
 
@@ -40,6 +41,11 @@ class Model:
     prior : Prior
     exponent : int
         Binary exponent of the unit in which all of the above is measured.
+    encoder : Encoder or None
+        A network that gives the codes, in that unit; else they are those of least squares.
+    likelihood : Model or None
+        Another model of the same signals, without a network, that scores them: where nothing was assumed
+        of the codes, a Gaussian on the span of the components.
     """
 
     components: np.ndarray
@@ -49,6 +55,8 @@ class Model:
     code_floor: np.ndarray
     prior: Prior
     exponent: int
+    encoder: Encoder | None = None
+    likelihood: Model | None = None
 
     @cached_property
     def gram(self) -> np.ndarray:
@@ -91,10 +99,11 @@ class Model:
         if abs(exponent) > np.finfo(X.dtype).maxexp // 2:
             X, exponent = np.ldexp(X, -exponent), 0
         unmixing = np.ldexp(self.unmixing, -exponent).astype(X.dtype)
-        return (X @ unmixing).astype(float, copy=False) - self._code_offset
+        return (X @ unmixing).astype(float, copy=False) - self.code_offset
 
     @cached_property
-    def _code_offset(self) -> np.ndarray:
+    def code_offset(self) -> np.ndarray:
+        """What is subtracted from signals times `unmixing`, of shape (k,)."""
         live = self.components[self.live]
         if not len(live):
             return np.zeros(len(self.components))
@@ -104,7 +113,8 @@ class Model:
     @property
     def code_exponent(self) -> int:
         """Binary exponent of the unit of the codes."""
-        return self.exponent if self.prior.has_free_scale else 0
+        bound = self.encoder is not None and not self.encoder.activation.homogeneous
+        return self.exponent if self.prior.has_free_scale and not bound else 0
 
     @property
     def component_exponent(self) -> int:
@@ -142,6 +152,8 @@ class Model:
         Entries that determine the code have the likelihood of shorter signals; the rest, and all under a
         prior that is Gaussian, that of Gaussian codes with the prior's mean and covariance.
         """
+        if self.likelihood is not None:
+            return self.likelihood.losses(X)
         gaps = incomplete_rows(X)
         if not gaps.any():
             return self.terms(X).total
@@ -172,14 +184,32 @@ class Model:
         return float(0.5 * np.linalg.slogdet(edges @ edges.T)[1])
 
     def encode(self, X: np.ndarray) -> np.ndarray:
-        """Return the least-squares codes within the prior's support, in the user's unit."""
-        codes = self.constrained_codes(X)
+        """Return the network's codes, or the constrained least-squares ones, in the user's unit."""
+        codes = self.constrained_codes(X) if self.encoder is None else self._encoded(self.encoder, X)
         return np.ldexp(codes, self.code_exponent) if self.code_exponent else codes
+
+    def _encoded(self, encoder: Encoder, X: np.ndarray) -> np.ndarray:
+        X = self.filled(X)
+        return encoder.in_blocks(np.ldexp(X, -self.exponent) if self.exponent else X)
+
+    def filled(self, X: np.ndarray) -> np.ndarray:
+        """Return signals whose missing entries are what the observed ones lead to expect."""
+        gaps = incomplete_rows(X)
+        if not gaps.any():
+            return X
+        reader = self.likelihood or self
+        complete = X.copy()
+        codes = reader.constrained_codes(X[gaps])
+        expected = np.ldexp(codes @ reader.components + reader.intercept, self.exponent)
+        complete[gaps] = np.where(np.isnan(X[gaps]), expected, X[gaps])
+        return complete
 
     def terms(self, X: np.ndarray) -> Terms:
         """Return the negative log-likelihood of each signal by terms, in nats, double precision."""
+        if self.likelihood is not None:
+            return self.likelihood.terms(X)
         X = np.ldexp(np.asarray(X, dtype=float), -self.exponent)
-        codes = X @ np.ascontiguousarray(self.unmixing[:, self.live]) - self._code_offset[self.live]
+        codes = X @ np.ascontiguousarray(self.unmixing[:, self.live]) - self.code_offset[self.live]
         residuals = X - self.intercept - codes @ self.components[self.live]
         return self.terms_of_codes(codes, np.einsum("ij,ij->i", residuals, residuals))
 
@@ -203,11 +233,15 @@ class Model:
 
     def covariance(self) -> np.ndarray:
         """Return the covariance of signals under the model, in the model's unit, of shape (d, d)."""
+        if self.likelihood is not None:
+            return self.likelihood.covariance()
         signal = self.components.T @ self.prior.code_covariance(len(self.components)) @ self.components
         return signal + self.noise_variance * self._noise_directions
 
     def sample(self, n_samples: int, rng: np.random.RandomState) -> np.ndarray:
         """Return draws from the model, in the model's unit, of shape (n_samples, d)."""
+        if self.likelihood is not None:
+            return self.likelihood.sample(n_samples, rng)
         k, d = self.components.shape
         codes = self.prior.draw(n_samples, k, rng)
         noise = rng.standard_normal((n_samples, d)) @ self._noise_directions

@@ -385,7 +385,7 @@ def whitened_components(data: Reduced, init: Any) -> np.ndarray:
 
     The size of components is that of the codes' range, which the prior settles.
     """
-    components = checked_init(data, init)
+    components = checked_init(init, (data.n_components, len(data.span.mean)))
     unit = components / np.abs(components).max(axis=1, keepdims=True, initial=np.finfo(float).tiny)
     if data.surplus:
         return _simplex_in_coordinates(data, components)
@@ -409,7 +409,7 @@ def _simplex_in_coordinates(data: Reduced, components: np.ndarray) -> np.ndarray
     return places
 
 
-def checked_init(data: Reduced, init: Any) -> np.ndarray:
+def checked_init(init: Any, shape: tuple[int, int]) -> np.ndarray:
     """Return given components as an array of shape (k, d).
 
     Raises
@@ -417,7 +417,6 @@ def checked_init(data: Reduced, init: Any) -> np.ndarray:
     ValueError
         If they are none.
     """
-    shape = data.n_components, len(data.span.mean)
     try:
         array = np.asarray(init)
     except ValueError:

@@ -8,24 +8,53 @@ from typing import Any
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
+from sparse_fourier.autoencoding import FittedNetwork
 from sparse_fourier.exceptions import IdentifiabilityWarning
 from sparse_fourier.fitting import Fitted, Settings
 from sparse_fourier.training import Progress
 
 
 class Reporter:
-    """A callback that prints progress, then asks the user's own."""
+    """A callback that shows progress, then asks the user's own.
 
-    def __init__(self, callback: Any) -> None:
+    Parameters
+    ----------
+    callback : callable or None
+        The user's own.
+    max_iter : int
+        Where the bar ends.
+    verbose : int
+        1: a bar, where tqdm is installed; else, and above 1, lines.
+    """
+
+    def __init__(self, callback: Any, max_iter: int, verbose: int) -> None:
         self._callback = callback
+        self._bar = _bar(max_iter) if verbose == 1 else None
 
     def __call__(self, progress: Progress) -> Any:
-        """Print a line, then ask the user's own callback whether to stop."""
-        print(  # noqa: T201 - asked for by verbose
-            f"iteration {progress.iteration}: loss {progress.loss:.6g} nats per sample, "
-            f"{progress.elapsed:.2f} s"
-        )
+        """Show progress, then ask the user's own callback whether to stop."""
+        if self._bar is None:
+            print(  # noqa: T201 - asked for by verbose
+                f"iteration {progress.iteration}: loss {progress.loss:.6g}, {progress.elapsed:.2f} s"
+            )
+        else:
+            self._bar.set_postfix_str(f"loss {progress.loss:.6g}", refresh=False)
+            self._bar.update(progress.iteration - self._bar.n)
         return self._callback(progress) if self._callback else None
+
+    def close(self) -> None:
+        """Leave the bar as it is."""
+        if self._bar is not None:
+            self._bar.close()
+
+
+def _bar(max_iter: int) -> Any:
+    """Return a bar of tqdm; None where that is not installed."""
+    try:
+        from tqdm import tqdm
+    except ImportError:
+        return None
+    return tqdm(total=max_iter, desc="fit", unit="iteration", mininterval=0.0)
 
 
 def warn_of_empty_rows(X: np.ndarray) -> None:
@@ -79,11 +108,26 @@ def warn_of(fitted: Fitted, settings: Settings) -> None:
             IdentifiabilityWarning,
             stacklevel=3,
         )
+    if isinstance(fitted, FittedNetwork):
+        _warn_of_network(fitted)
     if not (trained.converged or trained.stopped):
+        last = "iteration gained" if isinstance(fitted, FittedNetwork) else "step promised"
         warnings.warn(
             f"Training stopped after {len(trained.curve)} iterations at loss {fitted.curve[-1]:.6g}; "
-            f"the last step promised {trained.decrement:.2g} nats where tol={settings.tol:g} was "
+            f"the last {last} {trained.decrement:.2g} nats where tol={settings.tol:g} was "
             "asked. Increase max_iter.",
             ConvergenceWarning,
             stacklevel=3,
+        )
+
+
+def _warn_of_network(fitted: FittedNetwork) -> None:
+    for remark in fitted.remarks:
+        warnings.warn(remark, ConvergenceWarning, stacklevel=4)
+    if fitted.idle:
+        warnings.warn(
+            f"The codes of components {fitted.idle} are the same for all signals: their activation is "
+            "saturated. Lower learning_rate, or use another activation.",
+            UserWarning,
+            stacklevel=4,
         )

@@ -12,6 +12,8 @@ from collections.abc import Callable, Hashable, Iterator
 from concurrent.futures import Future
 from typing import Any
 
+import numpy as np
+
 _MINIMUM_JAX = (0, 8)
 _MAX_PROGRAMS = 64
 _SMALLEST_BUCKET = 256
@@ -66,7 +68,7 @@ def platform_is_named() -> bool:
     return os.environ.get("JAX_PLATFORMS", "cpu") not in ("", "cpu")
 
 
-def _start() -> None:
+def start() -> None:
     """Load JAX; not in the caller's thread, where a signal in the midst of it can crash the interpreter."""
     check()
     if not _Process.started:
@@ -112,8 +114,8 @@ def register(item: Any) -> None:
     """Let JAX look into an object: numbers and arrays among its attributes are traced."""
     if isinstance(item, tuple | list):
         parts = item
-    elif hasattr(item, "__dict__"):
-        parts = vars(item).values()
+    elif hasattr(item, "__dict__") and not hasattr(item, "__array__"):
+        parts = [value for name, value in vars(item).items() if name not in _untraced(item)]
         _register_class(type(item))
     else:
         return
@@ -130,9 +132,17 @@ def _register_class(kind: type) -> None:
             _registered.add(kind)
 
 
+def _untraced(item: Any) -> tuple[str, ...]:
+    """Return the names of attributes that a program depends on as they are: a user's functions."""
+    return getattr(type(item), "untraced", ())
+
+
 def _take_apart(item: Any) -> tuple[list[Any], tuple[tuple[str, ...], tuple[tuple[str, Any], ...]]]:
     state = vars(item)
-    traced = tuple(name for name, value in state.items() if not isinstance(value, str | bool | None))
+    kept = _untraced(item)
+    traced = tuple(
+        name for name, value in state.items() if not (isinstance(value, str | bool | None) or name in kept)
+    )
     rest = tuple((name, value) for name, value in state.items() if name not in traced)
     return [state[name] for name in traced], (traced, rest)
 
@@ -142,6 +152,38 @@ def _put_together(kind: type, structure: Any, traced: Any) -> Any:
     item = object.__new__(kind)
     item.__dict__.update(zip(names, traced, strict=True), **dict(rest))
     return item
+
+
+def signature(*arguments: Any) -> Hashable:
+    """Return what a program called with arguments depends on: their structure, shapes and types."""
+    import jax
+
+    for argument in arguments:
+        register(argument)
+    leaves, structure = jax.tree_util.tree_flatten(arguments)
+    return structure, tuple((np.shape(leaf), str(getattr(leaf, "dtype", type(leaf)))) for leaf in leaves)
+
+
+def in_dtype(tree: Any, dtype: Any) -> Any:
+    """Return a tree whose numbers with a fractional part have another precision; others are int32."""
+    import jax
+
+    register(tree)
+
+    def cast(leaf: Any) -> np.ndarray:
+        array = np.asarray(leaf)
+        return array.astype(dtype if array.dtype.kind == "f" else np.int32)
+
+    return jax.tree_util.tree_map(cast, tree)
+
+
+def on_device(array: np.ndarray) -> Any:
+    """Return an array where programs run, for many calls; nobody may write to it any more."""
+    import jax
+
+    start()
+    with settings():
+        return jax.block_until_ready(jax.device_put(array))
 
 
 def bucket(n: int) -> int:
@@ -193,7 +235,7 @@ class Program:
         """
         if signature in self._signatures:
             return self._run(*arguments)
-        _start()
+        start()
         for argument in arguments:
             register(argument)
         with self._lock:
@@ -213,7 +255,6 @@ class Program:
 
     def _run(self, *arguments: Any) -> Any:
         import jax
-        import numpy as np
 
         with settings():
             try:

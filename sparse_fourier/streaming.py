@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from sparse_fourier.fitting import Fitted, Settings, fit
 from sparse_fourier.model import Model
+
+Learn = Callable[[np.ndarray, np.ndarray, Settings, np.random.RandomState], Fitted]
+"""Turns signals, their weights, settings and a source of randomness into a fit."""
 
 _GROWTH = 0.25
 _MOST_ENTRIES = 1 << 23
@@ -95,7 +99,7 @@ def capacity(n_features: int) -> int:
 
 
 def advance(
-    stream: Stream, X: np.ndarray, weights: np.ndarray, settings: Settings
+    stream: Stream, X: np.ndarray, weights: np.ndarray, settings: Settings, learn: Learn = fit
 ) -> tuple[Stream, Fitted | None]:
     """Return the stream with more rows, and the fit to all of it, if there are enough new ones for that.
 
@@ -111,6 +115,8 @@ def advance(
         Positive.
     settings : Settings
         Its number of components is that of the model once that is settled.
+    learn : callable
+        How rows with weights are fitted.
     """
     stream = stream.extended(X, weights)
     total = stream.n_samples
@@ -123,7 +129,7 @@ def advance(
     if stream.settled and stream.model is not None:
         kept = stream.model.components
         settings = replace(settings, n_components=len(kept), reference=kept)
-    fitted = fit(stream.rows, stream.weights, settings, np.random.RandomState(stream.seed))
+    fitted = learn(stream.rows, stream.weights, settings, np.random.RandomState(stream.seed))
     k = len(fitted.model.components)
     settled = stream.settled or total >= max(_ROWS_TO_SETTLE, _ROWS_PER_COMPONENT * k)
     return replace(stream, refitted=total, settled=settled, model=fitted.model), fitted

@@ -27,12 +27,51 @@ VARIANTS = [
     AutoencoderDecomposer(basis="fourier", random_state=0),
     AutoencoderDecomposer(n_components=1, prior="laplace", basis=Fourier(damped=True), random_state=0),
 ]
+NETWORKS = [
+    AutoencoderDecomposer(2, prior=None, activation="sigmoid", max_iter=20, random_state=0),
+]
+MORE_NETWORKS = [
+    AutoencoderDecomposer(2, prior=None, hidden_layer_sizes=(4,), solver="adam", max_iter=5, random_state=0),
+    AutoencoderDecomposer(1, prior=None, activation="tanh", solver="sgd", max_iter=10, random_state=0),
+    AutoencoderDecomposer(1, prior=None, activation="sigmoid", solver="rmsprop", batch_size=1, max_iter=5),
+    AutoencoderDecomposer(1, hidden_layer_sizes=(4,), max_iter=10, random_state=0),
+    AutoencoderDecomposer(1, prior="laplace", hidden_layer_sizes=(4, 3), solver="adam", max_iter=10),
+    AutoencoderDecomposer(2, prior="gaussian", activation="top_k", solver="adam", max_iter=5, random_state=0),
+    AutoencoderDecomposer(1, prior="exponential", activation="softplus", solver="adam", early_stopping=True),
+]
 
 
 # Sinusoids fit any span in the two or three dimensions of some of these checks, and say so.
 @pytest.mark.filterwarnings("ignore::sparse_fourier.exceptions.IdentifiabilityWarning")
 @checks.parametrize_with_checks(VARIANTS)
 def test_scikit_learn_check(estimator, check):
+    check(estimator)
+
+
+# Batches of one row, and held-out rows, count a row that is there twice in another way than a weight of two.
+IN_BATCHES = {"check_sample_weight_equivalence_on_dense_data": "equal to the tolerance of the solver only"}
+
+
+def in_batches(estimator):
+    return IN_BATCHES if estimator.batch_size == 1 or estimator.early_stopping else {}
+
+
+networks = pytest.mark.filterwarnings(
+    "ignore::sklearn.exceptions.ConvergenceWarning",
+    "ignore:The codes of components:UserWarning",
+)
+
+
+@networks
+@checks.parametrize_with_checks(NETWORKS)
+def test_scikit_learn_check_of_networks(estimator, check):
+    check(estimator)
+
+
+@networks
+@pytest.mark.slow
+@checks.parametrize_with_checks(MORE_NETWORKS, expected_failed_checks=in_batches)
+def test_scikit_learn_check_of_more_networks(estimator, check):
     check(estimator)
 
 

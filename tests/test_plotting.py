@@ -10,7 +10,7 @@ from sklearn.exceptions import NotFittedError
 
 from sparse_fourier import AutoencoderDecomposer
 from sparse_fourier.datasets import make_sinusoid_mixtures
-from sparse_fourier.plotting import CodesDisplay, ComponentsDisplay, SpectrumDisplay
+from sparse_fourier.plotting import CodesDisplay, ComponentsDisplay, LossCurveDisplay, SpectrumDisplay
 
 pytest.importorskip("matplotlib")
 
@@ -385,3 +385,24 @@ def test_spectra_whose_parts_do_not_fit_are_refused(ax, change, words):
     parts = {"frequencies": [[0.1]], "amplitudes": [[1.0]], "grid": [0, 1], "spectrum": [0, 1]} | change
     with pytest.raises(ValueError, match=words):
         SpectrumDisplay(**parts).plot(ax)
+
+
+# Loss curves
+
+
+def test_loss_curve_is_drawn_as_it_is():
+    axes = Figure().subplots()
+    display = LossCurveDisplay(losses=[100.0, 1.0, 0.5], name="adam").plot(axes, ylabel="mean squared error")
+    np.testing.assert_array_equal(display.line_.get_ydata(), [100.0, 1.0, 0.5])
+    np.testing.assert_array_equal(display.line_.get_xdata(), [1, 2, 3])
+    assert (display.ax_, display.figure_) == (axes, axes.figure)
+    assert axes.get_yscale() == "log"
+    assert axes.get_ylabel() == "mean squared error"
+    assert axes.get_legend().get_texts()[0].get_text() == "adam"
+
+
+def test_losses_below_zero_have_a_linear_axis():
+    display = LossCurveDisplay(losses=[1.0, -3.0]).plot(line_kwargs={"color": "red"})
+    assert display.ax_.get_yscale() == "linear"
+    assert display.ax_.get_legend() is None
+    assert display.line_.get_color() == "red"

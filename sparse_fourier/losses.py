@@ -1,0 +1,173 @@
+r"""What the training of a network minimises: an error of signals, or the likelihood with the network's codes.
+
+Written for NumPy and JAX; a loss is a tree of arrays itself, so that strengths do not compile anew.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+
+from sparse_fourier.namespace import Array, array_namespace, constant
+from sparse_fourier.networks import Autoencoder
+from sparse_fourier.priors import Prior
+from sparse_fourier.supports import SUPPORTS
+
+_GRID = 1025
+_REACH = 12.0
+_LOWEST = -1e3
+
+
+class Batch(NamedTuple):
+    """Signals of shape (n, d), their weights of shape (n,), and the sum of the weights."""
+
+    signals: Array
+    weights: Array
+    total: Array
+
+
+@dataclass(frozen=True, eq=False)
+class Loss(ABC):
+    """A mean over signals, plus penalties.
+
+    Attributes
+    ----------
+    penalties : tuple
+        Each is called as `penalty(model, X, codes)`.
+    centred : float
+        One where there is an intercept, else zero.
+    """
+
+    penalties: tuple[Any, ...]
+    centred: float
+
+    needs_noise: ClassVar[bool] = False
+    """Whether the noise variance is a part of the loss."""
+
+    @property
+    def needs_jax(self) -> bool:
+        """Whether a part of the loss is written in JAX."""
+        return bool(self.penalties)
+
+    def __call__(self, model: Autoencoder, batch: Batch, noise: Array, share: Array) -> tuple[Array, Array]:
+        """Return the loss of a batch, and the noise variance after it.
+
+        `share` is the weight of this batch in the running mean that the noise variance is.
+        """
+        codes = model.encode(batch.signals)
+        residuals = batch.signals - codes @ model.components - self.centred * model.intercept
+        squares = batch.weights @ (residuals * residuals).sum(axis=1) / batch.total
+        value, noise = self.of_squares(model, batch, codes, squares, noise, share)
+        for penalty in self.penalties:
+            value = value + penalty(model, batch.signals, codes)
+        return value, noise
+
+    @abstractmethod
+    def of_squares(
+        self, model: Autoencoder, batch: Batch, codes: Array, squares: Array, noise: Array, share: Array
+    ) -> tuple[Array, Array]:
+        """Return the same without penalties, given the mean squared length of the residuals."""
+
+
+@dataclass(frozen=True, eq=False)
+class SquaredError(Loss):
+    """The mean squared error of an entry."""
+
+    def of_squares(
+        self, model: Autoencoder, batch: Batch, codes: Array, squares: Array, noise: Array, share: Array
+    ) -> tuple[Array, Array]:
+        """Return the mean over entries; the noise variance means nothing here."""
+        return squares / batch.signals.shape[1], noise
+
+
+@dataclass(frozen=True, eq=False)
+class NegativeLogLikelihood(Loss):
+    r"""The negative log-likelihood with the network's codes, in nats per sample.
+
+    The volume counts a component no smaller than its code's prior leaves it: in place of
+    :math:`\log\det W W^\top` stands :math:`\log\det(W W^\top + \sigma^2 P)`, with P the inverse
+    covariance of the codes. The two agree where components stand out of the noise, but this one has a
+    lower bound: codes confined to a support do not grow when their component vanishes.
+
+    Attributes
+    ----------
+    prior : Prior
+    precision : array of shape (k, k) or (k - 1, k - 1)
+        P.
+    floor : float
+        Smallest noise variance that is believed in.
+    """
+
+    prior: Any
+    precision: Array
+    floor: Array
+
+    needs_noise: ClassVar[bool] = True
+
+    @property
+    def needs_jax(self) -> bool:
+        """Whether a penalty or the prior is written in JAX."""
+        return bool(self.penalties) or self.prior.needs_jax
+
+    def of_squares(
+        self, model: Autoencoder, batch: Batch, codes: Array, squares: Array, noise: Array, share: Array
+    ) -> tuple[Array, Array]:
+        """Return the likelihood at the running noise variance, of which no gradient is taken."""
+        xp = array_namespace(codes)
+        edges = self.prior.domain.edges(model.components)
+        n_left = max(batch.signals.shape[1] - len(edges), 1)
+        seen = (1 - share) * noise + share * squares / n_left
+        noise = constant(xp.maximum(seen, self.floor))
+        reconstruction = 0.5 * squares / noise + 0.5 * n_left * xp.log(2 * np.pi * noise)
+        volume = 0.5 * xp.linalg.slogdet(edges @ edges.T + noise * self.precision)[1]
+        log_prior = xp.where(batch.weights > 0, self.prior.log_density(codes), 0.0)
+        return reconstruction + volume - batch.weights @ log_prior / batch.total, noise
+
+
+@dataclass(frozen=True, eq=False)
+class Tabulated:
+    """Densities of codes that were learned, as tables that JAX can look up.
+
+    Attributes
+    ----------
+    nodes, values : arrays of shape (k, m)
+        Log-densities at equal distances; beyond them the last slope goes on.
+    """
+
+    nodes: np.ndarray
+    values: np.ndarray
+    support: str = field(default="real")
+
+    needs_jax: ClassVar[bool] = False
+
+    @classmethod
+    def of(cls, prior: Prior, k: int) -> Tabulated:
+        """Return the tables of an independent prior of k codes."""
+        means, variances = (np.broadcast_to(part, k) for part in prior.moments)
+        steps = np.linspace(-_REACH, _REACH, _GRID)
+        nodes = means[:, None] + np.sqrt(variances)[:, None] * steps
+        marginals: Any = prior
+        values = marginals.log_marginals(nodes.T, np.zeros(k)).T
+        return cls(nodes, np.maximum(values, values.max(axis=1, keepdims=True) + _LOWEST))
+
+    @property
+    def domain(self) -> Any:
+        """The support."""
+        return SUPPORTS[self.support]
+
+    def log_density(self, codes: Array) -> Array:
+        """Return the sum over codes."""
+        xp = array_namespace(codes)
+        columns = zip(codes.T, self.nodes, self.values, strict=True)
+        return sum((_line_through(xp, h, x, y) for h, x, y in columns), 0.0 * codes[:, 0])
+
+
+def _line_through(xp: Any, h: Array, nodes: Array, values: Array) -> Array:
+    """Return the piecewise linear function through equidistant nodes, whose ends go on as they are."""
+    step = nodes[1] - nodes[0]
+    left = xp.clip(((h - nodes[0]) / step).astype(int), 0, len(nodes) - 2)
+    share = (h - nodes[left]) / step
+    return values[left] + share * (values[left + 1] - values[left])
