@@ -116,7 +116,7 @@ def price(prior: Prior, k: int, n_samples: float) -> float:
 def choose(
     data: Reduced, candidates: Sequence[Prior], train: Callable[[], Trained], *, fixed: bool
 ) -> Choice:
-    """Return the prior that the codes ask for; the first where samples are too few, or their weights no counts.
+    """Return the prior that the codes ask for; the first where samples are too few, or weights beyond counts.
 
     If that is a box, and codes fill it evenly, no other prior is needed. Else the largest penalised
     likelihood decides, unless its prior has no bounds and the box is filled all the same: up to all of its
