@@ -59,8 +59,11 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
     fit_intercept : bool, default=True
         Whether signals have an intercept: the mean of X for codes on the real line, else the signal
         whose codes are all zero. Without one it is zero.
-    penalty : None, default=None
-        Not supported yet.
+    penalty : Penalty, callable or list of them, default=None
+        What is added to the objective, in nats per sample: see `sparse_fourier.penalties`. A callable is
+        called as `penalty(model, X, codes)`, where `model` has `encode`, `components` and `intercept`, and
+        returns a scalar, a mean over samples. The fit begins at the one without penalty and ends where
+        likelihood and penalties together are best, components anywhere in the space of signals.
     init : array-like of shape (k, d), default=None
         Components to start from, instead of the starts that `n_init` counts.
     solver : {"auto"}, default="auto"
@@ -425,10 +428,12 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
                 f"fit_intercept=False cannot be used under the prior {prior}, whose densities have a place "
                 "of their own. Use fit_intercept=True or another prior."
             )
+        basis = parameters.resolve_basis(self.basis, prior)
         return Settings(
             prior=prior,
             fit_intercept=self.fit_intercept,
-            basis=parameters.resolve_basis(self.basis, prior),
+            basis=basis,
+            penalties=parameters.resolve_penalties(self.penalty, prior, basis),
             n_components=int(k) if isinstance(k, np.integer) else k,
             n_starts=parameters.resolve_starts(self.n_init),
             tol=float(self.tol),

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from sparse_fourier import runtime
 from sparse_fourier.alternating import fit_to_signals
 from sparse_fourier.bases import Basis, Free
 from sparse_fourier.canonical import order_by_variance
 from sparse_fourier.model import Model
 from sparse_fourier.objective import Point
+from sparse_fourier.penalised import Decoder, PenalisedProblem, penalise
+from sparse_fourier.penalties.base import Penalty
 from sparse_fourier.priors.base import CodesAsTrained, Prior
 from sparse_fourier.reduction import Reduced, reduce_signals, whitened_components
 from sparse_fourier.staging import Plan, optimise
@@ -35,6 +38,7 @@ class Settings:
     callback: Callable[[Progress], Any] | None
     fit_intercept: bool = True
     basis: Basis = field(default_factory=Free)
+    penalties: tuple[Penalty, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -89,7 +93,10 @@ def fit(X: np.ndarray, weights: np.ndarray, settings: Settings, rng: np.random.R
     if data.rank == data.surplus:
         return _fit_constant(data, settings)
     trained = optimise(data.problem(settings.prior), _plan(data, settings), rng)
-    fitted = _finish(data, settings, trained)
+    solution = _in_span(data, settings, trained)
+    if settings.penalties:
+        data, solution, trained = _beyond_span(data, settings, trained, X, rng)
+    fitted = _finish(data, settings, trained, solution)
     if not settings.basis.leaves_span:
         return fitted
     model, residual = fit_to_signals(fitted.model, X, weights, anchored=data.anchored)
@@ -101,29 +108,137 @@ def _plan(data: Reduced, settings: Settings) -> Plan:
     return Plan(settings.n_starts, settings.tol, settings.max_iter, init, settings.callback)
 
 
-def _finish(data: Reduced, settings: Settings, trained: Trained) -> Fitted:
-    """Correct the support for the shortfall of extremes, and bring the codes into the prior's normal form."""
+class _Solution(NamedTuple):
+    """Components and codes in the form that training left them in.
+
+    Attributes
+    ----------
+    prior : Prior
+    components : array of shape (k, d)
+    origin : array of shape (d,)
+        The signal whose codes are `offset`.
+    offset : array of shape (k,)
+    codes : array of shape (n, k)
+    noise : array of shape (k,)
+        Standard deviations of the noise of the codes.
+    penalty : float
+        What is added to the likelihood.
+    """
+
+    prior: Prior
+    components: np.ndarray
+    origin: np.ndarray
+    offset: np.ndarray
+    codes: np.ndarray
+    noise: np.ndarray
+    penalty: float = 0.0
+
+
+def _in_span(data: Reduced, settings: Settings, trained: Trained) -> _Solution:
+    """Return what was trained, with the support corrected for the shortfall of extremes."""
     prior = trained.prior or settings.prior
     point = _widened(trained.point, prior, data)
     components = np.linalg.solve(point.unmixing.T, data.axes)
-    codes = point.encode(data.whitened)
+    noise = np.sqrt(point.noise_variances(data.noise))
+    return _Solution(prior, components, data.origin, point.offset, point.encode(data.whitened), noise)
+
+
+def _beyond_span(
+    data: Reduced, settings: Settings, trained: Trained, X: np.ndarray, rng: np.random.RandomState
+) -> tuple[Reduced, _Solution, Trained]:
+    """Return what penalties make of what was trained, and the signals with the residuals that they leave."""
+    prior = settings.prior
+    problem = _penalised_problem(data, settings, trained, X, rng)
+    done = len(trained.curve)
+    penalised = penalise(
+        problem,
+        tol=settings.tol,
+        max_iter=max(settings.max_iter - done, 1),
+        done=done,
+        callback=settings.callback,
+    )
+    (components, intercept), codes, squares, penalty, descent = penalised
+    codes, data = codes[: len(X)], replace(data, squares=squares[: len(X)])
+    centre, _ = prior.moments
+    width = 1.0 + prior.shortfall(data.rank, data.n)
+    solution = _Solution(
+        prior,
+        components * width,
+        intercept + centre * (1.0 - width) * components.sum(axis=0),
+        np.zeros(data.rank),
+        centre + (codes - centre) / width,
+        np.sqrt(data.noise_variance * np.diagonal(np.linalg.pinv(components @ components.T))) / width,
+        penalty,
+    )
+    curve = np.append(trained.curve, descent.curve)
+    return (
+        data,
+        solution,
+        trained._replace(
+            curve=curve, converged=descent.converged, decrement=descent.decrement, stopped=descent.stopped
+        ),
+    )
+
+
+def _penalised_problem(
+    data: Reduced, settings: Settings, trained: Trained, X: np.ndarray, rng: np.random.RandomState
+) -> PenalisedProblem:
+    prior, point = settings.prior, trained.point
+    components = np.linalg.solve(point.unmixing.T, data.axes)
+    edges = prior.domain.edges(components)
+    n, size = len(X), len(X)
+    if all(penalty.averages for penalty in settings.penalties):
+        size = runtime.bucket(n)
+    else:
+        _refuse_weights(data.weights, settings.penalties)
+    signals, weights = np.zeros((size, X.shape[1])), np.zeros(size)
+    signals[:n], weights[:n] = np.ldexp(X, -data.exponent, dtype=float), data.weights / data.n
+    error = np.sqrt(max(data.noise_variance, data.resolution))
+    spread = np.sqrt(data.weights @ (data.whitened @ point.unmixing.T) ** 2 / data.n)
+    return PenalisedProblem(
+        prior,
+        tuple(penalty.drawn(signals.shape, rng) for penalty in settings.penalties),
+        signals,
+        weights,
+        Decoder(components, data.origin - point.offset @ components),
+        np.linalg.svd(edges, full_matrices=False)[2],
+        error / np.append(spread, 1.0),
+        np.broadcast_to(np.asarray(trained.floor, dtype=float), len(components)),
+        np.float64(data.resolution),
+        np.float64(data.n / data.degrees_of_freedom),
+        np.ldexp(1.0, int(np.clip(data.exponent, -1000, 1000))),
+        np.float64(data.anchored),
+    )
+
+
+def _refuse_weights(weights: np.ndarray, penalties: tuple[Penalty, ...]) -> None:
+    careless = [str(penalty) for penalty in penalties if not penalty.averages]
+    if np.ptp(weights):
+        raise ValueError(
+            f"sample_weight cannot be used with the penalty {careless[0]}, which takes its own mean over "
+            "samples. Derive it from penalties.SamplePenalty, or repeat rows."
+        )
+
+
+def _finish(data: Reduced, settings: Settings, trained: Trained, solution: _Solution) -> Fitted:
+    """Bring the codes into the prior's normal form."""
+    prior, components, origin, offset, codes, noise, penalty = solution
     share = data.weights / data.n
     mean_codes = share @ codes
     deviations = np.sqrt(share @ (codes - mean_codes) ** 2)
-    noise = np.sqrt(point.noise_variances(data.noise))
     factors, shifts = prior.normal_form(
         CodesAsTrained(components, data.span.average, mean_codes, deviations, noise, data.n, data.anchored)
     )
     if data.anchored:
-        shifts = -factors * point.offset
-    intercept = data.origin - (point.offset + shifts / factors) @ components
+        shifts = -factors * offset
+    intercept = origin - (offset + shifts / factors) @ components
     order = order_by_variance(deviations**2 * (components**2).sum(axis=1))
     components = settings.basis.evaluate((components / factors[:, None])[order])
     intercept = intercept if data.anchored else settings.basis.evaluate(intercept)
     codes = (factors * codes + shifts)[:, order]
     floor = trained.floor * factors[order] ** 2
     model = _model(data, prior.mapped(factors, shifts).taken(order), components, intercept, floor)
-    curve = np.append(trained.curve, _final_loss(model, codes, data))
+    curve = np.append(trained.curve, _final_loss(model, codes, data) + penalty)
     variances = (factors * deviations)[order] ** 2 * data.n / max(data.n - 1, 1)
     return _fitted(data, model, variances, curve, trained, _doubts(data, model, codes, trained))
 

@@ -16,6 +16,8 @@ from sklearn.utils._param_validation import (
 )
 
 from sparse_fourier.bases import Basis, Free, Nonnegative
+from sparse_fourier.penalties import Penalty
+from sparse_fourier.penalties.base import FunctionPenalty
 from sparse_fourier.priors import Exponential, Gaussian, Laplace, Learned, Prior, Simplex, Uniform
 from sparse_fourier.priors.checks import check_prior
 
@@ -53,7 +55,7 @@ CONSTRAINTS: dict[str, list[Any]] = {
     "hidden_layer_sizes": [_NOTHING],
     "hidden_activation": [_names("relu")],
     "fit_intercept": ["boolean"],
-    "penalty": [None],
+    "penalty": [None, callable, list, tuple],
     "init": ["array-like", None],
     "solver": [_names("auto")],
     "learning_rate": [_names("auto")],
@@ -123,3 +125,42 @@ def resolve_basis(basis: str | Basis, prior: Prior) -> Basis:
 def resolve_starts(n_init: str | int) -> int:
     """Return the number of starts."""
     return int(n_init) if isinstance(n_init, Integral) else AUTOMATIC_STARTS
+
+
+def resolve_penalties(penalty: Any, prior: Prior, basis: Basis) -> tuple[Penalty, ...]:
+    """Return the penalties that None, one of them, or a list stands for.
+
+    Raises
+    ------
+    InvalidParameterError
+        If something else is among them, or a number among their parameters is not what it must be.
+    ValueError
+        If the prior or the basis leaves no place for penalties.
+    """
+    parts = penalty if isinstance(penalty, list | tuple) else [] if penalty is None else [penalty]
+    for part in parts:
+        _validate_penalty(part)
+    if parts and prior.learns:
+        raise ValueError(
+            f"penalty={penalty!r} cannot be used under the prior {prior}, whose densities are learned in "
+            "turn with the basis. Use another prior."
+        )
+    if parts and (basis.leaves_span or not isinstance(basis, Free)):
+        raise ValueError(f"penalty={penalty!r} can only be used with basis='free'. Got {basis!r} instead.")
+    return tuple(part if isinstance(part, Penalty) else FunctionPenalty(part) for part in parts)
+
+
+def _validate_penalty(penalty: Any) -> None:
+    if not callable(penalty):
+        raise InvalidParameterError(
+            "The 'penalty' parameter of AutoencoderDecomposer must be None, a Penalty, a callable or a list "
+            f"of these. Got {penalty!r} instead."
+        )
+    ranges = penalty.ranges if isinstance(penalty, Penalty) else {}
+    for name, (low, high) in ranges.items():
+        value: Any = getattr(penalty, name)
+        if not (isinstance(value, Real) and low <= float(value) < high):
+            raise InvalidParameterError(
+                f"The {name!r} parameter of {penalty} must be a float in the range [{low:g}, {high:g}). "
+                f"Got {value!r} instead."
+            )

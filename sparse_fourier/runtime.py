@@ -105,6 +105,23 @@ def _start_platform() -> None:
         ) from error
 
 
+class Held:
+    """What JAX is not to look into: compiled programs are told apart by its identity."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    def __eq__(self, other: object) -> bool:
+        """Return whether both hold the same thing."""
+        return isinstance(other, Held) and other.value is self.value
+
+    def __hash__(self) -> int:
+        """Return the identity of what is held."""
+        return id(self.value)
+
+
 _registered: set[type] = set()
 
 
@@ -112,13 +129,29 @@ def register(item: Any) -> None:
     """Let JAX look into an object: numbers and arrays among its attributes are traced."""
     if isinstance(item, tuple | list):
         parts = item
-    elif hasattr(item, "__dict__"):
+    elif hasattr(item, "__dict__") and not _is_traced(item):
         parts = vars(item).values()
         _register_class(type(item))
     else:
         return
     for part in parts:
         register(part)
+
+
+def _is_traced(item: Any) -> bool:
+    import jax
+
+    return isinstance(item, jax.Array)
+
+
+def placed(item: Any) -> Any:
+    """Return an object with the arrays among its attributes moved to JAX's device, for many calls."""
+    _start()
+    import jax
+
+    register(item)
+    with settings():
+        return jax.device_put(item)
 
 
 def _register_class(kind: type) -> None:
@@ -132,7 +165,7 @@ def _register_class(kind: type) -> None:
 
 def _take_apart(item: Any) -> tuple[list[Any], tuple[tuple[str, ...], tuple[tuple[str, Any], ...]]]:
     state = vars(item)
-    traced = tuple(name for name, value in state.items() if not isinstance(value, str | bool | None))
+    traced = tuple(name for name, value in state.items() if not isinstance(value, str | bool | Held | None))
     rest = tuple((name, value) for name, value in state.items() if name not in traced)
     return [state[name] for name in traced], (traced, rest)
 
