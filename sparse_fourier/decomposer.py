@@ -10,6 +10,7 @@ from sklearn.utils import check_array, check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sparse_fourier import parameters, runtime
+from sparse_fourier.autoencoding import FittedNetwork, Network, Record, closed_form, fit_network
 from sparse_fourier.fitting import Fitted, Settings, fit
 from sparse_fourier.model import Model
 from sparse_fourier.priors import Prior
@@ -240,11 +241,17 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         parameters.reject_booleans(type(self).__name__, draft.__dict__)
         X = draft._validate(X, reset=True, ensure_min_samples=2)
         weights = validate_total(validate_weights(sample_weight, X))
-        settings = draft._settings(X)
+        settings, network = draft._settings(X)
         runtime.check()
         kept = weights > 0
         rows, weights = (X, weights) if kept.all() else (X[kept], weights[kept])
-        fitted = fit(rows, weights, settings, check_random_state(self.random_state))
+        rng = check_random_state(self.random_state)
+        if network is not None:
+            fitted = fit_network(rows, weights, settings, network, rng, draft._begun(network, X))
+        elif self.prior is None:
+            fitted = closed_form(rows, weights, settings)
+        else:
+            fitted = fit(rows, weights, settings, rng)
         draft._publish(fitted, X.dtype)
         warn_of(fitted, settings)
         self.__dict__ = draft.__dict__
@@ -414,7 +421,17 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         with np.errstate(over="ignore", invalid="ignore"):
             return validate_data(self, X, dtype=_FLOATS, reset=reset, ensure_min_samples=ensure_min_samples)
 
-    def _settings(self, X: np.ndarray) -> Settings:
+    def _begun(self, network: Network, X: np.ndarray) -> Record | None:
+        """Return where training goes on, if it does."""
+        record = getattr(self, "_record", None) if self.warm_start else None
+        if record is not None and not record.fits(network, X.shape[1]):
+            raise ValueError(
+                "warm_start=True cannot go on from the last fit, whose network had other layers, activations "
+                "or another solver. Use warm_start=False."
+            )
+        return record
+
+    def _settings(self, X: np.ndarray) -> tuple[Settings, Network | None]:
         d = X.shape[1]
         k = None if isinstance(self.n_components, str) else self.n_components
         if isinstance(k, int | np.integer) and k > d:
@@ -429,18 +446,24 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
                 "of their own. Use fit_intercept=True or another prior."
             )
         basis = parameters.resolve_basis(self.basis, prior)
-        return Settings(
+        given = self.get_params(deep=False)
+        penalties = parameters.resolve_penalties(self.penalty)
+        network = parameters.resolve_network(given, prior, len(X), penalties)
+        if network is None:
+            parameters.reject_penalties(penalties, prior, basis)
+        settings = Settings(
             prior=prior,
             fit_intercept=self.fit_intercept,
             basis=basis,
-            penalties=parameters.resolve_penalties(self.penalty, prior, basis),
+            penalties=() if network else penalties,
             n_components=int(k) if isinstance(k, np.integer) else k,
-            n_starts=parameters.resolve_starts(self.n_init),
+            n_starts=parameters.resolve_starts(self.n_init, network=network is not None),
             tol=float(self.tol),
             max_iter=int(self.max_iter),
             init=self.init,
             callback=Reporter(self.callback) if self.verbose else self.callback,
         )
+        return settings, network
 
     def _publish(self, fitted: Fitted, dtype: Any) -> None:
         model = fitted.model
@@ -453,7 +476,8 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         self.explained_variance_ = _in_units(explained, scale)
         self.explained_variance_ratio_ = explained / (fitted.total_variance or 1.0)
         self.noise_variance_ = float(_in_units(np.array(model.noise_variance), scale))
-        self.prior_ = _prior_in_user_units(model)
+        self.prior_ = None if model.likelihood else _prior_in_user_units(model)
+        self._record = fitted.record if isinstance(fitted, FittedNetwork) else None
         self.loss_curve_, self.loss_ = fitted.curve, float(fitted.curve[-1])
         self.n_iter_, self.converged_ = max(len(fitted.trained.curve), 1), fitted.trained.converged
         self.reconstruction_err_ = float(_in_units(np.sqrt(np.array(fitted.residual)), model.exponent))

@@ -16,6 +16,7 @@ from sparse_fourier.model import Model
 from sparse_fourier.objective import Point
 from sparse_fourier.penalised import Decoder, PenalisedProblem, penalise
 from sparse_fourier.penalties.base import Penalty
+from sparse_fourier.penalties.checks import refuse_weights
 from sparse_fourier.priors.base import CodesAsTrained, Prior
 from sparse_fourier.reduction import Reduced, reduce_signals, whitened_components
 from sparse_fourier.staging import Plan, optimise
@@ -190,7 +191,7 @@ def _penalised_problem(
     if all(penalty.averages for penalty in settings.penalties):
         size = runtime.bucket(n)
     else:
-        _refuse_weights(data.weights, settings.penalties)
+        refuse_weights(settings.penalties, data.weights)
     signals, weights = np.zeros((size, X.shape[1])), np.zeros(size)
     signals[:n], weights[:n] = np.ldexp(X, -data.exponent, dtype=float), data.weights / data.n
     error = np.sqrt(max(data.noise_variance, data.resolution))
@@ -209,15 +210,6 @@ def _penalised_problem(
         np.ldexp(1.0, int(np.clip(data.exponent, -1000, 1000))),
         np.float64(data.anchored),
     )
-
-
-def _refuse_weights(weights: np.ndarray, penalties: tuple[Penalty, ...]) -> None:
-    careless = [str(penalty) for penalty in penalties if not penalty.averages]
-    if np.ptp(weights):
-        raise ValueError(
-            f"sample_weight cannot be used with the penalty {careless[0]}, which takes its own mean over "
-            "samples. Derive it from penalties.SamplePenalty, or repeat rows."
-        )
 
 
 def _finish(data: Reduced, settings: Settings, trained: Trained, solution: _Solution) -> Fitted:

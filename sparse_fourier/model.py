@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from sparse_fourier.networks import Encoder
 from sparse_fourier.objective import Terms, likelihood_terms
 from sparse_fourier.priors import Prior
 
@@ -32,6 +33,11 @@ class Model:
     prior : Prior
     exponent : int
         Binary exponent of the unit in which all of the above is measured.
+    encoder : Encoder or None
+        A network that gives the codes, in that unit; else they are those of least squares.
+    likelihood : Model or None
+        Another model of the same signals, without a network, that scores them: where nothing was assumed
+        of the codes, a Gaussian on the span of the components.
     """
 
     components: np.ndarray
@@ -41,6 +47,8 @@ class Model:
     code_floor: np.ndarray
     prior: Prior
     exponent: int
+    encoder: Encoder | None = None
+    likelihood: Model | None = None
 
     @cached_property
     def gram(self) -> np.ndarray:
@@ -83,10 +91,11 @@ class Model:
         if abs(exponent) > np.finfo(X.dtype).maxexp // 2:
             X, exponent = np.ldexp(X, -exponent), 0
         unmixing = np.ldexp(self.unmixing, -exponent).astype(X.dtype)
-        return (X @ unmixing).astype(float, copy=False) - self._code_offset
+        return (X @ unmixing).astype(float, copy=False) - self.code_offset
 
     @cached_property
-    def _code_offset(self) -> np.ndarray:
+    def code_offset(self) -> np.ndarray:
+        """What is subtracted from signals times `unmixing`, of shape (k,)."""
         live = self.components[self.live]
         if not len(live):
             return np.zeros(len(self.components))
@@ -96,7 +105,8 @@ class Model:
     @property
     def code_exponent(self) -> int:
         """Binary exponent of the unit of the codes."""
-        return self.exponent if self.prior.has_free_scale else 0
+        bound = self.encoder is not None and not self.encoder.activation.homogeneous
+        return self.exponent if self.prior.has_free_scale and not bound else 0
 
     @property
     def component_exponent(self) -> int:
@@ -108,14 +118,20 @@ class Model:
         return self.prior.domain.project(self.least_squares_codes(X), self.gram)
 
     def encode(self, X: np.ndarray) -> np.ndarray:
-        """Return the least-squares codes within the prior's support, in the user's unit."""
-        codes = self.constrained_codes(X)
+        """Return the network's codes, or the constrained least-squares ones, in the user's unit."""
+        codes = self.constrained_codes(X) if self.encoder is None else self._encoded(self.encoder, X)
         return np.ldexp(codes, self.code_exponent) if self.code_exponent else codes
+
+    def _encoded(self, encoder: Encoder, X: np.ndarray) -> np.ndarray:
+        unit = np.ldexp(X, -self.exponent) if self.exponent else X
+        return encoder.in_blocks(unit)
 
     def terms(self, X: np.ndarray) -> Terms:
         """Return the negative log-likelihood of each signal by terms, in nats, double precision."""
+        if self.likelihood is not None:
+            return self.likelihood.terms(X)
         X = np.ldexp(np.asarray(X, dtype=float), -self.exponent)
-        codes = X @ np.ascontiguousarray(self.unmixing[:, self.live]) - self._code_offset[self.live]
+        codes = X @ np.ascontiguousarray(self.unmixing[:, self.live]) - self.code_offset[self.live]
         residuals = X - self.intercept - codes @ self.components[self.live]
         return self.terms_of_codes(codes, np.einsum("ij,ij->i", residuals, residuals))
 
@@ -139,11 +155,15 @@ class Model:
 
     def covariance(self) -> np.ndarray:
         """Return the covariance of signals under the model, in the model's unit, of shape (d, d)."""
+        if self.likelihood is not None:
+            return self.likelihood.covariance()
         signal = self.components.T @ self.prior.code_covariance(len(self.components)) @ self.components
         return signal + self.noise_variance * self._noise_directions
 
     def sample(self, n_samples: int, rng: np.random.RandomState) -> np.ndarray:
         """Return draws from the model, in the model's unit, of shape (n_samples, d)."""
+        if self.likelihood is not None:
+            return self.likelihood.sample(n_samples, rng)
         k, d = self.components.shape
         codes = self.prior.draw(n_samples, k, rng)
         noise = rng.standard_normal((n_samples, d)) @ self._noise_directions

@@ -5,17 +5,23 @@ from __future__ import annotations
 from numbers import Integral, Real
 from typing import Any
 
+import numpy as np
+
 # The only private names of another library that are used here: scikit-learn's own conformance check
 # (`check_param_validation`) demands this exception class and this form of declaration.
 from sklearn.utils._param_validation import (
+    HasMethods,
     Interval,
     InvalidParameterError,
-    Options,
     RealNotInt,
     StrOptions,
 )
 
+from sparse_fourier import activations
+from sparse_fourier.activations import Activation
+from sparse_fourier.autoencoding import Network
 from sparse_fourier.bases import Basis, Free, Nonnegative
+from sparse_fourier.optimizers import SGD, Adam, Optimizer, RMSProp, Transformed
 from sparse_fourier.penalties import Penalty
 from sparse_fourier.penalties.base import FunctionPenalty
 from sparse_fourier.priors import Exponential, Gaussian, Laplace, Learned, Prior, Simplex, Uniform
@@ -30,6 +36,26 @@ PRIORS: dict[str, type[Prior]] = {
     "learned": Learned,
 }
 BASES: dict[str, type[Basis]] = {"free": Free, "nonnegative": Nonnegative}
+ACTIVATIONS: dict[str, type[Activation]] = {
+    "identity": activations.Identity,
+    "hard_sigmoid": activations.HardSigmoid,
+    "sigmoid": activations.Sigmoid,
+    "tanh": activations.Tanh,
+    "relu": activations.ReLU,
+    "softplus": activations.Softplus,
+    "softmax": activations.Softmax,
+    "top_k": activations.TopK,
+}
+OPTIMIZERS: dict[str, type[Optimizer]] = {"adam": Adam, "rmsprop": RMSProp, "sgd": SGD}
+FULL_BATCH = "lbfgs"
+OWN_ACTIVATIONS: dict[str, type[Activation]] = {
+    "real": activations.Identity,
+    "unit": activations.HardSigmoid,
+    "nonnegative": activations.ReLU,
+    "simplex": activations.Softmax,
+}
+AUTOMATIC_BATCH = 200
+MOST_ROWS_OF_FULL_BATCHES = 10_000
 AUTOMATIC_PRIOR = "uniform"
 AUTOMATIC_STARTS = 2
 
@@ -38,35 +64,32 @@ def _names(*names: str) -> StrOptions:
     return StrOptions(set(names))
 
 
-_NOTHING = Options(tuple, {()})
-_OFF = Options(bool, {False})
-
 CONSTRAINTS: dict[str, list[Any]] = {
     "n_components": [
         Interval(Integral, 1, None, closed="left"),
         Interval(RealNotInt, 0, 1, closed="neither"),
         _names("auto"),
     ],
-    "prior": [_names("auto", *PRIORS), Prior],
+    "prior": [_names("auto", *PRIORS), Prior, None],
     "basis": [_names(*BASES), *BASES.values()],
     "noise": [_names("gaussian")],
-    "encoder": [_names("auto", "affine")],
-    "activation": [None],
-    "hidden_layer_sizes": [_NOTHING],
-    "hidden_activation": [_names("relu")],
+    "encoder": [_names("auto", "affine", "mlp")],
+    "activation": [_names(*ACTIVATIONS), Activation, callable, None],
+    "hidden_layer_sizes": ["array-like"],
+    "hidden_activation": [_names(*ACTIVATIONS), Activation, callable],
     "fit_intercept": ["boolean"],
     "penalty": [None, callable, list, tuple],
     "init": ["array-like", None],
-    "solver": [_names("auto")],
-    "learning_rate": [_names("auto")],
-    "batch_size": [_names("auto")],
+    "solver": [_names("auto", FULL_BATCH, *OPTIMIZERS), HasMethods(["init", "update"])],
+    "learning_rate": [Interval(Real, 0, None, closed="neither"), callable, _names("auto")],
+    "batch_size": [Interval(Integral, 1, None, closed="left"), _names("auto")],
     "max_iter": [Interval(Integral, 1, None, closed="left")],
     "tol": [Interval(Real, 0, None, closed="neither")],
     "n_init": [Interval(Integral, 1, None, closed="left"), _names("auto")],
-    "early_stopping": [_OFF],
+    "early_stopping": ["boolean"],
     "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
     "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
-    "warm_start": [_OFF],
+    "warm_start": ["boolean"],
     "checkpoint": [None],
     "random_state": ["random_state"],
     "verbose": ["verbose"],
@@ -81,7 +104,7 @@ def reject_booleans(owner: str, parameters: dict[str, Any]) -> None:
     ------
     InvalidParameterError
     """
-    for name in ("n_components", "max_iter", "n_init"):
+    for name in ("n_components", "max_iter", "n_init", "batch_size", "learning_rate", "n_iter_no_change"):
         if isinstance(parameters[name], bool):
             raise InvalidParameterError(
                 f"The {name!r} parameter of {owner} must be an int in the range [1, inf). "
@@ -89,14 +112,16 @@ def reject_booleans(owner: str, parameters: dict[str, Any]) -> None:
             )
 
 
-def resolve_prior(prior: str | Prior) -> Prior:
-    """Return the prior that a name or an object stands for.
+def resolve_prior(prior: str | Prior | None) -> Prior:
+    """Return the prior that a name or an object stands for; a Gaussian gives the start where there is none.
 
     Raises
     ------
     ValueError
         If an object fails its examination.
     """
+    if prior is None:
+        return Gaussian()
     if not isinstance(prior, Prior):
         return PRIORS.get(prior, PRIORS[AUTOMATIC_PRIOR])()
     if prior.needs_jax:
@@ -122,32 +147,165 @@ def resolve_basis(basis: str | Basis, prior: Prior) -> Basis:
     return found
 
 
-def resolve_starts(n_init: str | int) -> int:
+def resolve_starts(n_init: str | int, *, network: bool = False) -> int:
     """Return the number of starts."""
-    return int(n_init) if isinstance(n_init, Integral) else AUTOMATIC_STARTS
+    if isinstance(n_init, Integral):
+        return int(n_init)
+    return 1 if network else AUTOMATIC_STARTS
 
 
-def resolve_penalties(penalty: Any, prior: Prior, basis: Basis) -> tuple[Penalty, ...]:
+def resolve_activation(activation: Any) -> Activation:
+    """Return the activation that a name, an object or a function stands for.
+
+    Raises
+    ------
+    ValueError
+        If a function fails its examination.
+    """
+    if isinstance(activation, str):
+        return ACTIVATIONS[activation]()
+    return activation if isinstance(activation, Activation) else activations.examined(activation)
+
+
+def resolve_network(
+    parameters: dict[str, Any], prior: Prior, n_samples: int, penalties: tuple[Penalty, ...]
+) -> Network | None:
+    """Return the network that the parameters ask for; None where codes are those of least squares.
+
+    Raises
+    ------
+    ValueError
+        If parameters contradict each other.
+    """
+    sizes, has_prior = _hidden_sizes(parameters), parameters["prior"] is not None
+    solver, given = parameters["solver"], parameters["activation"]
+    activation = _activation_of_codes(given, prior, has_prior=has_prior)
+    plain = not sizes and (given is None if has_prior else activation.is_affine)
+    if plain and solver == "auto" and (has_prior or not penalties):
+        return None
+    if plain and has_prior:
+        raise ValueError(
+            f"solver={solver!r} trains networks, but under the prior {prior} an affine encoder with the "
+            "prior's own activation is found by Newton steps. Use solver='auto', or give an activation or "
+            "hidden_layer_sizes."
+        )
+    if parameters["basis"] not in ("free", None) and not isinstance(parameters["basis"], Free):
+        raise ValueError(
+            "basis must be 'free' where the encoder is a network. Use another basis without one."
+        )
+    optimizer = _optimizer(solver, n_samples, has_hidden=bool(sizes))
+    if parameters["early_stopping"] and optimizer is None:
+        raise ValueError(
+            "early_stopping=True needs a solver that goes through the signals in batches. Use "
+            f"solver={next(iter(OPTIMIZERS))!r}, or early_stopping=False."
+        )
+    return Network(
+        activation=activation,
+        hidden_layer_sizes=sizes,
+        hidden_activation=_elementwise(parameters["hidden_activation"]),
+        optimizer=optimizer,
+        rate=_rate(parameters["learning_rate"], optimizer),
+        batch_size=_batch_size(parameters["batch_size"]),
+        patience=int(parameters["n_iter_no_change"]),
+        validation_fraction=float(parameters["early_stopping"] and parameters["validation_fraction"]),
+        has_prior=has_prior,
+        literal=not (has_prior or sizes or optimizer is None),
+        penalties=penalties,
+    )
+
+
+def _hidden_sizes(parameters: dict[str, Any]) -> tuple[int, ...]:
+    given, encoder = parameters["hidden_layer_sizes"], parameters["encoder"]
+    sizes = np.asarray(given)
+    if sizes.size and (sizes.ndim != 1 or sizes.dtype.kind not in "iu" or (sizes < 1).any()):
+        raise InvalidParameterError(
+            "The 'hidden_layer_sizes' parameter of AutoencoderDecomposer must be a tuple of ints in the "
+            f"range [1, inf). Got {given!r} instead."
+        )
+    if bool(sizes.size) != (encoder == "mlp") and encoder != "auto":
+        needed = "at least one layer" if encoder == "mlp" else "the empty tuple"
+        raise ValueError(
+            f"encoder={encoder!r} needs hidden_layer_sizes to be {needed}. Got {given!r} instead; use "
+            "encoder='auto'."
+        )
+    return tuple(int(size) for size in sizes)
+
+
+def _activation_of_codes(given: Any, prior: Prior, *, has_prior: bool) -> Activation:
+    if given is None:
+        return OWN_ACTIVATIONS[prior.support]()
+    activation = resolve_activation(given)
+    if has_prior and not activation.stays_within(prior.support):
+        fitting = sorted(name for name, kind in ACTIVATIONS.items() if kind().stays_within(prior.support))
+        raise ValueError(
+            f"activation={given!r} cannot be used under the prior {prior}, outside whose support it may "
+            f"lead. Use one of {fitting}, or None."
+        )
+    return activation
+
+
+def _elementwise(given: Any) -> Activation:
+    activation = resolve_activation(given)
+    if not activation.elementwise:
+        raise ValueError(
+            f"hidden_activation={given!r} cannot be used: hidden layers need an elementwise activation."
+        )
+    return activation
+
+
+def _optimizer(solver: Any, n_samples: int, *, has_hidden: bool) -> Optimizer | None:
+    if not isinstance(solver, str):
+        return Transformed(solver)
+    large = has_hidden and n_samples > MOST_ROWS_OF_FULL_BATCHES
+    automatic = "adam" if large else FULL_BATCH
+    kind = OPTIMIZERS.get(automatic if solver == "auto" else solver)
+    return kind() if kind else None
+
+
+def _rate(given: Any, optimizer: Optimizer | None) -> Any:
+    if isinstance(given, str):
+        return optimizer.rate if optimizer else 1.0
+    if isinstance(optimizer, Transformed):
+        raise ValueError(
+            "learning_rate cannot be given together with a gradient transformation as the solver, which has "
+            "its own. Use learning_rate='auto'."
+        )
+    return given if callable(given) else float(given)
+
+
+def _batch_size(given: Any) -> int:
+    return AUTOMATIC_BATCH if isinstance(given, str) else int(given)
+
+
+def resolve_penalties(penalty: Any) -> tuple[Penalty, ...]:
     """Return the penalties that None, one of them, or a list stands for.
 
     Raises
     ------
     InvalidParameterError
         If something else is among them, or a number among their parameters is not what it must be.
-    ValueError
-        If the prior or the basis leaves no place for penalties.
     """
     parts = penalty if isinstance(penalty, list | tuple) else [] if penalty is None else [penalty]
     for part in parts:
         _validate_penalty(part)
-    if parts and prior.learns:
+    return tuple(part if isinstance(part, Penalty) else FunctionPenalty(part) for part in parts)
+
+
+def reject_penalties(penalties: tuple[Penalty, ...], prior: Prior, basis: Basis) -> None:
+    """Refuse penalties where codes are those of least squares, and the prior or the basis has no place for them.
+
+    Raises
+    ------
+    ValueError
+    """
+    names = [str(penalty) for penalty in penalties]
+    if names and prior.learns:
         raise ValueError(
-            f"penalty={penalty!r} cannot be used under the prior {prior}, whose densities are learned in "
+            f"The penalties {names} cannot be used under the prior {prior}, whose densities are learned in "
             "turn with the basis. Use another prior."
         )
-    if parts and (basis.leaves_span or not isinstance(basis, Free)):
-        raise ValueError(f"penalty={penalty!r} can only be used with basis='free'. Got {basis!r} instead.")
-    return tuple(part if isinstance(part, Penalty) else FunctionPenalty(part) for part in parts)
+    if names and (basis.leaves_span or not isinstance(basis, Free)):
+        raise ValueError(f"The penalties {names} can only be used with basis='free'. Got {basis!r} instead.")
 
 
 def _validate_penalty(penalty: Any) -> None:

@@ -11,8 +11,8 @@ import numpy as np
 from sparse_fourier import runtime
 from sparse_fourier.namespace import Array, array_namespace
 from sparse_fourier.objective import likelihood_terms
-from sparse_fourier.penalties.base import FunctionPenalty, Penalty, total_penalty
-from sparse_fourier.penalties.checks import check_penalty
+from sparse_fourier.penalties.base import Penalty, total_penalty
+from sparse_fourier.penalties.checks import examine
 from sparse_fourier.priors.base import Prior
 from sparse_fourier.training import Descent, Progress, descend
 
@@ -198,15 +198,14 @@ def penalise(
         If a penalty fails its examination.
     """
     still = np.zeros((len(problem.start.components) + 1, len(problem.axes) + problem.axes.shape[1]))
-    for penalty in problem.penalties:
-        check_penalty(penalty, lambda part: _examined(problem, part, still))
-    placed = runtime.placed(problem)
-    signature = _signature(problem)
+    placed = runtime.on_device(problem)
+    signature = runtime.signature(placed, still)
 
     def evaluate(step: np.ndarray) -> tuple[Any, np.ndarray]:
         (value, _), gradient = _value_and_gradient(signature, placed, step)
         return value, gradient
 
+    examine(problem.penalties, lambda: evaluate(still), lambda part: _alone(problem, part, still))
     descent = descend(evaluate, still, tol=tol, max_iter=max_iter, done=done, callback=callback)
     (_, penalty), _ = _value_and_gradient(signature, placed, descent.place)
     decoder = problem.decoder(descent.place)
@@ -214,15 +213,9 @@ def penalise(
     return Penalised(decoder, codes, squares, float(penalty), descent)
 
 
-def _examined(problem: PenalisedProblem, penalty: Penalty, step: np.ndarray) -> tuple[Any, Any]:
+def _alone(problem: PenalisedProblem, penalty: Penalty, step: np.ndarray) -> tuple[Any, Any]:
     alone = replace(problem, penalties=(penalty,))
-    return _examination(_signature(alone), alone, step)
-
-
-def _signature(problem: PenalisedProblem) -> tuple[Any, ...]:
-    kinds = tuple(type(part) for part in (problem.prior, *problem.penalties))
-    functions = tuple(part.held for part in problem.penalties if isinstance(part, FunctionPenalty))
-    return problem.X.shape, problem.start.components.shape, kinds, functions
+    return _examination(runtime.signature(alone, step), alone, step)
 
 
 def _total(problem: PenalisedProblem, step: Array) -> Any:

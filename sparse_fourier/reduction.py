@@ -145,7 +145,7 @@ def whitened_components(data: Reduced, init: Any) -> np.ndarray:
 
     The size of components is that of the codes' range, which the prior settles.
     """
-    components = _checked_init(init, (data.n_components, len(data.span.mean)))
+    components = checked_init(init, (data.n_components, len(data.span.mean)))
     unit = components / np.abs(components).max(axis=1, keepdims=True, initial=np.finfo(float).tiny)
     if data.surplus:
         return _simplex_in_coordinates(data, components)
@@ -169,7 +169,8 @@ def _simplex_in_coordinates(data: Reduced, components: np.ndarray) -> np.ndarray
     return places
 
 
-def _checked_init(init: Any, shape: tuple[int, int]) -> np.ndarray:
+def checked_init(init: Any, shape: tuple[int, int]) -> np.ndarray:
+    """Return components to start from, in double precision, if they are any."""
     try:
         array = np.asarray(init)
     except ValueError:

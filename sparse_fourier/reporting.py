@@ -7,6 +7,7 @@ from typing import Any
 
 from sklearn.exceptions import ConvergenceWarning
 
+from sparse_fourier.autoencoding import FittedNetwork
 from sparse_fourier.exceptions import IdentifiabilityWarning
 from sparse_fourier.fitting import Fitted, Settings
 from sparse_fourier.training import Progress
@@ -53,11 +54,26 @@ def warn_of(fitted: Fitted, settings: Settings) -> None:
             IdentifiabilityWarning,
             stacklevel=3,
         )
+    if isinstance(fitted, FittedNetwork):
+        _warn_of_network(fitted)
     if not (trained.converged or trained.stopped):
+        last = "iteration gained" if isinstance(fitted, FittedNetwork) else "step promised"
         warnings.warn(
             f"Training stopped after {len(trained.curve)} iterations at loss {fitted.curve[-1]:.6g}; "
-            f"the last step promised {trained.decrement:.2g} nats where tol={settings.tol:g} was "
+            f"the last {last} {trained.decrement:.2g} nats where tol={settings.tol:g} was "
             "asked. Increase max_iter.",
             ConvergenceWarning,
             stacklevel=3,
+        )
+
+
+def _warn_of_network(fitted: FittedNetwork) -> None:
+    for remark in fitted.remarks:
+        warnings.warn(remark, ConvergenceWarning, stacklevel=4)
+    if fitted.idle:
+        warnings.warn(
+            f"The codes of components {fitted.idle} are the same for all signals: their activation is "
+            "saturated. Lower learning_rate, or use another activation.",
+            UserWarning,
+            stacklevel=4,
         )

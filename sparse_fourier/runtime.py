@@ -12,6 +12,8 @@ from collections.abc import Callable, Hashable, Iterator
 from concurrent.futures import Future
 from typing import Any
 
+import numpy as np
+
 _MINIMUM_JAX = (0, 8)
 _MAX_PROGRAMS = 64
 _SMALLEST_BUCKET = 256
@@ -66,7 +68,7 @@ def platform_is_named() -> bool:
     return os.environ.get("JAX_PLATFORMS", "cpu") not in ("", "cpu")
 
 
-def _start() -> None:
+def start() -> None:
     """Load JAX; not in the caller's thread, where a signal in the midst of it can crash the interpreter."""
     check()
     if not _Process.started:
@@ -105,23 +107,6 @@ def _start_platform() -> None:
         ) from error
 
 
-class Held:
-    """What JAX is not to look into: compiled programs are told apart by its identity."""
-
-    __slots__ = ("value",)
-
-    def __init__(self, value: Any) -> None:
-        self.value = value
-
-    def __eq__(self, other: object) -> bool:
-        """Return whether both hold the same thing."""
-        return isinstance(other, Held) and other.value is self.value
-
-    def __hash__(self) -> int:
-        """Return the identity of what is held."""
-        return id(self.value)
-
-
 _registered: set[type] = set()
 
 
@@ -129,29 +114,13 @@ def register(item: Any) -> None:
     """Let JAX look into an object: numbers and arrays among its attributes are traced."""
     if isinstance(item, tuple | list):
         parts = item
-    elif hasattr(item, "__dict__") and not _is_traced(item):
-        parts = vars(item).values()
+    elif hasattr(item, "__dict__") and not hasattr(item, "__array__"):
+        parts = [value for name, value in vars(item).items() if name not in _untraced(item)]
         _register_class(type(item))
     else:
         return
     for part in parts:
         register(part)
-
-
-def _is_traced(item: Any) -> bool:
-    import jax
-
-    return isinstance(item, jax.Array)
-
-
-def placed(item: Any) -> Any:
-    """Return an object with the arrays among its attributes moved to JAX's device, for many calls."""
-    _start()
-    import jax
-
-    register(item)
-    with settings():
-        return jax.device_put(item)
 
 
 def _register_class(kind: type) -> None:
@@ -163,9 +132,17 @@ def _register_class(kind: type) -> None:
             _registered.add(kind)
 
 
+def _untraced(item: Any) -> tuple[str, ...]:
+    """Return the names of attributes that a program depends on as they are: a user's functions."""
+    return getattr(type(item), "untraced", ())
+
+
 def _take_apart(item: Any) -> tuple[list[Any], tuple[tuple[str, ...], tuple[tuple[str, Any], ...]]]:
     state = vars(item)
-    traced = tuple(name for name, value in state.items() if not isinstance(value, str | bool | Held | None))
+    kept = _untraced(item)
+    traced = tuple(
+        name for name, value in state.items() if not (isinstance(value, str | bool | None) or name in kept)
+    )
     rest = tuple((name, value) for name, value in state.items() if name not in traced)
     return [state[name] for name in traced], (traced, rest)
 
@@ -175,6 +152,39 @@ def _put_together(kind: type, structure: Any, traced: Any) -> Any:
     item = object.__new__(kind)
     item.__dict__.update(zip(names, traced, strict=True), **dict(rest))
     return item
+
+
+def signature(*arguments: Any) -> Hashable:
+    """Return what a program called with arguments depends on: their structure, shapes and types."""
+    import jax
+
+    for argument in arguments:
+        register(argument)
+    leaves, structure = jax.tree_util.tree_flatten(arguments)
+    return structure, tuple((np.shape(leaf), np.result_type(leaf)) for leaf in leaves)
+
+
+def in_dtype(tree: Any, dtype: Any) -> Any:
+    """Return a tree whose numbers with a fractional part have another precision; others are int32."""
+    import jax
+
+    register(tree)
+
+    def cast(leaf: Any) -> np.ndarray:
+        array = np.asarray(leaf)
+        return array.astype(dtype if array.dtype.kind == "f" else np.int32)
+
+    return jax.tree_util.tree_map(cast, tree)
+
+
+def on_device(tree: Any) -> Any:
+    """Return arrays where programs run, for many calls; nobody may write to them any more."""
+    start()
+    import jax
+
+    register(tree)
+    with settings():
+        return jax.block_until_ready(jax.device_put(tree))
 
 
 def bucket(n: int) -> int:
@@ -226,7 +236,7 @@ class Program:
         """
         if signature in self._signatures:
             return self._run(*arguments)
-        _start()
+        start()
         for argument in arguments:
             register(argument)
         with self._lock:
@@ -246,7 +256,6 @@ class Program:
 
     def _run(self, *arguments: Any) -> Any:
         import jax
-        import numpy as np
 
         with settings():
             try:

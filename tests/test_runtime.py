@@ -330,8 +330,8 @@ def test_jax_is_started_by_the_first_program_and_not_in_the_callers_thread(unsta
 
 
 def test_start_may_be_repeated(unstarted):
-    runtime._start()
-    runtime._start()
+    runtime.start()
+    runtime.start()
 
 
 def test_start_on_a_platform_that_is_absent_names_it(unstarted, monkeypatch):
@@ -350,7 +350,7 @@ def test_start_on_a_platform_that_is_absent_names_it(unstarted, monkeypatch):
 
 def test_every_built_in_part_passes_into_compiled_code():
     """Priors and objectives are pytrees: parameters are arguments, not constants of the program."""
-    runtime._start()
+    runtime.start()
     import jax
 
     from sparse_fourier.objective import CodeObjective

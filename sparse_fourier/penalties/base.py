@@ -9,7 +9,6 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from sparse_fourier import runtime
 from sparse_fourier.namespace import Array
 
 NOT_NEGATIVE: Mapping[str, tuple[float, float]] = {"strength": (0.0, np.inf)}
@@ -184,17 +183,18 @@ class SamplePenalty(Penalty):
 class FunctionPenalty(Penalty):
     """A function as a penalty; JAX compiles anew for each function, never for the same one."""
 
+    untraced: ClassVar[tuple[str, ...]] = ("function",)
+
     def __init__(self, function: Callable[[Any, Array, Array], Array]) -> None:
-        self.held = runtime.Held(function)
+        self.function = function
 
     def __call__(self, model: Any, X: Array, codes: Array) -> Array:
         """Return the function's value."""
-        return self.held.value(model, X, codes)
+        return self.function(model, X, codes)
 
     def __str__(self) -> str:
         """Return the name of the function."""
-        function = self.held.value
-        return getattr(function, "__name__", type(function).__name__)
+        return getattr(self.function, "__name__", type(self.function).__name__)
 
 
 def total_penalty(

@@ -140,7 +140,7 @@ class Denoising(SamplePenalty):
         Parameters
         ----------
         X : array of shape (n, d)
-            Signals, no more of them than random numbers were drawn for.
+            Signals; where there are more of them than random numbers, these are used again.
 
         Returns
         -------
@@ -154,6 +154,7 @@ class Denoising(SamplePenalty):
         """
         if self.uniform is None:
             raise ValueError("Denoising has no random numbers yet: call penalty.drawn(X.shape, rng) first.")
-        n = X.shape[0]
-        kept = self.uniform[:n] >= self.masking
-        return array_namespace(X, self.uniform).where(kept, X + self.noise * self.normal[:n], 0.0)
+        xp = array_namespace(X, self.uniform)
+        n, m = X.shape[0], self.uniform.shape[0]
+        uniform, normal = (xp.concatenate([part] * -(-n // m))[:n] for part in (self.uniform, self.normal))
+        return xp.where(uniform >= self.masking, X + self.noise * normal, 0.0)

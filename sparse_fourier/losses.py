@@ -1,0 +1,205 @@
+r"""What the training of a network minimises: an error of signals, or the likelihood with the network's codes.
+
+Written in JAX; a loss is a tree of arrays itself, so that strengths do not compile anew.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar, NamedTuple, Self
+
+import numpy as np
+
+from sparse_fourier import runtime
+from sparse_fourier.namespace import Array
+from sparse_fourier.networks import Autoencoder
+from sparse_fourier.penalties.base import Penalty, total_penalty
+from sparse_fourier.penalties.checks import examine
+from sparse_fourier.priors import Prior
+from sparse_fourier.supports import SUPPORTS
+
+_GRID = 1025
+_REACH = 12.0
+_LOWEST = -1e3
+_FEW = 256
+
+
+class Batch(NamedTuple):
+    """Signals of shape (n, d), their weights of shape (n,), and the sum of the weights."""
+
+    signals: Array
+    weights: Array
+    total: Array
+
+
+@dataclass(frozen=True, eq=False)
+class Loss(ABC):
+    """A mean over signals, plus penalties.
+
+    Attributes
+    ----------
+    penalties : tuple of Penalty
+    centred : float
+        One where there is an intercept, else zero.
+    """
+
+    penalties: tuple[Penalty, ...]
+    centred: float
+
+    needs_noise: ClassVar[bool] = False
+    """Whether the noise variance is a part of the loss."""
+
+    def __call__(self, model: Autoencoder, batch: Batch, noise: Array, share: Array) -> tuple[Array, Array]:
+        """Return the loss of a batch, and the noise variance after it.
+
+        `share` is the weight of this batch in the running mean that the noise variance is.
+        """
+        codes = model.encode(batch.signals)
+        residuals = batch.signals - codes @ model.components - self.centred * model.intercept
+        squares = batch.weights @ (residuals * residuals).sum(axis=1) / batch.total
+        value, noise = self.of_squares(model, batch, codes, squares, noise, share)
+        seen, share = model.seen(), batch.weights / batch.total
+        penalty = total_penalty(self.penalties, seen, batch.signals, codes * seen.sizes, share)
+        return value + penalty, noise
+
+    def drawn(self, shape: tuple[int, int], rng: np.random.RandomState) -> Self:
+        """Return the loss with the random numbers that its penalties need for batches of a shape."""
+        return replace(self, penalties=tuple(penalty.drawn(shape, rng) for penalty in self.penalties))
+
+    @abstractmethod
+    def of_squares(
+        self, model: Autoencoder, batch: Batch, codes: Array, squares: Array, noise: Array, share: Array
+    ) -> tuple[Array, Array]:
+        """Return the same without penalties, given the mean squared length of the residuals."""
+
+
+def examine_penalties(loss: Loss, model: Autoencoder, data: Batch) -> None:
+    """Examine the penalties of a loss numerically, on some of the signals.
+
+    Raises
+    ------
+    ValueError
+        If one fails.
+    """
+    signals = np.asarray(data.signals[:_FEW])
+    few = Batch(signals, np.ones(len(signals), signals.dtype), signals.dtype.type(len(signals)))
+    examine(
+        loss.penalties,
+        lambda: _slope_of(loss.penalties, model, few),
+        lambda penalty: _slope_of((penalty,), model, few),
+    )
+
+
+def _slope_of(penalties: tuple[Penalty, ...], model: Autoencoder, batch: Batch) -> tuple[Any, Any]:
+    arguments = runtime.in_dtype(penalties, batch.signals.dtype), model, batch
+    return _slope(runtime.signature(*arguments), *arguments)
+
+
+def _value_and_slope(penalties: tuple[Penalty, ...], model: Autoencoder, batch: Batch) -> tuple[Any, Any]:
+    """Return the sum of penalties, and all gradients of the sum of its entries in a row."""
+    import jax
+    import jax.numpy as jnp
+
+    def value(model: Autoencoder) -> Array:
+        seen = model.seen()
+        codes = seen.encode(batch.signals)
+        total = total_penalty(penalties, seen, batch.signals, codes, batch.weights / batch.total)
+        return jnp.asarray(total)
+
+    gradient = jax.grad(lambda model: value(model).sum())(model)
+    return value(model), jnp.concatenate([jnp.ravel(leaf) for leaf in jax.tree_util.tree_leaves(gradient)])
+
+
+_slope = runtime.Program(_value_and_slope)
+
+
+@dataclass(frozen=True, eq=False)
+class SquaredError(Loss):
+    """The mean squared error of an entry."""
+
+    def of_squares(
+        self, model: Autoencoder, batch: Batch, codes: Array, squares: Array, noise: Array, share: Array
+    ) -> tuple[Array, Array]:
+        """Return the mean over entries; the noise variance means nothing here."""
+        return squares / batch.signals.shape[1], noise
+
+
+@dataclass(frozen=True, eq=False)
+class NegativeLogLikelihood(Loss):
+    r"""The negative log-likelihood with the network's codes, in nats per sample.
+
+    The volume counts a component no smaller than its code's prior leaves it: in place of
+    :math:`\log\det W W^\top` stands :math:`\log\det(W W^\top + \sigma^2 P)`, with P the inverse
+    covariance of the codes. The two agree where components stand out of the noise, but this one has a
+    lower bound: codes confined to a support do not grow when their component vanishes.
+
+    Attributes
+    ----------
+    prior : Prior
+    precision : array of shape (k, k) or (k - 1, k - 1)
+        P.
+    floor : float
+        Smallest noise variance that is believed in.
+    """
+
+    prior: Any
+    precision: Array
+    floor: Array
+
+    needs_noise: ClassVar[bool] = True
+
+    def of_squares(
+        self, model: Autoencoder, batch: Batch, codes: Array, squares: Array, noise: Array, share: Array
+    ) -> tuple[Array, Array]:
+        """Return the likelihood at the running noise variance, of which no gradient is taken."""
+        import jax
+        import jax.numpy as jnp
+
+        edges = self.prior.domain.edges(model.components)
+        n_left = max(batch.signals.shape[1] - len(edges), 1)
+        seen = (1 - share) * noise + share * squares / n_left
+        noise = jax.lax.stop_gradient(jnp.maximum(seen, self.floor))
+        reconstruction = 0.5 * squares / noise + 0.5 * n_left * jnp.log(2 * np.pi * noise)
+        volume = 0.5 * jnp.linalg.slogdet(edges @ edges.T + noise * self.precision)[1]
+        log_prior = jnp.where(batch.weights > 0, self.prior.log_density(codes), 0.0)
+        return reconstruction + volume - batch.weights @ log_prior / batch.total, noise
+
+
+@dataclass(frozen=True, eq=False)
+class Tabulated:
+    """Densities of codes that were learned, as tables that JAX can look up.
+
+    Attributes
+    ----------
+    nodes, values : arrays of shape (k, m)
+        Log-densities at equal distances; beyond them the last slope goes on.
+    """
+
+    nodes: np.ndarray
+    values: np.ndarray
+    support: str = field(default="real")
+
+    @classmethod
+    def of(cls, prior: Prior, k: int) -> Tabulated:
+        """Return the tables of an independent prior of k codes."""
+        means, variances = (np.broadcast_to(part, k) for part in prior.moments)
+        steps = np.linspace(-_REACH, _REACH, _GRID)
+        nodes = means[:, None] + np.sqrt(variances)[:, None] * steps
+        marginals: Any = prior
+        values = marginals.log_marginals(nodes.T, np.zeros(k)).T
+        return cls(nodes, np.maximum(values, values.max(axis=1, keepdims=True) + _LOWEST))
+
+    @property
+    def domain(self) -> Any:
+        """The support."""
+        return SUPPORTS[self.support]
+
+    def log_density(self, codes: Array) -> Array:
+        """Return the sum over codes."""
+        import jax
+        import jax.numpy as jnp
+
+        return jax.vmap(lambda h, x, y: jnp.interp(h, x, y, left="extrapolate", right="extrapolate"))(
+            codes.T, self.nodes, self.values
+        ).sum(axis=0)

@@ -1,0 +1,497 @@
+"""The loop of stochastic optimisers: compiled chunks of steps, one stopping rule, a turn for the caller."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from sparse_fourier import runtime
+from sparse_fourier.losses import Batch, Loss
+from sparse_fourier.optimizers import Optimizer
+from sparse_fourier.training import Progress
+
+_CHUNK_SECONDS = 0.1
+_CHUNKS = (32, 512, 4096)
+_FLOPS_PER_SECOND = 5e10
+_SECONDS_PER_STEP = 5e-6
+_LEAST_SHARE = 0.01
+_RETRIES = 3
+_LOWERING = 0.1
+_BLOCK = 8192
+
+
+class TrainingState(NamedTuple):
+    """All that a next step depends on, in NumPy arrays with a leading axis for the starts.
+
+    Attributes
+    ----------
+    model : Autoencoder
+    moments : tuple
+        Of the optimiser.
+    noise : array of shape (n_starts,)
+        Running noise variance.
+    count : int array
+        Steps taken.
+    """
+
+    model: Any
+    moments: tuple[Any, ...]
+    noise: np.ndarray
+    count: Any
+
+
+class Steps(NamedTuple):
+    """What the steps of a chunk are told, each of length `chunk`: rows, how many count, rates."""
+
+    rows: np.ndarray
+    seen: np.ndarray
+    rates: np.ndarray
+    shares: np.ndarray
+
+
+@dataclass(frozen=True)
+class Regime:
+    """How to train.
+
+    Attributes
+    ----------
+    batch_size : int
+    max_epochs : int
+    tol : float
+        By less than this an epoch does not improve on the best one before it.
+    patience : int
+        Training ends after so many epochs in a row without improvement.
+    rate : float or callable
+        Learning rate; or what gives it for the number of steps taken so far.
+    callback : callable or None
+    held_out : Batch or None
+        Signals whose loss decides, where training is to stop early.
+    """
+
+    batch_size: int
+    max_epochs: int
+    tol: float
+    patience: int
+    rate: float | Callable[[Any], Any]
+    callback: Callable[[Progress], Any] | None = None
+    held_out: Batch | None = None
+
+
+class Outcome(NamedTuple):
+    """How training ended.
+
+    Attributes
+    ----------
+    state : TrainingState
+    curve : array of shape (n_epochs,)
+        Mean loss of the batches of every epoch, of the best start.
+    best : int
+        Index of that start.
+    converged : bool
+    gain : float
+        What the last epoch gained on the best one before it.
+    stopped : bool
+        Whether the callback asked for the end.
+    lowered : float
+        What the learning rate was multiplied by, because training had diverged.
+    """
+
+    state: TrainingState
+    curve: np.ndarray
+    best: int
+    converged: bool
+    gain: float
+    stopped: bool
+    lowered: float
+
+
+class _Rule:
+    """The stopping rule: so many values in a row that do not improve on the best by a tolerance."""
+
+    def __init__(self, tol: float, patience: int) -> None:
+        self._tol, self._patience = tol, patience
+        self._best, self._stalled = np.inf, 0
+        self.gain = np.inf
+
+    def see(self, value: float) -> bool:
+        """Take note of a value; return whether it is the best so far."""
+        better = value < self._best
+        self.gain = self._best - value
+        self._stalled = 0 if self.gain > self._tol else self._stalled + 1
+        self._best = min(self._best, value)
+        return better
+
+    @property
+    def over(self) -> bool:
+        """Whether training ends."""
+        return self._stalled >= self._patience
+
+    @property
+    def left(self) -> int:
+        """How many more values it takes to end training, at least."""
+        return self._patience - self._stalled
+
+
+class _Feed:
+    """Batches of rows, drawn epoch after epoch without replacement."""
+
+    def __init__(self, n: int, batch_size: int, rng: np.random.RandomState) -> None:
+        self._n, self._rng = n, rng
+        self.batch_size = min(batch_size, n)
+        self.steps_per_epoch = -(-n // self.batch_size)
+        self._rows = np.empty((0, self.batch_size), np.int32)
+        self._seen = np.empty(0, np.int32)
+
+    def take(self, n_steps: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return rows of the next batches, and how many of each count; a short one repeats the first."""
+        parts, counts = [self._rows], [self._seen]
+        while sum(map(len, counts)) < n_steps:
+            order = self._rng.permutation(self._n).astype(np.int32)
+            parts.append(np.resize(order, (self.steps_per_epoch, self.batch_size)))
+            seen = np.full(self.steps_per_epoch, self.batch_size, np.int32)
+            seen[-1] = self._n - (self.steps_per_epoch - 1) * self.batch_size
+            counts.append(seen)
+        rows, seen = np.concatenate(parts), np.concatenate(counts)
+        self._rows, self._seen = rows[n_steps:], seen[n_steps:]
+        return rows[:n_steps], seen[:n_steps]
+
+
+def _advance(
+    state: TrainingState, loss: Loss, optimizer: Optimizer, data: Batch, steps: Steps, n_steps: Any
+) -> tuple[TrainingState, Any]:
+    """Take `n_steps` steps from all starts; return the state, and losses of shape (chunk, n_starts)."""
+    import jax
+    import jax.numpy as jnp
+
+    step = _side_by_side(loss, optimizer, len(state.noise))
+    width = steps.rows.shape[1]
+
+    def take(i: Any, carry: tuple[TrainingState, Any]) -> tuple[TrainingState, Any]:
+        state, values = carry
+        rows = steps.rows[i]
+        weights = jnp.where(jnp.arange(width) < steps.seen[i], data.weights[rows], 0.0)
+        batch = Batch(data.signals[rows], weights, steps.seen[i].astype(weights.dtype))
+        model, moments, noise, losses = step(
+            state.model, state.moments, state.noise, state.count, batch, steps.rates[i], steps.shares[i]
+        )
+        return TrainingState(model, moments, noise, state.count + 1), values.at[i].set(losses)
+
+    values = jnp.zeros((len(steps.rows), len(state.noise)), dtype=data.weights.dtype)
+    return jax.lax.fori_loop(0, n_steps, take, (state, values))
+
+
+def _side_by_side(loss: Loss, optimizer: Optimizer, n_starts: int) -> Callable[..., Any]:
+    """Return one step of all starts at once; a single one is spared the cost of batching."""
+    import jax
+
+    def step(
+        model: Any, moments: Any, noise: Any, count: Any, batch: Batch, rate: Any, share: Any
+    ) -> tuple[Any, ...]:
+        (value, noise), gradients = jax.value_and_grad(loss, has_aux=True)(model, batch, noise, share)
+        directions, moments = optimizer.direction(gradients, moments, model, count)
+        model = jax.tree_util.tree_map(lambda part, change: part - rate * change, model, directions)
+        return model, moments, noise, value
+
+    if n_starts > 1:
+        return jax.vmap(step, in_axes=(0, 0, 0, None, None, None, None))
+
+    def alone(model: Any, moments: Any, noise: Any, *rest: Any) -> Any:
+        first = jax.tree_util.tree_map(lambda part: part[0], (model, moments, noise))
+        return jax.tree_util.tree_map(lambda part: part[None], step(*first, *rest))
+
+    return alone
+
+
+def _losses(model: Any, loss: Loss, batch: Batch, noise: Any, share: Any) -> Any:
+    """Return the losses, and the noise variances, of several models on the same signals."""
+    import jax
+
+    return jax.vmap(lambda m, s: loss(m, batch, s, share))(model, noise)
+
+
+_program = runtime.Program(_advance)
+_evaluation = runtime.Program(_losses)
+
+
+def evaluate(model: Any, loss: Loss, batch: Batch, noise: np.ndarray) -> np.ndarray:
+    """Return the losses of stacked models on signals, each at the noise variance that fits these best.
+
+    Block by block: the first pass settles the noise variance, which is a mean over signals.
+    """
+    if loss.needs_noise:
+        noise = _mean_over_blocks(model, loss, batch, noise, 1.0)[1]
+    return _mean_over_blocks(model, loss, batch, noise, 0.0)[0]
+
+
+def _mean_over_blocks(
+    model: Any, loss: Loss, batch: Batch, noise: np.ndarray, share: float
+) -> tuple[np.ndarray, np.ndarray]:
+    totals = np.zeros((2, len(noise)))
+    dtype = batch.weights.dtype
+    for first in range(0, len(batch.weights), _BLOCK):
+        rows = slice(first, first + _BLOCK)
+        weight = batch.weights[rows].sum()
+        if weight > 0:
+            block = Batch(batch.signals[rows], batch.weights[rows], weight)
+            arguments = model, loss, block, noise.astype(dtype), dtype.type(share)
+            totals += weight * np.array(_evaluation(runtime.signature(*arguments), *arguments), dtype=float)
+    return totals[0] / float(batch.total), totals[1] / float(batch.total)
+
+
+def train_in_batches(
+    loss: Loss,
+    optimizer: Optimizer,
+    state: TrainingState,
+    data: Batch,
+    regime: Regime,
+    rng: np.random.RandomState,
+) -> Outcome:
+    """Train from all starts, epoch after epoch.
+
+    Parameters
+    ----------
+    loss : Loss
+    optimizer : Optimizer
+    state : TrainingState
+    data : Batch
+        The weights add up to the number of rows, which is `total`; rows beyond have weight zero. The signals
+        may be on a device. All are of one precision.
+    regime : Regime
+    rng : RandomState
+        Draws the order of the rows.
+
+    Raises
+    ------
+    ValueError
+        If the loss became non-finite, and with smaller steps again.
+    """
+    run = _Run(loss, optimizer, state, data, regime, rng)
+    while not run.over:
+        run.chunk()
+    return run.outcome()
+
+
+class _Run:
+    """One course of training: the state, what has been seen of the loss, and the clock."""
+
+    def __init__(
+        self,
+        loss: Loss,
+        optimizer: Optimizer,
+        state: TrainingState,
+        data: Batch,
+        regime: Regime,
+        rng: np.random.RandomState,
+    ) -> None:
+        dtype = data.weights.dtype
+        self._loss, self._rng, self._shape = loss, rng, (regime.batch_size, data.signals.shape[1])
+        self._parts = runtime.in_dtype((loss, optimizer), dtype)
+        self._state, self._regime, self._dtype = state, regime, dtype
+        self._data = data._replace(signals=runtime.on_device(data.signals))
+        self._feed = _Feed(int(data.total), regime.batch_size, rng)
+        self._rule = _Rule(regime.tol, regime.patience)
+        self._length = _chunk_length(state.model, self._feed.batch_size)
+        self._pace = self._length
+        self._values = np.empty((0, len(state.noise)))
+        self._seen = np.empty(0)
+        self._curves: list[np.ndarray] = []
+        self._kept = state
+        if regime.held_out is not None:
+            self._rule.see(float(np.nanmin(self._held_out_losses())))
+        self._lowered, self._stopped = 1.0, False
+        self._began = time.perf_counter()
+
+    @property
+    def over(self) -> bool:
+        """Whether training ends."""
+        return self._stopped or self._rule.over or len(self._curves) >= self._regime.max_epochs
+
+    def chunk(self) -> None:
+        """Take the steps of a chunk, which ends where the stopping rule might."""
+        per_epoch = self._feed.steps_per_epoch
+        ahead = 1 if self._regime.held_out is not None else self._rule.left
+        epochs = min(ahead, self._regime.max_epochs - len(self._curves))
+        n_steps = min(self._pace, epochs * per_epoch - len(self._values))
+        tick = time.perf_counter()
+        values, seen = self._steps(n_steps)
+        pace = n_steps * _CHUNK_SECONDS / max(time.perf_counter() - tick, 1e-9)
+        self._pace = int(np.clip(pace, 1, self._length))
+        self._values = np.concatenate([self._values, values])
+        self._seen = np.append(self._seen, seen)
+        while len(self._values) >= per_epoch:
+            self._end_epoch(per_epoch)
+        self._tell(float(np.nanmin(values[-1])))
+
+    def _steps(self, n_steps: int) -> tuple[np.ndarray, np.ndarray]:
+        """Take steps, smaller ones where the loss becomes non-finite; return losses and batch sizes."""
+        rows, seen = self._feed.take(n_steps)
+        self._parts = runtime.in_dtype(self._loss.drawn(self._shape, self._rng), self._dtype), self._parts[1]
+        for _ in range(_RETRIES + 1):
+            state, values = self._advance(rows, seen)
+            if _is_finite(state, values):
+                self._state = state
+                return values, seen
+            self._lowered *= _LOWERING
+        raise ValueError(
+            f"Training diverged: the loss became non-finite at iteration {len(self._curves) + 1} of "
+            f"{self._regime.max_epochs} (learning_rate={self._regime.rate}), and again with steps "
+            f"{_LOWERING**_RETRIES:g} times as large. Lower learning_rate or rescale X."
+        )
+
+    def _advance(self, rows: np.ndarray, seen: np.ndarray) -> tuple[TrainingState, np.ndarray]:
+        n_steps, missing = len(rows), self._length - len(rows)
+        rates = self._lowered * learning_rates(self._regime.rate, int(self._state.count), n_steps)
+        shares = np.maximum(seen / float(self._data.total), _LEAST_SHARE)
+        steps = Steps(
+            np.pad(rows, ((0, missing), (0, 0))),
+            np.pad(seen, (0, missing)),
+            np.pad(rates, (0, missing)).astype(self._dtype),
+            np.pad(shares, (0, missing)).astype(self._dtype),
+        )
+        return _take_steps(self._state, self._parts, self._data, steps, n_steps)
+
+    def _end_epoch(self, n_steps: int) -> None:
+        weights = self._seen[:n_steps] / self._seen[:n_steps].sum()
+        self._curves.append(weights @ self._values[:n_steps])
+        self._values, self._seen = self._values[n_steps:], self._seen[n_steps:]
+        judged = self._curves[-1] if self._regime.held_out is None else self._held_out_losses()
+        if self._rule.see(float(np.nanmin(judged))) and self._regime.held_out is not None:
+            self._kept = self._state
+
+    def _held_out_losses(self) -> np.ndarray:
+        return evaluate(self._state.model, self._parts[0], self._regime.held_out, self._state.noise)
+
+    def _tell(self, recent: float) -> None:
+        callback = self._regime.callback
+        if callback:
+            loss = float(np.nanmin(self._curves[-1])) if self._curves else recent
+            elapsed = time.perf_counter() - self._began
+            self._stopped = bool(callback(Progress(len(self._curves), loss, elapsed)))
+
+    def outcome(self) -> Outcome:
+        """Return how it ended."""
+        state = self._state if self._regime.held_out is None else self._kept
+        curves = np.array(self._curves).reshape(-1, len(state.noise))
+        best = int(np.nanargmin(curves[-1])) if len(curves) else 0
+        return Outcome(
+            state,
+            curves[:, best],
+            best,
+            self._rule.over,
+            float(self._rule.gain),
+            self._stopped,
+            self._lowered,
+        )
+
+
+def first_state(model: Any, optimizer: Optimizer, noise: np.ndarray) -> TrainingState:
+    """Return the state before the first step, of stacked models."""
+    return TrainingState(model, optimizer.init(model), noise, np.int32(0))
+
+
+def stack(models: list[Any], dtype: Any) -> Any:
+    """Return models as one, with a leading axis, in a precision."""
+    import jax
+
+    runtime.register(models)
+    return jax.tree_util.tree_map(lambda *parts: np.stack(parts).astype(dtype), *models)
+
+
+def taken(model: Any, index: int, dtype: Any = None) -> Any:
+    """Return one of stacked models."""
+    import jax
+
+    runtime.register(model)
+    return jax.tree_util.tree_map(lambda part: np.array(part[index], dtype=dtype), model)
+
+
+def chosen(state: TrainingState, index: int) -> TrainingState:
+    """Return the state of one of the starts, still stacked."""
+    import jax
+
+    kept = jax.tree_util.tree_map(lambda part: np.array(part[index : index + 1]), tuple(state[:3]))
+    return TrainingState(*kept, state.count)
+
+
+def advance_by_batch(
+    loss: Loss, optimizer: Optimizer, state: TrainingState, batch: Batch, rate: float | Callable[[Any], Any]
+) -> tuple[TrainingState, float]:
+    """Return the state after one step on a batch, and the loss before it.
+
+    Raises
+    ------
+    ValueError
+        If it is non-finite.
+    """
+    dtype = batch.weights.dtype
+    parts = runtime.in_dtype((loss, optimizer), dtype)
+    size, count = len(batch.weights), int(state.count)
+    steps = Steps(
+        np.arange(size, dtype=np.int32)[None],
+        np.array([batch.total], np.int32),
+        learning_rates(rate, count, 1).astype(dtype),
+        np.array([max(1 / (count + 1), _LEAST_SHARE)], dtype),
+    )
+    after, values = _take_steps(state, parts, batch, steps, 1)
+    if not _is_finite(after, values):
+        raise ValueError(
+            f"Training diverged: the loss became non-finite at step {count + 1} (learning_rate={rate}). "
+            "Lower learning_rate or rescale X."
+        )
+    return after, float(values[0, 0])
+
+
+def learning_rates(rate: float | Callable[[Any], Any], count: int, n_steps: int) -> np.ndarray:
+    """Return the learning rates of the next steps, given how many have been taken."""
+    if not callable(rate):
+        return np.full(n_steps, rate, dtype=float)
+    import jax
+
+    with runtime.settings():
+        rates = np.array(jax.vmap(rate)(count + np.arange(n_steps)), dtype=float)
+    if rates.shape != (n_steps,) or not (np.isfinite(rates) & (rates >= 0)).all():
+        raise ValueError(
+            "The 'learning_rate' schedule must give a finite number of at least zero for every step. Got "
+            f"{rates.ravel()[:3]} instead."
+        )
+    return rates
+
+
+def _take_steps(
+    state: TrainingState, parts: tuple[Loss, Optimizer], data: Batch, steps: Steps, n_steps: int
+) -> tuple[TrainingState, np.ndarray]:
+    arguments = state, *parts, data, steps, np.int32(n_steps)
+    state, values = _program(runtime.signature(*arguments), *arguments)
+    return state, values[:n_steps].astype(float)
+
+
+def _chunk_length(model: Any, batch_size: int) -> int:
+    """Return the most steps of a chunk: the number of a few that takes about a tenth of a second."""
+    import jax
+
+    size = sum(leaf.size for leaf in jax.tree_util.tree_leaves(model))
+    seconds = _SECONDS_PER_STEP + 6.0 * size * batch_size / _FLOPS_PER_SECOND
+    return next((length for length in _CHUNKS if length * seconds > _CHUNK_SECONDS), _CHUNKS[-1])
+
+
+def _is_finite(state: TrainingState, values: np.ndarray) -> bool:
+    """Return whether any start has finite losses and parameters."""
+    import jax
+
+    finite = np.isfinite(values).all(axis=0)
+    for leaf in jax.tree_util.tree_leaves(state.model):
+        finite &= np.isfinite(leaf).reshape(len(finite), -1).all(axis=1)
+    return bool(finite.any())
+
+
+def padded(signals: np.ndarray, weights: np.ndarray) -> Batch:
+    """Return signals in one of few numbers of rows: the first ones again, of weight zero."""
+    n = len(weights)
+    size = runtime.bucket(n)
+    shares = np.where(np.arange(size) < n, np.resize(weights, size), weights.dtype.type(0))
+    rows = np.resize(np.arange(n), size)
+    return Batch(signals[rows] if size > n else signals, shares, weights.sum())

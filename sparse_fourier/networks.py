@@ -1,0 +1,118 @@
+"""Encoders as networks, and the autoencoders that they are part of; for NumPy and JAX alike."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import ClassVar, NamedTuple, Self
+
+import numpy as np
+
+from sparse_fourier.activations import Activation
+from sparse_fourier.namespace import Array, array_namespace
+
+_BLOCK = 8192
+
+
+class Layer(NamedTuple):
+    """An affine map of rows: x @ weights + bias."""
+
+    weights: Array
+    bias: Array
+
+    def __call__(self, x: Array) -> Array:
+        """Return the map of rows."""
+        return x @ self.weights + self.bias
+
+    def of_inputs(self, offset: np.ndarray, scale: float) -> Layer:
+        """Return the map that gives of rows x what this one gives of (x - offset) / scale."""
+        weights = self.weights / scale
+        return Layer(weights, self.bias - offset @ weights)
+
+
+@dataclass(frozen=True, eq=False)
+class Encoder:
+    """An affine map to codes, with hidden layers beside it where there are any.
+
+    Attributes
+    ----------
+    skip : Layer
+        From signals, of shape (d, k), straight to the inputs of the activation.
+    hidden : tuple of Layer
+        From signals through hidden units; the last, of shape (m, k), adds to what `skip` gives. Empty for
+        an affine encoder.
+    hidden_activation : Activation
+    activation : Activation
+        Of the codes.
+    """
+
+    skip: Layer
+    hidden: tuple[Layer, ...]
+    hidden_activation: Activation
+    activation: Activation
+
+    untraced: ClassVar[tuple[str, ...]] = ("hidden_activation", "activation")
+
+    def __call__(self, X: Array) -> Array:
+        """Return the codes of signals."""
+        inputs = self.skip(X)
+        if not self.hidden:
+            return self.activation(inputs)
+        units = X
+        for layer in self.hidden[:-1]:
+            units = self.hidden_activation(layer(units))
+        return self.activation(inputs + self.hidden[-1](units))
+
+    def of_inputs(self, offset: np.ndarray, scale: float) -> Self:
+        """Return the encoder of signals x that gives what this one gives for (x - offset) / scale."""
+        hidden = (self.hidden[0].of_inputs(offset, scale), *self.hidden[1:]) if self.hidden else ()
+        return replace(self, skip=self.skip.of_inputs(offset, scale), hidden=hidden)
+
+    def recoded(self, order: np.ndarray, factors: np.ndarray, shifts: np.ndarray | None) -> Self:
+        """Return the encoder with inputs of the activation times factors, plus shifts, in another order."""
+        hidden = (*self.hidden[:-1], _after(self.hidden[-1], order, factors)) if self.hidden else ()
+        skip = _after(self.skip, order, factors)
+        if shifts is not None:
+            skip = Layer(skip.weights, skip.bias + shifts[order])
+        return replace(self, skip=skip, hidden=hidden)
+
+    def in_blocks(self, X: np.ndarray) -> np.ndarray:
+        """Return the codes of signals, block by block, so that hidden units need little memory."""
+        blocks = [self(X[start : start + _BLOCK]) for start in range(0, len(X), _BLOCK)]
+        return blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
+
+
+@dataclass(frozen=True, eq=False)
+class Autoencoder:
+    """An encoder and a linear decoder: what is trained, and what a penalty is shown.
+
+    Attributes
+    ----------
+    encoder : Encoder
+    components : array of shape (k, d)
+    intercept : array of shape (d,)
+    """
+
+    encoder: Encoder
+    components: Array
+    intercept: Array
+
+    def encode(self, X: Array) -> Array:
+        """Return the codes of signals."""
+        return self.encoder(X)
+
+    def seen(self) -> SeenAutoencoder:
+        """Return what a penalty is shown: components of unit norm where the scale of a code is free."""
+        xp = array_namespace(self.components)
+        sizes = xp.ones_like(self.components[:, 0])
+        if self.encoder.activation.homogeneous:
+            squares = (self.components**2).sum(axis=1)
+            sizes = xp.sqrt(xp.where(squares > 0, squares, 1.0))
+        return SeenAutoencoder(self, sizes)
+
+    def decode(self, codes: Array) -> Array:
+        """Return the signals of codes."""
+        return codes @ self.components + self.intercept
+
+
+def _after(layer: Layer, order: np.ndarray, factors: np.ndarray) -> Layer:
+    return Layer((layer.weights * factors)[:, order], (layer.bias * factors)[order])
