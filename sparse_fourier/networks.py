@@ -116,3 +116,32 @@ class Autoencoder:
 
 def _after(layer: Layer, order: np.ndarray, factors: np.ndarray) -> Layer:
     return Layer((layer.weights * factors)[:, order], (layer.bias * factors)[order])
+
+
+@dataclass(frozen=True, eq=False)
+class SeenAutoencoder:
+    """An autoencoder whose codes are measured in other units.
+
+    Attributes
+    ----------
+    model : Autoencoder
+    sizes : array of shape (k,)
+        By which codes are multiplied, and components divided.
+    """
+
+    model: Autoencoder
+    sizes: Array
+
+    @property
+    def components(self) -> Array:
+        """The components."""
+        return self.model.components / self.sizes[:, None]
+
+    @property
+    def intercept(self) -> Array:
+        """The intercept."""
+        return self.model.intercept
+
+    def encode(self, X: Array) -> Array:
+        """Return the codes of signals."""
+        return self.model.encode(X) * self.sizes

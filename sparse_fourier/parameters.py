@@ -292,7 +292,7 @@ def resolve_penalties(penalty: Any) -> tuple[Penalty, ...]:
 
 
 def reject_penalties(penalties: tuple[Penalty, ...], prior: Prior, basis: Basis) -> None:
-    """Refuse penalties where codes are those of least squares, and the prior or the basis has no place for them.
+    """Refuse penalties, with codes of least squares, for which the prior or the basis leaves no place.
 
     Raises
     ------

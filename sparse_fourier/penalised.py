@@ -199,7 +199,7 @@ def penalise(
     """
     still = np.zeros((len(problem.start.components) + 1, len(problem.axes) + problem.axes.shape[1]))
     placed = runtime.on_device(problem)
-    signature = runtime.signature(placed, still)
+    signature = runtime.signature(problem, still)
 
     def evaluate(step: np.ndarray) -> tuple[Any, np.ndarray]:
         (value, _), gradient = _value_and_gradient(signature, placed, step)
