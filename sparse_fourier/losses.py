@@ -1,6 +1,6 @@
 r"""What the training of a network minimises: an error of signals, or the likelihood with the network's codes.
 
-Written in JAX; a loss is a tree of arrays itself, so that strengths do not compile anew.
+Written for NumPy and JAX; a loss is a tree of arrays itself, so that strengths do not compile anew.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any, ClassVar, NamedTuple, Self
 import numpy as np
 
 from sparse_fourier import runtime
-from sparse_fourier.namespace import Array
+from sparse_fourier.namespace import Array, array_namespace, constant
 from sparse_fourier.networks import Autoencoder
 from sparse_fourier.penalties.base import Penalty, total_penalty
 from sparse_fourier.penalties.checks import examine
@@ -49,6 +49,11 @@ class Loss(ABC):
 
     needs_noise: ClassVar[bool] = False
     """Whether the noise variance is a part of the loss."""
+
+    @property
+    def needs_jax(self) -> bool:
+        """Whether a part of the loss is written in JAX."""
+        return bool(self.penalties)
 
     def __call__(self, model: Autoencoder, batch: Batch, noise: Array, share: Array) -> tuple[Array, Array]:
         """Return the loss of a batch, and the noise variance after it.
@@ -149,20 +154,23 @@ class NegativeLogLikelihood(Loss):
 
     needs_noise: ClassVar[bool] = True
 
+    @property
+    def needs_jax(self) -> bool:
+        """Whether a penalty or the prior is written in JAX."""
+        return bool(self.penalties) or self.prior.needs_jax
+
     def of_squares(
         self, model: Autoencoder, batch: Batch, codes: Array, squares: Array, noise: Array, share: Array
     ) -> tuple[Array, Array]:
         """Return the likelihood at the running noise variance, of which no gradient is taken."""
-        import jax
-        import jax.numpy as jnp
-
+        xp = array_namespace(codes)
         edges = self.prior.domain.edges(model.components)
         n_left = max(batch.signals.shape[1] - len(edges), 1)
         seen = (1 - share) * noise + share * squares / n_left
-        noise = jax.lax.stop_gradient(jnp.maximum(seen, self.floor))
-        reconstruction = 0.5 * squares / noise + 0.5 * n_left * jnp.log(2 * np.pi * noise)
-        volume = 0.5 * jnp.linalg.slogdet(edges @ edges.T + noise * self.precision)[1]
-        log_prior = jnp.where(batch.weights > 0, self.prior.log_density(codes), 0.0)
+        noise = constant(xp.maximum(seen, self.floor))
+        reconstruction = 0.5 * squares / noise + 0.5 * n_left * xp.log(2 * np.pi * noise)
+        volume = 0.5 * xp.linalg.slogdet(edges @ edges.T + noise * self.precision)[1]
+        log_prior = xp.where(batch.weights > 0, self.prior.log_density(codes), 0.0)
         return reconstruction + volume - batch.weights @ log_prior / batch.total, noise
 
 
@@ -179,6 +187,8 @@ class Tabulated:
     nodes: np.ndarray
     values: np.ndarray
     support: str = field(default="real")
+
+    needs_jax: ClassVar[bool] = False
 
     @classmethod
     def of(cls, prior: Prior, k: int) -> Tabulated:
@@ -197,9 +207,14 @@ class Tabulated:
 
     def log_density(self, codes: Array) -> Array:
         """Return the sum over codes."""
-        import jax
-        import jax.numpy as jnp
+        xp = array_namespace(codes)
+        columns = zip(codes.T, self.nodes, self.values, strict=True)
+        return sum((_line_through(xp, h, x, y) for h, x, y in columns), 0.0 * codes[:, 0])
 
-        return jax.vmap(lambda h, x, y: jnp.interp(h, x, y, left="extrapolate", right="extrapolate"))(
-            codes.T, self.nodes, self.values
-        ).sum(axis=0)
+
+def _line_through(xp: Any, h: Array, nodes: Array, values: Array) -> Array:
+    """Return the piecewise linear function through equidistant nodes, whose ends go on as they are."""
+    step = nodes[1] - nodes[0]
+    left = xp.clip(((h - nodes[0]) / step).astype(int), 0, len(nodes) - 2)
+    share = (h - nodes[left]) / step
+    return values[left] + share * (values[left + 1] - values[left])

@@ -237,9 +237,18 @@ def _mean_over_blocks(
         weight = batch.weights[rows].sum()
         if weight > 0:
             block = Batch(batch.signals[rows], batch.weights[rows], weight)
-            arguments = model, loss, block, noise.astype(dtype), dtype.type(share)
-            totals += weight * np.array(_evaluation(runtime.signature(*arguments), *arguments), dtype=float)
+            totals += weight * _over_block(model, loss, block, noise.astype(dtype), dtype.type(share))
     return totals[0] / float(batch.total), totals[1] / float(batch.total)
+
+
+def _over_block(model: Any, loss: Loss, block: Batch, noise: np.ndarray, share: Any) -> np.ndarray:
+    """Return losses and noise variances of all models, compiled only where a part of the loss needs that."""
+    if loss.needs_jax:
+        arguments = model, loss, block, noise, share
+        return np.array(_evaluation(runtime.signature(*arguments), *arguments), dtype=float)
+    models = [taken(model, index) for index in range(len(noise))]
+    pairs = [loss(one, block, s, share) for one, s in zip(models, noise, strict=True)]
+    return np.array(pairs, dtype=float).T
 
 
 def train_in_batches(

@@ -46,6 +46,11 @@ def evaluated_once(tree: Any) -> Any:
     return sys.modules["jax"].lax.optimization_barrier(tree)
 
 
+def constant(x: Array) -> Array:
+    """Return an array that counts as constant where a formula is differentiated."""
+    return x if array_namespace(x) is np else sys.modules["jax"].lax.stop_gradient(x)
+
+
 def solve_positive(matrix: Array, vector: Array) -> Array:
     """Return the solution of positive definite equations; NaN where the matrix is not."""
     if array_namespace(matrix) is np:

@@ -161,7 +161,7 @@ def signature(*arguments: Any) -> Hashable:
     for argument in arguments:
         register(argument)
     leaves, structure = jax.tree_util.tree_flatten(arguments)
-    return structure, tuple((np.shape(leaf), np.result_type(leaf)) for leaf in leaves)
+    return structure, tuple((np.shape(leaf), str(getattr(leaf, "dtype", type(leaf)))) for leaf in leaves)
 
 
 def in_dtype(tree: Any, dtype: Any) -> Any:
