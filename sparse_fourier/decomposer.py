@@ -439,7 +439,7 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
                 f"n_components={k} must not be larger than n_features = {d} under the prior "
                 f"{self.prior!r}, which measures the volume of the components. Lower n_components."
             )
-        prior = parameters.resolve_prior(self.prior)
+        prior = parameters.resolve_prior(self.prior, self.encoder)
         if prior.learns and not self.fit_intercept:
             raise ValueError(
                 f"fit_intercept=False cannot be used under the prior {prior}, whose densities have a place "
@@ -476,7 +476,7 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         self.explained_variance_ = _in_units(explained, scale)
         self.explained_variance_ratio_ = explained / (fitted.total_variance or 1.0)
         self.noise_variance_ = float(_in_units(np.array(model.noise_variance), scale))
-        self.prior_ = None if model.likelihood else _prior_in_user_units(model)
+        self.prior_ = None if self.prior is None else _prior_in_user_units(model)
         self._record = fitted.record if isinstance(fitted, FittedNetwork) else None
         self.loss_curve_, self.loss_ = fitted.curve, float(fitted.curve[-1])
         self.n_iter_, self.converged_ = max(len(fitted.trained.curve), 1), fitted.trained.converged

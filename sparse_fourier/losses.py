@@ -13,7 +13,7 @@ import numpy as np
 
 from sparse_fourier import runtime
 from sparse_fourier.namespace import Array, array_namespace, constant
-from sparse_fourier.networks import Autoencoder
+from sparse_fourier.networks import Autoencoder, SeenAutoencoder
 from sparse_fourier.penalties.base import Penalty, total_penalty
 from sparse_fourier.penalties.checks import examine
 from sparse_fourier.priors import Prior
@@ -42,10 +42,14 @@ class Loss(ABC):
     penalties : tuple of Penalty
     centred : float
         One where there is an intercept, else zero.
+    origin, unit : array of shape (d,), or number, and number
+        The user's signals are origin + unit times those of a batch.
     """
 
     penalties: tuple[Penalty, ...]
     centred: float
+    origin: Array = field(default=0.0, kw_only=True)
+    unit: Array = field(default=1.0, kw_only=True)
 
     needs_noise: ClassVar[bool] = False
     """Whether the noise variance is a part of the loss."""
@@ -64,9 +68,15 @@ class Loss(ABC):
         residuals = batch.signals - codes @ model.components - self.centred * model.intercept
         squares = batch.weights @ (residuals * residuals).sum(axis=1) / batch.total
         value, noise = self.of_squares(model, batch, codes, squares, noise, share)
-        seen, share = model.seen(), batch.weights / batch.total
-        penalty = total_penalty(self.penalties, seen, batch.signals, codes * seen.sizes, share)
-        return value + penalty, noise
+        return value + self.penalty(model, batch, codes), noise
+
+    def penalty(self, model: Autoencoder, batch: Batch, codes: Array) -> Array:
+        """Return the sum of the penalties, which are shown signals and model as the user knows them."""
+        if not self.penalties:
+            return 0.0
+        seen = SeenAutoencoder(model, self.origin, self.unit)
+        signals = self.unit * batch.signals + self.origin
+        return total_penalty(self.penalties, seen, signals, codes * seen.sizes, batch.weights / batch.total)
 
     def drawn(self, shape: tuple[int, int], rng: np.random.RandomState) -> Self:
         """Return the loss with the random numbers that its penalties need for batches of a shape."""
@@ -91,26 +101,23 @@ def examine_penalties(loss: Loss, model: Autoencoder, data: Batch) -> None:
     few = Batch(signals, np.ones(len(signals), signals.dtype), signals.dtype.type(len(signals)))
     examine(
         loss.penalties,
-        lambda: _slope_of(loss.penalties, model, few),
-        lambda penalty: _slope_of((penalty,), model, few),
+        lambda: _slope_of(loss, model, few),
+        lambda penalty: _slope_of(replace(loss, penalties=(penalty,)), model, few),
     )
 
 
-def _slope_of(penalties: tuple[Penalty, ...], model: Autoencoder, batch: Batch) -> tuple[Any, Any]:
-    arguments = runtime.in_dtype(penalties, batch.signals.dtype), model, batch
+def _slope_of(loss: Loss, model: Autoencoder, batch: Batch) -> tuple[Any, Any]:
+    arguments = runtime.in_dtype(loss, batch.signals.dtype), model, batch
     return _slope(runtime.signature(*arguments), *arguments)
 
 
-def _value_and_slope(penalties: tuple[Penalty, ...], model: Autoencoder, batch: Batch) -> tuple[Any, Any]:
-    """Return the sum of penalties, and all gradients of the sum of its entries in a row."""
+def _value_and_slope(loss: Loss, model: Autoencoder, batch: Batch) -> tuple[Any, Any]:
+    """Return the sum of the penalties, and all gradients of the sum of its entries in a row."""
     import jax
     import jax.numpy as jnp
 
     def value(model: Autoencoder) -> Array:
-        seen = model.seen()
-        codes = seen.encode(batch.signals)
-        total = total_penalty(penalties, seen, batch.signals, codes, batch.weights / batch.total)
-        return jnp.asarray(total)
+        return jnp.asarray(loss.penalty(model, batch, model.encode(batch.signals)))
 
     gradient = jax.grad(lambda model: value(model).sum())(model)
     return value(model), jnp.concatenate([jnp.ravel(leaf) for leaf in jax.tree_util.tree_leaves(gradient)])

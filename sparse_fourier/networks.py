@@ -100,14 +100,10 @@ class Autoencoder:
         """Return the codes of signals."""
         return self.encoder(X)
 
-    def seen(self) -> SeenAutoencoder:
-        """Return what a penalty is shown: components of unit norm where the scale of a code is free."""
-        xp = array_namespace(self.components)
-        sizes = xp.ones_like(self.components[:, 0])
-        if self.encoder.activation.homogeneous:
-            squares = (self.components**2).sum(axis=1)
-            sizes = xp.sqrt(xp.where(squares > 0, squares, 1.0))
-        return SeenAutoencoder(self, sizes)
+    @property
+    def has_free_scale(self) -> bool:
+        """Whether codes may be multiplied by numbers, and components divided by them."""
+        return self.encoder.activation.homogeneous
 
     def decode(self, codes: Array) -> Array:
         """Return the signals of codes."""
@@ -120,28 +116,39 @@ def _after(layer: Layer, order: np.ndarray, factors: np.ndarray) -> Layer:
 
 @dataclass(frozen=True, eq=False)
 class SeenAutoencoder:
-    """An autoencoder whose codes are measured in other units.
+    """What a penalty is shown: an autoencoder in the user's unit, components of unit norm where that is free.
 
     Attributes
     ----------
     model : Autoencoder
-    sizes : array of shape (k,)
-        By which codes are multiplied, and components divided.
+        Of signals (x - origin) / unit.
+    origin : array of shape (d,) or number
+    unit : float
     """
 
     model: Autoencoder
-    sizes: Array
+    origin: Array
+    unit: Array
+
+    @property
+    def sizes(self) -> Array:
+        """What codes are multiplied by, of shape (k,)."""
+        xp = array_namespace(self.model.components)
+        squares = (self.model.components**2).sum(axis=1)
+        if not self.model.has_free_scale:
+            return xp.ones_like(squares)
+        return self.unit * xp.sqrt(xp.where(squares > 0, squares, 1.0))
 
     @property
     def components(self) -> Array:
         """The components."""
-        return self.model.components / self.sizes[:, None]
+        return self.unit * self.model.components / self.sizes[:, None]
 
     @property
     def intercept(self) -> Array:
         """The intercept."""
-        return self.model.intercept
+        return self.unit * self.model.intercept + self.origin
 
     def encode(self, X: Array) -> Array:
         """Return the codes of signals."""
-        return self.model.encode(X) * self.sizes
+        return self.model.encode((X - self.origin) / self.unit) * self.sizes

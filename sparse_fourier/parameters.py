@@ -57,6 +57,7 @@ OWN_ACTIVATIONS: dict[str, type[Activation]] = {
 AUTOMATIC_BATCH = 200
 MOST_ROWS_OF_FULL_BATCHES = 10_000
 AUTOMATIC_PRIOR = "uniform"
+VARIATIONAL = "variational"
 AUTOMATIC_STARTS = 2
 
 
@@ -73,7 +74,7 @@ CONSTRAINTS: dict[str, list[Any]] = {
     "prior": [_names("auto", *PRIORS), Prior, None],
     "basis": [_names(*BASES), *BASES.values()],
     "noise": [_names("gaussian")],
-    "encoder": [_names("auto", "affine", "mlp")],
+    "encoder": [_names("auto", "affine", "mlp", VARIATIONAL)],
     "activation": [_names(*ACTIVATIONS), Activation, callable, None],
     "hidden_layer_sizes": ["array-like"],
     "hidden_activation": [_names(*ACTIVATIONS), Activation, callable],
@@ -112,14 +113,16 @@ def reject_booleans(owner: str, parameters: dict[str, Any]) -> None:
             )
 
 
-def resolve_prior(prior: str | Prior | None) -> Prior:
+def resolve_prior(prior: str | Prior | None, encoder: str = "auto") -> Prior:
     """Return the prior that a name or an object stands for; a Gaussian gives the start where there is none.
 
     Raises
     ------
     ValueError
-        If an object fails its examination.
+        If an object fails its examination, or is not what the encoder needs.
     """
+    if encoder == VARIATIONAL:
+        return _gaussian(prior)
     if prior is None:
         return Gaussian()
     if not isinstance(prior, Prior):
@@ -127,6 +130,15 @@ def resolve_prior(prior: str | Prior | None) -> Prior:
     if prior.needs_jax:
         check_prior(prior)
     return prior
+
+
+def _gaussian(prior: Any) -> Prior:
+    if prior != "auto" and not isinstance(resolve_prior(prior), Gaussian) or prior is None:
+        raise ValueError(
+            f"encoder={VARIATIONAL!r} needs the Gaussian prior. Got prior={prior!r} instead; use "
+            "prior='gaussian'."
+        )
+    return Gaussian()
 
 
 def resolve_basis(basis: str | Basis, prior: Prior) -> Basis:
@@ -180,7 +192,13 @@ def resolve_network(
     sizes, has_prior = _hidden_sizes(parameters), parameters["prior"] is not None
     solver, given = parameters["solver"], parameters["activation"]
     activation = _activation_of_codes(given, prior, has_prior=has_prior)
-    plain = not sizes and (given is None if has_prior else activation.is_affine)
+    variational = parameters["encoder"] == VARIATIONAL
+    if variational and not activation.is_affine:
+        raise ValueError(
+            f"encoder={VARIATIONAL!r} needs codes on all of the real line. Got activation={given!r} instead; "
+            "use activation=None."
+        )
+    plain = not (sizes or variational) and (given is None if has_prior else activation.is_affine)
     if plain and solver == "auto" and (has_prior or not penalties):
         return None
     if plain and has_prior:
@@ -211,6 +229,7 @@ def resolve_network(
         has_prior=has_prior,
         literal=not (has_prior or sizes or optimizer is None),
         penalties=penalties,
+        variational=variational,
     )
 
 
@@ -222,7 +241,7 @@ def _hidden_sizes(parameters: dict[str, Any]) -> tuple[int, ...]:
             "The 'hidden_layer_sizes' parameter of AutoencoderDecomposer must be a tuple of ints in the "
             f"range [1, inf). Got {given!r} instead."
         )
-    if bool(sizes.size) != (encoder == "mlp") and encoder != "auto":
+    if bool(sizes.size) != (encoder == "mlp") and encoder not in ("auto", VARIATIONAL):
         needed = "at least one layer" if encoder == "mlp" else "the empty tuple"
         raise ValueError(
             f"encoder={encoder!r} needs hidden_layer_sizes to be {needed}. Got {given!r} instead; use "
