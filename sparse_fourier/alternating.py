@@ -29,11 +29,15 @@ def fit_to_signals(
         Whether the intercept remains zero.
     """
     signals = np.ldexp(np.asarray(X, dtype=float), -model.exponent)
+    gaps = np.isnan(signals)
     for _ in range(_ALTERNATIONS):
         codes = model.constrained_codes(X)
-        model = _with_components(model, *_nonnegative_decoder(codes, signals, weights, anchored))
+        filled = (
+            np.where(gaps, model.intercept + codes @ model.components, signals) if gaps.any() else signals
+        )
+        model = _with_components(model, *_nonnegative_decoder(codes, filled, weights, anchored))
     codes = model.constrained_codes(X)
-    residuals = signals - model.intercept - codes @ model.components
+    residuals = np.where(gaps, 0.0, signals - model.intercept - codes @ model.components)
     return model, float(weights @ np.einsum("ij,ij->i", residuals, residuals))
 
 

@@ -208,6 +208,8 @@ def fit_network(
     record : Record, optional
         Training goes on from there.
     """
+    if np.isnan(X).any():
+        X = closed_form(X, weights, settings).model.filled(X)
     seen, held_out = _split(len(X), network.validation_fraction, rng)
     if record is None:
         begin = _begin_literally if network.literal else _begin_at_closed_form

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Self
 
 import numpy as np
@@ -14,8 +15,13 @@ from sparse_fourier.autoencoding import FittedNetwork, Network, Record, closed_f
 from sparse_fourier.fitting import Fitted, Settings, fit
 from sparse_fourier.model import Model
 from sparse_fourier.priors import Prior
-from sparse_fourier.reporting import Reporter, warn_of
-from sparse_fourier.validation import refuse_silent_misreadings, validate_total, validate_weights
+from sparse_fourier.reporting import Reporter, warn_of, warn_of_empty_rows
+from sparse_fourier.validation import (
+    refuse_silent_misreadings,
+    refuse_unobserved_features,
+    validate_total,
+    validate_weights,
+)
 
 _FLOATS = [np.float64, np.float32]
 _STATE_FORMAT = 1
@@ -37,26 +43,33 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         Number of components k; or the share of variance that they are to explain; or "auto": the
         number that stands above white noise (exactly low rank is recognised too); on coloured noise
         a guess, with a warning.
-    prior : str or Prior, default="auto"
+    prior : str, Prior or None, default="auto"
         What is assumed of the codes. "uniform": they fill the unit box, and the components span the
         smallest box that holds the data. "simplex": they are proportions, and the components are the
         corners of the smallest simplex. "exponential": they are not negative, in the smallest cone.
         "laplace": they are sparse. "learned": they are independent, with densities that are learned.
         "gaussian": principal component analysis. "auto" means "uniform" in this version. Or an object:
-        one of `sparse_fourier.priors`, or one's own.
+        one of `sparse_fourier.priors`, or one's own. None: nothing is assumed, and the mean squared error
+        of the reconstruction is minimised, which settles the span of the components alone.
     basis : {"free", "nonnegative"} or Basis, default="free"
         What is assumed of the components. "nonnegative": they, and the intercept, have no negative
         entries; for codes that cannot be negative either.
     noise : {"gaussian"}, default="gaussian"
         What is assumed of the noise.
-    encoder : {"auto", "affine"}, default="auto"
-        How codes are computed: by the least-squares affine map, restricted to the prior's support.
-    activation : None, default=None
-        None: the prior's own. Other values are not supported yet.
-    hidden_layer_sizes : tuple, default=()
-        Not supported yet except as the empty tuple.
-    hidden_activation : {"relu"}, default="relu"
-        Activation of hidden layers.
+    encoder : {"auto", "affine", "mlp"}, default="auto"
+        How codes are computed. "auto": by an affine map, restricted to the prior's support in the metric of
+        the reconstruction; or by a network, where `hidden_layer_sizes` or an `activation` is given.
+    activation : str, Activation or callable, default=None
+        What the encoder does to its affine map: "identity", "hard_sigmoid", "sigmoid", "tanh", "relu",
+        "softplus", "softmax", "top_k", or an object of `sparse_fourier.activations`, or an elementwise
+        function written with `jax.numpy`. None: the prior's own. Under a prior it must not lead outside
+        the support.
+    hidden_layer_sizes : tuple of int, default=()
+        Units of the hidden layers of the encoder, beside which there is an affine map to the codes. In
+        front of a linear decoder no network reconstructs complete signals better than an affine map
+        whose codes are free: hidden layers pay where codes are constrained or penalised.
+    hidden_activation : str, Activation or callable, default="relu"
+        Elementwise activation of hidden layers.
     fit_intercept : bool, default=True
         Whether signals have an intercept: the mean of X for codes on the real line, else the signal
         whose codes are all zero. Without one it is zero.
@@ -67,35 +80,44 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         likelihood and penalties together are best, components anywhere in the space of signals.
     init : array-like of shape (k, d), default=None
         Components to start from, instead of the starts that `n_init` counts.
-    solver : {"auto"}, default="auto"
-        "auto": damped Newton steps on the likelihood inside the closed-form span, on few signals with
-        soft faces first.
-    learning_rate : {"auto"}, default="auto"
-        Other values are not supported yet.
-    batch_size : {"auto"}, default="auto"
-        Other values are not supported yet.
+    solver : {"auto", "lbfgs", "adam", "rmsprop", "sgd"} or optax.GradientTransformation, default="auto"
+        "auto": without a network the closed form, then damped Newton steps on the likelihood inside its
+        span, on few signals with soft faces first; for a network "lbfgs", or "adam" where it has
+        hidden layers and more than 10000 signals. The last three, and optimisers of optax, go through the
+        signals in batches. With `prior=None` and no hidden layers they train the network as it stands:
+        standard normal initial weights, biases of zero, signals as they are. All other networks begin at
+        the closed form, on signals centred and scaled, and are never left worse than that.
+    learning_rate : float, callable or "auto", default="auto"
+        Of the solvers that take batches: a number, or a schedule of optax, which gives it for the number of
+        steps taken so far. "auto": 0.001 for "adam" and "rmsprop", 0.01 for "sgd".
+    batch_size : int or "auto", default="auto"
+        Signals of a batch, at most all; "auto" is 200.
     max_iter : int, default=1000
-        Most iterations of each start, over all stages of training.
+        Most iterations of each start, over all stages of training; epochs of solvers that take batches.
     tol : float, default=1e-12
         Training stops when a Newton step promises a smaller decrease of the objective, in nats per
         sample.
     n_init : int or "auto", default="auto"
         Number of starting rotations, trained side by side; "auto" takes two. Two components need
-        none: they start from the smallest parallelogram that holds the codes, which is exact.
+        none: they start from the smallest parallelogram that holds the codes, which is exact. For a network
+        the number of initial weights, of which "auto" takes one.
     early_stopping : bool, default=False
-        True is not supported yet.
+        Whether a network is trained in batches until its loss on held-out signals no longer improves, and
+        keeps the parameters that were best there.
     validation_fraction : float, default=0.1
         Share of the rows held out by early stopping.
     n_iter_no_change : int, default=10
-        Patience of early stopping.
+        Training in batches ends after so many epochs in a row that do not improve the loss by `tol`.
     warm_start : bool, default=False
-        True is not supported yet.
+        Whether the fit of a network goes on from the last one: parameters, moments of the solver, and the
+        centre and scale of the signals.
     checkpoint : None, default=None
         Not supported yet.
     random_state : int, RandomState or None, default=None
         Draws the starting rotations. The result rarely depends on it.
     verbose : int, default=0
-        Larger than zero prints a line about every chunk of training.
+        1: a progress bar, where tqdm is installed; else, and above 1, a line about every chunk of
+        training.
     callback : callable, default=None
         Called as `callback(info)` after every chunk of training with the attributes `iteration`,
         `loss` and `elapsed`; returning True ends training and keeps the result.
@@ -124,9 +146,10 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
     feature_names_in_ : ndarray of shape (d,)
         Names of the features, where X had them.
     prior_ : Prior
-        The fitted prior; `str(prior_)` is its name.
+        The fitted prior; `str(prior_)` is its name. None where nothing was assumed.
     loss_ : float
-        Mean negative log-likelihood of the training signals, in nats per sample.
+        Mean negative log-likelihood of the training signals, in nats per sample; with `prior=None` the
+        mean squared error of an entry.
     loss_curve_ : ndarray of shape (n_iterations + 1,)
         The objective after every iteration, with faces still wide and signals still few at first; the
         last is `loss_`.
@@ -143,6 +166,14 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
     noise-free data stays finite, and held-out codes may stick out of the box by the little that the
     extremes of a sample fall short of the support. The fitted box is widened by what it is expected
     to fall short, see `sparse_fourier.priors.Uniform.shortfall`.
+
+    Entries of X that are NaN were not observed. Components minimise the squares of the others, over codes of
+    each signal's own, so that entries may be missing for any reason that has nothing to do with their noise; signals
+    with too few of them to determine their codes say nothing of the basis. The codes of a signal are least
+    squares on what was observed of it, and what that leaves open is what the prior's mean and covariance
+    lead to expect. Its likelihood is that of the entries observed, with a Gaussian density of the codes where
+    they leave some open. `inverse_transform(transform(X))` fills the gaps. "auto" takes components as long as the
+    residuals have a direction that stands above white noise.
 
     Examples
     --------
@@ -220,7 +251,7 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Rows are signals.
+            Rows are signals; NaN means that an entry was not observed.
         y : None
             Ignored.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -234,7 +265,7 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         Raises
         ------
         ValueError
-            If X, a weight or a parameter is not what it must be.
+            If X, a weight or a parameter is not what it must be, or nothing of a feature was observed.
         """
         draft = self._view(dict(self.__dict__))
         draft._validate_params()
@@ -245,13 +276,8 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         runtime.check()
         kept = weights > 0
         rows, weights = (X, weights) if kept.all() else (X[kept], weights[kept])
-        rng = check_random_state(self.random_state)
-        if network is not None:
-            fitted = fit_network(rows, weights, settings, network, rng, draft._begun(network, X))
-        elif self.prior is None:
-            fitted = closed_form(rows, weights, settings)
-        else:
-            fitted = fit(rows, weights, settings, rng)
+        refuse_unobserved_features(rows, draft)
+        fitted = draft._fit(rows, weights, settings, network)
         draft._publish(fitted, X.dtype)
         warn_of(fitted, settings)
         self.__dict__ = draft.__dict__
@@ -263,16 +289,18 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Rows are signals.
+            Rows are signals; NaN means that an entry was not observed.
 
         Returns
         -------
         ndarray of shape (n_samples, n_components)
-            The codes within the prior's support that reconstruct the signals best.
+            The codes within the prior's support that reconstruct the signals best; the prior's mean, with a
+            warning, where nothing of a signal was observed.
         """
         view = self._view()
         check_is_fitted(view)
         X = view._validate(X, reset=False)
+        warn_of_empty_rows(X)
         return view._state.encode(X).astype(X.dtype, copy=False)
 
     def inverse_transform(self, X: Any) -> np.ndarray:
@@ -310,7 +338,7 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Rows are signals.
+            Rows are signals; NaN means that an entry was not observed.
         y : None
             Ignored.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -333,7 +361,7 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Rows are signals.
+            Rows are signals; NaN means that an entry was not observed.
 
         Returns
         -------
@@ -379,6 +407,7 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
     def __sklearn_tags__(self) -> Any:
         """Return what scikit-learn should know of this estimator."""
         tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
 
@@ -419,7 +448,33 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
     def _validate(self, X: Any, *, reset: bool, ensure_min_samples: int = 1) -> np.ndarray:
         refuse_silent_misreadings(X)
         with np.errstate(over="ignore", invalid="ignore"):
-            return validate_data(self, X, dtype=_FLOATS, reset=reset, ensure_min_samples=ensure_min_samples)
+            return validate_data(
+                self,
+                X,
+                dtype=_FLOATS,
+                ensure_all_finite="allow-nan",
+                reset=reset,
+                ensure_min_samples=ensure_min_samples,
+            )
+
+    def _fit(self, X: np.ndarray, weights: np.ndarray, settings: Settings, network: Network | None) -> Fitted:
+        rng = check_random_state(self.random_state)
+        if not self.verbose:
+            return self._trained(X, weights, settings, network, rng)
+        reporter = Reporter(self.callback, self.max_iter, self.verbose)
+        try:
+            return self._trained(X, weights, replace(settings, callback=reporter), network, rng)
+        finally:
+            reporter.close()
+
+    def _trained(
+        self, X: np.ndarray, weights: np.ndarray, settings: Settings, network: Network | None, rng: Any
+    ) -> Fitted:
+        if network is not None:
+            return fit_network(X, weights, settings, network, rng, self._begun(network, X))
+        if self.prior is None:
+            return closed_form(X, weights, settings)
+        return fit(X, weights, settings, rng)
 
     def _begun(self, network: Network, X: np.ndarray) -> Record | None:
         """Return where training goes on, if it does."""
@@ -461,7 +516,7 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
             tol=float(self.tol),
             max_iter=int(self.max_iter),
             init=self.init,
-            callback=Reporter(self.callback) if self.verbose else self.callback,
+            callback=self.callback,
         )
         return settings, network
 
@@ -485,7 +540,7 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
     def _log_likelihood(self, X: np.ndarray) -> np.ndarray:
         largest = np.finfo(float).max
         with np.errstate(over="ignore"):
-            return np.clip(-self._state.terms(X).total, -largest, largest)
+            return np.clip(-self._state.losses(X), -largest, largest)
 
 
 def _to_user_units(model: Model, dtype: Any) -> tuple[np.ndarray, np.ndarray]:

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from sparse_fourier import runtime
 from sparse_fourier.alternating import fit_to_signals
 from sparse_fourier.bases import Basis, Free
 from sparse_fourier.canonical import order_by_variance
+from sparse_fourier.course import Plan
 from sparse_fourier.model import Model
 from sparse_fourier.objective import Point
-from sparse_fourier.penalised import Decoder, PenalisedProblem, penalise
+from sparse_fourier.penalised import bend
 from sparse_fourier.penalties.base import Penalty
-from sparse_fourier.penalties.checks import refuse_weights
 from sparse_fourier.priors.base import CodesAsTrained, Prior
-from sparse_fourier.reduction import Reduced, reduce_signals, whitened_components
-from sparse_fourier.staging import Plan, optimise
+from sparse_fourier.reduction import Reduced, Solution, reduce_signals, whitened_components
+from sparse_fourier.staging import optimise
 from sparse_fourier.training import Progress, Trained
 
 _NATS_OF_A_DOUBT = 3.0
@@ -83,7 +82,7 @@ def fit(X: np.ndarray, weights: np.ndarray, settings: Settings, rng: np.random.R
     Parameters
     ----------
     X : array of shape (n, d)
-        Finite, float32 or float64; never written to.
+        Float32 or float64, NaN where nothing was observed; never written to.
     weights : array of shape (n,)
         Positive.
     settings : Settings
@@ -96,12 +95,19 @@ def fit(X: np.ndarray, weights: np.ndarray, settings: Settings, rng: np.random.R
     trained = optimise(data.problem(settings.prior), _plan(data, settings), rng)
     solution = _in_span(data, settings, trained)
     if settings.penalties:
-        data, solution, trained = _beyond_span(data, settings, trained, X, rng)
+        plan = _plan(data, settings)
+        data, solution, trained = bend(data, settings.prior, trained, X, settings.penalties, plan, rng)
     fitted = _finish(data, settings, trained, solution)
-    if not settings.basis.leaves_span:
-        return fitted
-    model, residual = fit_to_signals(fitted.model, X, weights, anchored=data.anchored)
-    return replace(fitted, model=model, residual=residual)
+    if settings.basis.leaves_span:
+        model, residual = fit_to_signals(fitted.model, X, weights, anchored=data.anchored)
+        fitted = replace(fitted, model=model, residual=residual)
+    return fitted if data.gaps is None else _with_loss_of_entries(fitted, X, weights)
+
+
+def _with_loss_of_entries(fitted: Fitted, X: np.ndarray, weights: np.ndarray) -> Fitted:
+    """Return the outcome with the loss of the entries that were observed."""
+    loss = float(np.average(fitted.model.losses(X), weights=weights))
+    return replace(fitted, curve=np.append(fitted.curve[:-1], loss))
 
 
 def _plan(data: Reduced, settings: Settings) -> Plan:
@@ -109,110 +115,16 @@ def _plan(data: Reduced, settings: Settings) -> Plan:
     return Plan(settings.n_starts, settings.tol, settings.max_iter, init, settings.callback)
 
 
-class _Solution(NamedTuple):
-    """Components and codes in the form that training left them in.
-
-    Attributes
-    ----------
-    prior : Prior
-    components : array of shape (k, d)
-    origin : array of shape (d,)
-        The signal whose codes are `offset`.
-    offset : array of shape (k,)
-    codes : array of shape (n, k)
-    noise : array of shape (k,)
-        Standard deviations of the noise of the codes.
-    penalty : float
-        What is added to the likelihood.
-    """
-
-    prior: Prior
-    components: np.ndarray
-    origin: np.ndarray
-    offset: np.ndarray
-    codes: np.ndarray
-    noise: np.ndarray
-    penalty: float = 0.0
-
-
-def _in_span(data: Reduced, settings: Settings, trained: Trained) -> _Solution:
+def _in_span(data: Reduced, settings: Settings, trained: Trained) -> Solution:
     """Return what was trained, with the support corrected for the shortfall of extremes."""
     prior = trained.prior or settings.prior
     point = _widened(trained.point, prior, data)
     components = np.linalg.solve(point.unmixing.T, data.axes)
     noise = np.sqrt(point.noise_variances(data.noise))
-    return _Solution(prior, components, data.origin, point.offset, point.encode(data.whitened), noise)
+    return Solution(prior, components, data.origin, point.offset, point.encode(data.whitened), noise)
 
 
-def _beyond_span(
-    data: Reduced, settings: Settings, trained: Trained, X: np.ndarray, rng: np.random.RandomState
-) -> tuple[Reduced, _Solution, Trained]:
-    """Return what penalties make of what was trained, and the signals with the residuals that they leave."""
-    prior = settings.prior
-    problem = _penalised_problem(data, settings, trained, X, rng)
-    done = len(trained.curve)
-    penalised = penalise(
-        problem,
-        tol=settings.tol,
-        max_iter=max(settings.max_iter - done, 1),
-        done=done,
-        callback=settings.callback,
-    )
-    (components, intercept), codes, squares, penalty, descent = penalised
-    codes, data = codes[: len(X)], replace(data, squares=squares[: len(X)])
-    centre, _ = prior.moments
-    width = 1.0 + prior.shortfall(data.rank, data.n)
-    solution = _Solution(
-        prior,
-        components * width,
-        intercept + centre * (1.0 - width) * components.sum(axis=0),
-        np.zeros(data.rank),
-        centre + (codes - centre) / width,
-        np.sqrt(data.noise_variance * np.diagonal(np.linalg.pinv(components @ components.T))) / width,
-        penalty,
-    )
-    curve = np.append(trained.curve, descent.curve)
-    return (
-        data,
-        solution,
-        trained._replace(
-            curve=curve, converged=descent.converged, decrement=descent.decrement, stopped=descent.stopped
-        ),
-    )
-
-
-def _penalised_problem(
-    data: Reduced, settings: Settings, trained: Trained, X: np.ndarray, rng: np.random.RandomState
-) -> PenalisedProblem:
-    prior, point = settings.prior, trained.point
-    components = np.linalg.solve(point.unmixing.T, data.axes)
-    edges = prior.domain.edges(components)
-    n, size = len(X), len(X)
-    if all(penalty.averages for penalty in settings.penalties):
-        size = runtime.bucket(n)
-    else:
-        refuse_weights(settings.penalties, data.weights)
-    signals, weights = np.zeros((size, X.shape[1])), np.zeros(size)
-    signals[:n], weights[:n] = np.ldexp(X, -data.exponent, dtype=float), data.weights / data.n
-    error = np.sqrt(max(data.noise_variance, data.resolution))
-    spread = np.sqrt(data.weights @ (data.whitened @ point.unmixing.T) ** 2 / data.n)
-    return PenalisedProblem(
-        prior,
-        tuple(penalty.drawn(signals.shape, rng) for penalty in settings.penalties),
-        signals,
-        weights,
-        Decoder(components, data.origin - point.offset @ components),
-        np.linalg.svd(edges, full_matrices=False)[2],
-        error / np.append(spread, 1.0),
-        np.broadcast_to(np.asarray(trained.floor, dtype=float), len(components)),
-        np.float64(data.resolution),
-        np.float64(data.n / data.degrees_of_freedom),
-        np.ldexp(1.0, int(np.clip(data.exponent, -1000, 1000))),
-        np.float64(data.anchored),
-    )
-
-
-def _finish(data: Reduced, settings: Settings, trained: Trained, solution: _Solution) -> Fitted:
+def _finish(data: Reduced, settings: Settings, trained: Trained, solution: Solution) -> Fitted:
     """Bring the codes into the prior's normal form."""
     prior, components, origin, offset, codes, noise, penalty = solution
     share = data.weights / data.n

@@ -17,8 +17,8 @@ _NOISE_ITERATIONS = 10
 _FEW_DIMENSIONS = 4
 _LOST_TO_PREPARATION = 2
 _LARGE_SHARE = 0.99
-_LARGE_PART = 0.75
-_SAMPLES_PER_COMPONENT = 5
+LARGE_PART = 0.75
+SAMPLES_PER_COMPONENT = 5
 
 
 @dataclass(frozen=True)
@@ -231,7 +231,7 @@ def estimate_rank(span: Span, n_features: int) -> int:
     p = span.rank if span.rank < n else span.n_varying
     for k in range(span.rank):
         noise = _noise_without_bias(variances, k, n, p)
-        if variances[k] <= noise * _largest_of_noise(n, p - k):
+        if variances[k] <= noise * largest_of_noise(n, p - k):
             return k
     return span.rank
 
@@ -255,14 +255,14 @@ def sensible_rank(span: Span, n_features: int) -> tuple[int, bool]:
     """
     estimate = max(estimate_rank(span, n_features), 1)
     exact = _is_exact(span, n_features)
-    white = estimate <= _LARGE_PART * span.rank and _SAMPLES_PER_COMPONENT * estimate <= span.n_samples
+    white = estimate <= LARGE_PART * span.rank and SAMPLES_PER_COMPONENT * estimate <= span.n_samples
     if exact or white or span.rank <= _FEW_DIMENSIONS:
         return estimate, True
     most = min(estimate, int(np.sqrt(span.n_samples / 2)))
     return max(min(rank_of_share(span, _LARGE_SHARE), most), 1), False
 
 
-def _largest_of_noise(n: float, p: int) -> float:
+def largest_of_noise(n: float, p: int) -> float:
     """Return the quantile of the largest eigenvalue of white noise of unit variance."""
     roots = np.sqrt(max(n - 0.5, 0.5)), np.sqrt(p - 0.5)
     centre = (roots[0] + roots[1]) ** 2 / n

@@ -8,11 +8,19 @@ from typing import Any
 
 import numpy as np
 
+from sparse_fourier.entries import Decoder, Reading, read
 from sparse_fourier.networks import Encoder
 from sparse_fourier.objective import Terms, likelihood_terms
 from sparse_fourier.priors import Prior
 
 _LOG_2 = float(np.log(2.0))
+
+
+def incomplete_rows(X: np.ndarray) -> np.ndarray:
+    """Return which signals have missing entries, of shape (n,)."""
+    if not np.isnan(X.min(initial=np.inf)):
+        return np.zeros(len(X), dtype=bool)
+    return np.asarray(np.isnan(X).any(axis=1))
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,8 +122,68 @@ class Model:
         return self.exponent - self.code_exponent
 
     def constrained_codes(self, X: np.ndarray) -> np.ndarray:
-        """Return the least-squares codes within the prior's support, in the model's unit."""
-        return self.prior.domain.project(self.least_squares_codes(X), self.gram)
+        """Return the least-squares codes within the prior's support, in the model's unit.
+
+        What missing entries leave open, mean and covariance of the prior fill.
+        """
+        gaps = incomplete_rows(X)
+        if not gaps.any():
+            return self.prior.domain.project(self.least_squares_codes(X), self.gram)
+        codes = np.zeros((len(X), len(self.components)))
+        codes[~gaps] = self.prior.domain.project(self.least_squares_codes(X[~gaps]), self.gram)
+        reading = self._read(X[gaps])
+        within = self.prior.domain.project(reading.codes, reading.metric)
+        codes[np.ix_(np.flatnonzero(gaps), np.flatnonzero(self.live))] = within
+        return codes
+
+    def _read(self, X: np.ndarray) -> Reading:
+        """Return what the observed entries of signals say of the codes that live."""
+        live = np.flatnonzero(self.live)
+        prior = self.prior.taken(live)
+        covariance = prior.code_covariance(len(live))
+        if prior.includes_noise:
+            unmixing = self.unmixing[:, live]
+            covariance = covariance - self._noise * unmixing.T @ unmixing
+        mean = prior.code_mean(len(live))
+        decoder = Decoder.of(self.components[live], self.intercept, mean, covariance, self._noise)
+        return read(np.ldexp(np.asarray(X, dtype=float), -self.exponent), decoder)
+
+    def losses(self, X: np.ndarray) -> np.ndarray:
+        """Return the negative log-likelihood of the observed entries of each signal, in nats.
+
+        Entries that determine the code have the likelihood of shorter signals; the rest, and all under a
+        prior that is Gaussian, that of Gaussian codes with the prior's mean and covariance.
+        """
+        if self.likelihood is not None:
+            return self.likelihood.losses(X)
+        gaps = incomplete_rows(X)
+        if not gaps.any():
+            return self.terms(X).total
+        losses = np.empty(len(X))
+        losses[~gaps] = self.terms(X[~gaps]).total
+        losses[gaps] = self._losses_of_entries(self._read(X[gaps]))
+        return losses
+
+    def _losses_of_entries(self, reading: Reading) -> np.ndarray:
+        unit = self.exponent * _LOG_2 * reading.counts
+        losses = reading.gaussian_losses() + unit
+        rows = ~reading.open.any(axis=1) & self.prior.identifies_basis
+        if not rows.any():
+            return losses
+        live = self.live
+        variances = reading.code_variances[rows] + self.code_floor[live]
+        prior = self.prior.taken(np.flatnonzero(live))
+        log_prior = prior.log_likelihoods(reading.codes[rows], variances)
+        left = reading.counts[rows] - reading.information.shape[1]
+        logs = left * np.log(2 * np.pi * self._noise)
+        reconstruction = 0.5 * (reading.residuals[rows] / self._noise * (left > 0) + logs)
+        losses[rows] = reconstruction + self._volume + reading.volumes[rows] - log_prior + unit[rows]
+        return losses
+
+    @property
+    def _volume(self) -> float:
+        edges = self.prior.domain.edges(self.components[self.live])
+        return float(0.5 * np.linalg.slogdet(edges @ edges.T)[1])
 
     def encode(self, X: np.ndarray) -> np.ndarray:
         """Return the network's codes, or the constrained least-squares ones, in the user's unit."""
@@ -123,8 +191,20 @@ class Model:
         return np.ldexp(codes, self.code_exponent) if self.code_exponent else codes
 
     def _encoded(self, encoder: Encoder, X: np.ndarray) -> np.ndarray:
-        unit = np.ldexp(X, -self.exponent) if self.exponent else X
-        return encoder.in_blocks(unit)
+        X = self.filled(X)
+        return encoder.in_blocks(np.ldexp(X, -self.exponent) if self.exponent else X)
+
+    def filled(self, X: np.ndarray) -> np.ndarray:
+        """Return signals whose missing entries are what the observed ones lead to expect."""
+        gaps = incomplete_rows(X)
+        if not gaps.any():
+            return X
+        reader = self.likelihood or self
+        complete = X.copy()
+        codes = reader.constrained_codes(X[gaps])
+        expected = np.ldexp(codes @ reader.components + reader.intercept, self.exponent)
+        complete[gaps] = np.where(np.isnan(X[gaps]), expected, X[gaps])
+        return complete
 
     def terms(self, X: np.ndarray) -> Terms:
         """Return the negative log-likelihood of each signal by terms, in nats, double precision."""

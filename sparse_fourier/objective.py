@@ -33,7 +33,7 @@ class Terms(NamedTuple):
         return self.reconstruction + self.volume + self.prior
 
 
-def reconstruction_term(squared_residuals: Array, noise_variance: Array, n_left: int) -> Array:
+def reconstruction_term(squared_residuals: Array, noise_variance: Array, n_left: float) -> Array:
     """Return -log density of the residual in the `n_left` directions that the span leaves."""
     if n_left == 0:
         return squared_residuals * 0.0
@@ -120,13 +120,6 @@ class JointModel(NamedTuple):
         """Return the Hessian as a matrix."""
         return self.matrix
 
-    def within(self, free: Array) -> JointModel:
-        """Return the model of steps whose rows are zero where `free` is zero."""
-        rows = len(self.gradient) * [free]
-        flat = array_namespace(free, self.matrix).concatenate(rows)
-        fixed = (1 - flat) * np.eye(len(flat))
-        return JointModel(self.gradient * free, self.matrix * flat[:, None] * flat + fixed)
-
 
 class LocalModel(NamedTuple):
     """Gradient and Hessian of the objective in the relative coordinates of a step.
@@ -171,11 +164,6 @@ class LocalModel(NamedTuple):
         blocks = sums[:, : k + 1] + cross + cross.transpose(0, 2, 1) + by_variance[:, :, None] * curved
         return cls(gradient, blocks)
 
-    def within(self, free: Array) -> LocalModel:
-        """Return the model of steps whose rows are zero where `free` is zero."""
-        fixed = (1 - free) * np.eye(len(free))
-        return LocalModel(self.gradient * free, self.blocks * free[:, None] * free + fixed)
-
     def hessian(self) -> Array:
         """Return the Hessian as a matrix, for steps taken row by row."""
         k, width = self.gradient.shape
@@ -209,8 +197,8 @@ class Objective(ABC):
         Smallest variance of a code's noise.
     constant : float
         The terms that do not depend on the basis, in nats per sample.
-    anchor : float
-        One where codes have no offset of their own, which then stays what it is; else zero.
+    inflation : array of shape (k, m) or (1, m), or None
+        How much more noise the rows of incomplete signals carry than `noise` says; None for complete ones.
     """
 
     prior: Any
@@ -219,11 +207,12 @@ class Objective(ABC):
     noise: Array
     floor: Array
     constant: Array
-    anchor: Array = 0.0
+    inflation: Array | None = None
 
     def variances(self, point: Point) -> Array:
-        """Return the variance of each code's noise."""
-        return point.noise_variances(self.noise) + self.floor
+        """Return the variance of each code's noise, of shape (k,), or (m, k) where signals are incomplete."""
+        own = point.noise_variances(self.noise)
+        return (own if self.inflation is None else self.inflation.T * own) + self.floor
 
     def _volume(self, point: Point) -> Array:
         return self.constant - array_namespace(point.unmixing).linalg.slogdet(point.unmixing)[1]
@@ -239,11 +228,6 @@ class Objective(ABC):
     @abstractmethod
     def local_model(self, point: Point, expansion: Any) -> Any:
         """Return the quadratic model of the objective around a point, of which a step is taken."""
-
-    def _free(self) -> Array:
-        """Return one for each entry of a row of a step, zero for one that must not move."""
-        k = len(self.noise)
-        return 1.0 - self.anchor * np.eye(k + 1)[k]
 
 
 class CodeObjective(Objective):
@@ -262,7 +246,7 @@ class CodeObjective(Objective):
         codes = (self.rows @ point.unmixing[:, :, None])[:, :, 0] + point.offset[:, None]
         variances = self.variances(point) + width * width
         jet = self.prior.jet(codes.T, xp.broadcast_to(variances, codes.T.shape))
-        jet = tree_map(lambda part: part.T, evaluated_once(jet))
+        jet = self._inflated(tree_map(lambda part: part.T, evaluated_once(jet)))
         first = xp.stack(
             [jet.by_code, jet.by_code_and_variance, jet.by_variance, jet.by_variances, jet.value], axis=2
         )
@@ -271,23 +255,38 @@ class CodeObjective(Objective):
         sums = columns.swapaxes(1, 2) @ design
         return Expansion(self._volume(point) + sums[:, -1, -1].sum(), sums)
 
-    def local_model(self, point: Point, expansion: Expansion) -> LocalModel | JointModel:
+    def _inflated(self, jet: Any) -> Any:
+        """Return derivatives by the variances of complete signals, from which the others' follow."""
+        times = self.inflation
+        if times is None:
+            return jet
+        return jet._replace(
+            by_variance=times * jet.by_variance,
+            by_code_and_variance=times * jet.by_code_and_variance,
+            by_variances=times * times * jet.by_variances,
+        )
+
+    def local_model(self, point: Point, expansion: Expansion) -> Any:
         """Return the quadratic model of the objective around a point, of which a step is taken."""
         spread = point.unmixing @ self.noise @ point.unmixing.T
-        return LocalModel.collect(expansion.sums, spread).within(self._free())
+        return LocalModel.collect(expansion.sums, spread)
 
 
 class SimplexObjective(CodeObjective):
-    """The objective of proportions, whose sum no step may change; coordinates end with a one."""
+    """The objective of proportions, whose sum no step may change.
+
+    Coordinates end with a one, so that codes need no offset: it stays what it is.
+    """
 
     def local_model(self, point: Point, expansion: Expansion) -> JointModel:
-        """Return the model of steps that change the codes by amounts of sum zero."""
+        """Return the model of steps that change the codes by amounts of sum zero, and no offset."""
         model = super().local_model(point, expansion)
         k = len(self.noise)
-        balance = np.eye(k) - 1.0 / k
-        whole = np.kron(balance, np.eye(k + 1))
-        projected = whole @ model.hessian() @ whole + np.eye(k * (k + 1)) - whole
-        return JointModel(balance @ model.gradient, projected)
+        balance, moving = np.eye(k) - 1.0 / k, np.eye(k + 1)
+        moving[k, k] = 0.0
+        allowed = np.kron(balance, moving)
+        projected = allowed @ model.hessian() @ allowed + np.eye(k * (k + 1)) - allowed
+        return JointModel(balance @ model.gradient @ moving, projected)
 
 
 class JointObjective(Objective):
@@ -317,7 +316,7 @@ class JointObjective(Objective):
 
     def local_model(self, point: Point, expansion: JointExpansion) -> JointModel:
         """Return the expansion itself."""
-        return JointModel(expansion.gradient, expansion.hessians).within(self._free())
+        return JointModel(expansion.gradient, expansion.hessians)
 
 
 def move(point: Point, step: Array) -> Point:

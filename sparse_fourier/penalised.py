@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from sparse_fourier import runtime
+from sparse_fourier.course import Plan
 from sparse_fourier.namespace import Array, array_namespace
 from sparse_fourier.objective import likelihood_terms
 from sparse_fourier.penalties.base import Penalty, total_penalty
-from sparse_fourier.penalties.checks import examine
+from sparse_fourier.penalties.checks import examine, refuse_weights
 from sparse_fourier.priors.base import Prior
-from sparse_fourier.training import Descent, Progress, descend
+from sparse_fourier.reduction import Reduced, Solution
+from sparse_fourier.training import Descent, Trained, descend
+
+_LARGEST_EXPONENT = 1000
 
 
 class Decoder(NamedTuple):
@@ -153,51 +156,111 @@ class PenalisedProblem:
         return total_penalty(self.penalties, model, X, model.encode(X), self.weights)
 
 
-class Penalised(NamedTuple):
-    """Outcome of training with penalties.
-
-    Attributes
-    ----------
-    decoder : Decoder
-    codes : array of shape (n, k)
-    squares : array of shape (n,)
-        Squared residuals.
-    penalty : float
-        The sum of the penalties.
-    descent : Descent
-        How the optimum was reached.
-    """
-
-    decoder: Decoder
-    codes: np.ndarray
-    squares: np.ndarray
-    penalty: float
-    descent: Descent
-
-
-def penalise(
-    problem: PenalisedProblem,
-    *,
-    tol: float,
-    max_iter: int,
-    done: int = 0,
-    callback: Callable[[Progress], Any] | None = None,
-) -> Penalised:
-    """Minimise the likelihood plus penalties, from the problem's start.
+def bend(
+    data: Reduced,
+    prior: Prior,
+    trained: Trained,
+    X: np.ndarray,
+    penalties: tuple[Penalty, ...],
+    plan: Plan,
+    rng: np.random.RandomState,
+) -> tuple[Reduced, Solution, Trained]:
+    """Minimise the likelihood plus penalties, from where training without them ended.
 
     Parameters
     ----------
-    problem : PenalisedProblem
-        Of NumPy arrays.
-    tol, max_iter, done, callback
-        As for `descend`.
+    data : Reduced
+    prior : Prior
+    trained : Trained
+    X : array of shape (n, d)
+        Float32 or float64; never written to.
+    penalties : tuple of Penalty
+    plan : Plan
+        Says when to stop.
+    rng : RandomState
+        Draws what penalties need.
+
+    Returns
+    -------
+    tuple of Reduced, Solution and Trained
+        The same data, with the residuals that the solution leaves.
 
     Raises
     ------
     ValueError
-        If a penalty fails its examination.
+        If entries are missing, or a penalty fails its examination.
     """
-    still = np.zeros((len(problem.start.components) + 1, len(problem.axes) + problem.axes.shape[1]))
+    if data.gaps is not None:
+        raise ValueError(
+            "A penalty cannot be used where entries of X are missing (NaN). Impute them first, or use "
+            "penalty=None."
+        )
+    refuse_weights(penalties, data.weights)
+    problem = _problem(data, prior, trained, X, penalties, rng)
+    descent, penalty = _descend(problem, plan, len(trained.curve))
+    decoder = problem.decoder(descent.place)
+    _, codes, squares = problem.reconstruction(decoder)
+    data = replace(data, squares=squares[: len(X)])
+    solution = _widened(decoder, codes[: len(X)], data, prior)
+    trained = trained._replace(
+        curve=np.append(trained.curve, descent.curve),
+        converged=descent.converged,
+        decrement=descent.decrement,
+        stopped=descent.stopped,
+    )
+    return data, solution._replace(penalty=penalty), trained
+
+
+def _problem(
+    data: Reduced,
+    prior: Prior,
+    trained: Trained,
+    X: np.ndarray,
+    penalties: tuple[Penalty, ...],
+    rng: np.random.RandomState,
+) -> PenalisedProblem:
+    point, n = trained.point, len(X)
+    size = runtime.bucket(n) if all(penalty.averages for penalty in penalties) else n
+    signals, weights = np.zeros((size, X.shape[1])), np.zeros(size)
+    signals[:n], weights[:n] = np.ldexp(X, -data.exponent, dtype=float), data.weights / data.n
+    components = np.linalg.solve(point.unmixing.T, data.axes)
+    error = np.sqrt(max(data.noise_variance, data.resolution))
+    spread = np.sqrt(data.weights @ (data.whitened @ point.unmixing.T) ** 2 / data.n)
+    return PenalisedProblem(
+        prior,
+        tuple(penalty.drawn(signals.shape, rng) for penalty in penalties),
+        signals,
+        weights,
+        Decoder(components, data.origin - point.offset @ components),
+        np.linalg.svd(prior.domain.edges(components), full_matrices=False)[2],
+        error / np.append(spread, 1.0),
+        np.broadcast_to(np.asarray(trained.floor, dtype=float), len(components)),
+        np.float64(data.resolution),
+        np.float64(data.n / data.degrees_of_freedom),
+        np.ldexp(1.0, int(np.clip(data.exponent, -_LARGEST_EXPONENT, _LARGEST_EXPONENT))),
+        np.float64(data.anchored),
+    )
+
+
+def _widened(decoder: Decoder, codes: np.ndarray, data: Reduced, prior: Prior) -> Solution:
+    """Return the solution with the support corrected for the shortfall of extremes."""
+    components, intercept = decoder
+    (centre, _), width = prior.moments, 1.0 + prior.shortfall(data.rank, data.n)
+    noise = np.sqrt(data.noise_variance * np.diagonal(np.linalg.pinv(components @ components.T)))
+    return Solution(
+        prior,
+        width * components,
+        intercept + centre * (1.0 - width) * components.sum(axis=0),
+        np.zeros(len(components)),
+        centre + (codes - centre) / width,
+        noise / width,
+    )
+
+
+def _descend(problem: PenalisedProblem, plan: Plan, done: int) -> tuple[Descent, float]:
+    """Return the best step from the start, and the penalty there."""
+    shape = len(problem.start.components) + 1, len(problem.axes) + problem.axes.shape[1]
+    still = np.zeros(shape)
     placed = runtime.on_device(problem)
     signature = runtime.signature(problem, still)
 
@@ -206,11 +269,10 @@ def penalise(
         return value, gradient
 
     examine(problem.penalties, lambda: evaluate(still), lambda part: _alone(problem, part, still))
-    descent = descend(evaluate, still, tol=tol, max_iter=max_iter, done=done, callback=callback)
+    left = max(plan.max_iter - done, 1)
+    descent = descend(evaluate, still, tol=plan.tol, max_iter=left, done=done, callback=plan.callback)
     (_, penalty), _ = _value_and_gradient(signature, placed, descent.place)
-    decoder = problem.decoder(descent.place)
-    _, codes, squares = problem.reconstruction(decoder)
-    return Penalised(decoder, codes, squares, float(penalty), descent)
+    return descent, float(penalty)
 
 
 def _alone(problem: PenalisedProblem, penalty: Penalty, step: np.ndarray) -> tuple[Any, Any]:

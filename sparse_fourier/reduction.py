@@ -3,16 +3,38 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from sparse_fourier import initialization as start
+from sparse_fourier.course import Problem
+from sparse_fourier.incomplete import LowRank, Observed, low_rank
+from sparse_fourier.model import incomplete_rows
 from sparse_fourier.objective import reconstruction_term
 from sparse_fourier.priors.base import Prior
-from sparse_fourier.staging import Problem
 
 _ROUNDING_ERRORS = 128.0
+_MOST_INFLATED = 25.0
+
+
+@dataclass(frozen=True)
+class Gaps:
+    """What missing entries change.
+
+    Attributes
+    ----------
+    n_entries : float
+        Mean number of observed entries of a signal.
+    volume : float
+        Mean of half the log-determinant of what they see of the axes.
+    inflation : array of shape (n,) or None
+        How much more variance the noise of each signal's coordinates has than that of a complete one.
+    """
+
+    n_entries: float
+    volume: float
+    inflation: np.ndarray | None
 
 
 @dataclass(frozen=True)
@@ -36,6 +58,7 @@ class Reduced:
     weights: np.ndarray
     degrees_of_freedom: float
     resolution: float
+    gaps: Gaps | None = None
 
     @property
     def n(self) -> float:
@@ -75,13 +98,43 @@ class Reduced:
     def problem(self, prior: Prior) -> Problem:
         """Return what is left to be trained under a prior."""
         noise = max(self.noise_variance, self.resolution)
-        residual = reconstruction_term(np.array(self.residual / self.n), noise, self.n_left)
-        unit = len(self.span.mean) * self.exponent * np.log(2.0)
-        constant = float(residual) + np.log(self.deviations).sum() + unit
+        gaps = self.gaps or Gaps(len(self.span.mean), 0.0, None)
+        left = gaps.n_entries - self.rank + self.surplus
+        residual = reconstruction_term(np.array(self.residual / self.n), noise, left)
+        unit = gaps.n_entries * self.exponent * np.log(2.0)
+        constant = float(residual) + np.log(self.deviations).sum() + unit + gaps.volume
         share = self.weights / self.n
         floor = prior.resolution(self.n) ** 2
         average = share @ self.whitened if self.anchored else None
-        return Problem(prior, self.whitened, share, self.n, self.noise, floor, constant, average)
+        return Problem(
+            prior, self.whitened, share, self.n, self.noise, floor, constant, average, gaps.inflation
+        )
+
+
+class Solution(NamedTuple):
+    """Components and codes in the form that training left them in.
+
+    Attributes
+    ----------
+    prior : Prior
+    components : array of shape (k, d)
+    origin : array of shape (d,)
+        The signal whose codes are `offset`.
+    offset : array of shape (k,)
+    codes : array of shape (n, k)
+    noise : array of shape (k,)
+        Standard deviations of the noise of the codes.
+    penalty : float
+        What is added to the likelihood.
+    """
+
+    prior: Prior
+    components: np.ndarray
+    origin: np.ndarray
+    offset: np.ndarray
+    codes: np.ndarray
+    noise: np.ndarray
+    penalty: float = 0.0
 
 
 def reduce_signals(
@@ -92,7 +145,7 @@ def reduce_signals(
     Parameters
     ----------
     X : array of shape (n, d)
-        Finite, float32 or float64; never written to.
+        Float32 or float64, NaN where nothing was observed; never written to.
     weights : array of shape (n,)
         Positive.
     prior : Prior
@@ -102,6 +155,8 @@ def reduce_signals(
     centred : bool
         Whether signals have an intercept.
     """
+    if incomplete_rows(X).any():
+        return _reduce_incomplete(X, weights, prior, n_components, centred=centred)
     exponent = start.binary_exponent(X)
     unit = start.scaled_by_power_of_two(X, -exponent)
     epsilon = float(np.finfo(X.dtype).eps)
@@ -126,6 +181,89 @@ def reduce_signals(
         prior.degrees_of_freedom(span.n_samples),
         max((_ROUNDING_ERRORS * epsilon) ** 2 * span.mean_square, np.finfo(float).tiny),
     )
+
+
+def _reduce_incomplete(
+    X: np.ndarray, weights: np.ndarray, prior: Prior, n_components: int | float | None, *, centred: bool
+) -> Reduced:
+    """Return signals with missing entries in the coordinates of their span; those that have such."""
+    seen = ~np.isnan(X)
+    values = np.array(np.where(seen, X, 0.0), dtype=float, order="C")
+    exponent, surplus = start.binary_exponent(values), prior.domain.surplus
+    epsilon = float(np.finfo(X.dtype).eps)
+    parts = np.ldexp(values, -exponent), seen.astype(float, order="C"), weights
+    data = Observed(*parts, centred or bool(surplus), epsilon)
+    found, k, trusted = low_rank(data, n_components, surplus)
+    kept = _determined(found, data)
+    weights, counts = weights[kept], data.counts[kept]
+    share = weights / weights.sum()
+    span, coordinates = _span(data, found, kept, share)
+    rank, n_left = span.rank, len(span.mean) - span.rank
+    own = float(share @ np.maximum(counts - rank, 0.0))
+    logs = -0.5 * np.linalg.slogdet(found.inverses[kept])[1]
+    residuals = found.residuals[kept]
+    return Reduced(
+        exponent,
+        span,
+        k,
+        trusted,
+        rank + surplus,
+        surplus,
+        np.append(coordinates / span.deviations, np.ones((len(weights), surplus)), axis=1),
+        np.append(span.axes * span.deviations[:, None], span.mean[None][:surplus], axis=0),
+        np.zeros_like(span.mean) if surplus else span.mean,
+        np.einsum("ij,ij->i", residuals, residuals),
+        weights,
+        prior.degrees_of_freedom(span.n_samples) * own / max(n_left, 1),
+        max((_ROUNDING_ERRORS * epsilon) ** 2 * span.mean_square, np.finfo(float).tiny),
+        Gaps(float(share @ counts), float(share @ logs), found.inflation[kept]),
+    )
+
+
+def _determined(found: LowRank, data: Observed) -> np.ndarray:
+    """Return the signals whose entries determine their coordinates about as well as others' do."""
+    enough = data.counts >= max(found.rank, 1)
+    if np.count_nonzero(enough) <= found.rank:
+        raise ValueError(
+            f"Only {np.count_nonzero(enough)} rows of X have as many as {found.rank} observed entries, "
+            f"which {found.rank} components take. Lower n_components, or drop features that are rarely seen."
+        )
+    if not found.rank:
+        return enough
+    order = np.argsort(found.inflation)
+    order = order[enough[order]]
+    half = np.searchsorted(np.cumsum(data.weights[order]), 0.5 * data.weights[order].sum())
+    return enough & (found.inflation <= _MOST_INFLATED * found.inflation[order[half]])
+
+
+def _span(
+    data: Observed, found: LowRank, kept: np.ndarray, share: np.ndarray
+) -> tuple[start.Span, np.ndarray]:
+    """Return the principal axes of what was found, and the coordinates along them of some signals."""
+    coordinates = found.coordinates[kept]
+    middle = share @ coordinates
+    average = found.mean + middle @ found.axes
+    moved = coordinates - middle * data.centred
+    values, vectors = np.linalg.eigh((moved * share[:, None]).T @ moved)
+    deviations = np.sqrt(np.maximum(values[::-1], 0.0))
+    rotation = vectors[:, ::-1][:, deviations > np.finfo(float).eps * deviations.max(initial=0.0)]
+    deviations = deviations[: rotation.shape[1]]
+    varying = _varying(data)
+    axes = np.where(varying, rotation.T @ found.axes, 0.0)
+    signs = start.reference_signs(axes)
+    left = found.value / max(float(data.weights @ np.maximum(data.counts - found.rank, 0.0)), 1.0)
+    total = float((deviations**2).sum()) + left * (len(average) - found.rank)
+    mean_square = (total + float(average @ average) * data.centred) / len(average)
+    mean = average if data.centred else np.zeros_like(average)
+    weight = float(data.weights[kept].sum())
+    numbers = weight, int(np.count_nonzero(varying)), total, mean_square
+    return start.Span(mean, average, axes * signs[:, None], deviations, *numbers), moved @ rotation * signs
+
+
+def _varying(data: Observed) -> np.ndarray:
+    """Return which features have more than one observed value."""
+    highest = np.where(data.mask > 0, data.values, -np.inf).max(axis=0)
+    return highest > np.where(data.mask > 0, data.values, np.inf).min(axis=0)
 
 
 def _choose_n_components(

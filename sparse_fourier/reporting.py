@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
+import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from sparse_fourier.autoencoding import FittedNetwork
@@ -14,18 +15,59 @@ from sparse_fourier.training import Progress
 
 
 class Reporter:
-    """A callback that prints progress, then asks the user's own."""
+    """A callback that shows progress, then asks the user's own.
 
-    def __init__(self, callback: Any) -> None:
+    Parameters
+    ----------
+    callback : callable or None
+        The user's own.
+    max_iter : int
+        Where the bar ends.
+    verbose : int
+        1: a bar, where tqdm is installed; else, and above 1, lines.
+    """
+
+    def __init__(self, callback: Any, max_iter: int, verbose: int) -> None:
         self._callback = callback
+        self._bar = _bar(max_iter) if verbose == 1 else None
 
     def __call__(self, progress: Progress) -> Any:
-        """Print a line, then ask the user's own callback whether to stop."""
-        print(  # noqa: T201 - asked for by verbose
-            f"iteration {progress.iteration}: loss {progress.loss:.6g} nats per sample, "
-            f"{progress.elapsed:.2f} s"
-        )
+        """Show progress, then ask the user's own callback whether to stop."""
+        if self._bar is None:
+            print(  # noqa: T201 - asked for by verbose
+                f"iteration {progress.iteration}: loss {progress.loss:.6g}, {progress.elapsed:.2f} s"
+            )
+        else:
+            self._bar.set_postfix_str(f"loss {progress.loss:.6g}", refresh=False)
+            self._bar.update(progress.iteration - self._bar.n)
         return self._callback(progress) if self._callback else None
+
+    def close(self) -> None:
+        """Leave the bar as it is."""
+        if self._bar is not None:
+            self._bar.close()
+
+
+def _bar(max_iter: int) -> Any:
+    """Return a bar of tqdm; None where that is not installed."""
+    try:
+        from tqdm import tqdm
+    except ImportError:
+        return None
+    return tqdm(total=max_iter, desc="fit", unit="iteration", mininterval=0.0)
+
+
+def warn_of_empty_rows(X: np.ndarray) -> None:
+    """Warn of signals of which nothing was observed."""
+    empty = np.flatnonzero(np.isnan(X).all(axis=1)) if np.isnan(X.min()) else np.zeros(0, dtype=int)
+    if len(empty):
+        some = ", ".join(map(str, empty[:5])) + (", ..." if len(empty) > 5 else "")
+        warnings.warn(
+            f"X has no observed entry in {len(empty)} of {len(X)} rows ({some}): their codes are the "
+            "prior's mean.",
+            UserWarning,
+            stacklevel=3,
+        )
 
 
 def warn_of(fitted: Fitted, settings: Settings) -> None:

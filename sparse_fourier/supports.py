@@ -45,6 +45,7 @@ class Support(ABC):
     def project(self, codes: np.ndarray, gram: np.ndarray) -> np.ndarray:
         """Return the points u of the set that minimise (u - h) gram (u - h)' for each row h.
 
+        `gram` is one matrix for all rows, or a stack of one for each.
         With `gram = components @ components.T` and least-squares codes h, u reconstructs the
         signals as well as the set allows.
         """
@@ -115,6 +116,7 @@ class Interval(Support):
         if not outside.any():
             return codes
         projected = codes.copy()
+        gram = gram if gram.ndim == 2 else gram[outside]
         projected[outside] = bounded_least_squares(codes[outside], gram, self.lower, self.upper)
         return projected
 
@@ -177,7 +179,11 @@ class Proportions(Support):
         if not outside.any():
             return codes
         projected = codes.copy()
-        projected[outside] = proportional_least_squares(codes[outside], gram)
+        if gram.ndim == 2:
+            projected[outside] = proportional_least_squares(codes[outside], gram)
+            return projected
+        for row in np.flatnonzero(outside):
+            projected[row] = proportional_least_squares(codes[row][None], gram[row])[0]
         return projected
 
     def soften(self, codes: Array, variances: Array) -> tuple[Array, Array]:
@@ -268,8 +274,8 @@ def bounded_least_squares(codes: np.ndarray, gram: np.ndarray, lower: float, upp
     ----------
     codes : array of shape (n, k)
         Unconstrained least-squares codes.
-    gram : array of shape (k, k)
-        Gram matrix of the components.
+    gram : array of shape (k, k) or (n, k, k)
+        Gram matrix of the components, or one for each row.
     lower, upper : float
         Bounds of every code.
 
@@ -277,10 +283,9 @@ def bounded_least_squares(codes: np.ndarray, gram: np.ndarray, lower: float, upp
     -------
     array of shape (n, k)
     """
-    diagonal = np.diagonal(gram)
+    diagonal = np.diagonal(gram, axis1=-2, axis2=-1)
     scale = np.where(diagonal > 0, diagonal, 1.0)
-    coupling = gram / scale[:, None]
-    np.fill_diagonal(coupling, 0.0)
+    coupling = gram / scale[..., None] * (1.0 - np.eye(gram.shape[-1]))
     solution = np.clip(codes, lower, upper)
     active = np.arange(len(codes))
     for _ in range(_MAX_SWEEPS):
@@ -301,7 +306,8 @@ def _sweep(
 ) -> np.ndarray:
     target, current = codes[active], solution[active]
     before = current.copy()
-    for j, row in enumerate(coupling):
+    rows = coupling if coupling.ndim == 2 else coupling[active].swapaxes(0, 1)
+    for j, row in enumerate(rows):
         pull = ((target - current) * row).sum(axis=1)
         current[:, j] = np.clip(target[:, j] + pull, lower, upper)
     solution[active] = current

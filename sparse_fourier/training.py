@@ -192,7 +192,7 @@ def _advancer(objective: Objective, starts: Point) -> Callable[..., Any]:
     if not compiles(objective.prior, k, objective.rows.shape[1]):
         return _advance_without_compiling
     kinds = type(objective), type(objective.prior)
-    signature = (starts.unmixing.shape, objective.rows.shape, kinds)
+    signature = (starts.unmixing.shape, objective.rows.shape, kinds, objective.inflation is None)
     return functools.partial(_program, signature)
 
 

@@ -20,6 +20,25 @@ def refuse_silent_misreadings(X: Any) -> None:
             raise TypeError(f"{dtype} is not numeric data; convert it to numbers in a unit of your own.")
 
 
+def refuse_unobserved_features(X: np.ndarray, estimator: Any) -> None:
+    """Refuse signals with a feature of which nothing was observed.
+
+    Raises
+    ------
+    ValueError
+        Naming the features.
+    """
+    if not np.isnan(X.min()):
+        return
+    empty = np.flatnonzero(np.isnan(X).all(axis=0))
+    if len(empty):
+        names = getattr(estimator, "feature_names_in_", np.arange(X.shape[1]))[empty].tolist()
+        raise ValueError(
+            f"Input X has no observed entry in the columns {names}: all are NaN, which means not observed. "
+            "Drop them."
+        )
+
+
 def validate_weights(sample_weight: Any, X: np.ndarray) -> np.ndarray:
     """Return weights as an array, ones where none are given."""
     n = len(X)

@@ -1,5 +1,6 @@
 """The estimator: conventions, the likelihood it reports, equivariances, parameters; then any input at all."""
 
+import sys
 import warnings
 
 import numpy as np
@@ -472,16 +473,29 @@ def test_clone_is_unfitted_and_keeps_parameters():
 def test_verbose_prints_progress(capsys, model):
     fitted(verbose=0)
     assert capsys.readouterr().out == ""
-    found = fitted(verbose=1)
+    found = fitted(verbose=2)
     lines = capsys.readouterr().out.splitlines()
     assert lines[-1].startswith("iteration ")
     assert all("loss" in line and line.endswith(" s") for line in lines)
     np.testing.assert_array_equal(found.components_, model.components_)
 
 
+def test_verbose_draws_a_bar_where_that_is_installed(capsys, monkeypatch):
+    fitted(verbose=1, max_iter=200)
+    written = capsys.readouterr()
+    assert written.out == ""
+    assert "/200" in written.err
+    assert "loss" in written.err
+    monkeypatch.setitem(sys.modules, "tqdm", None)
+    fitted(verbose=1)
+    written = capsys.readouterr()
+    assert written.out.startswith("iteration ")
+    assert written.err == ""
+
+
 def test_verbose_still_asks_the_callback(capsys):
     seen = []
-    fitted(verbose=1, callback=seen.append)
+    fitted(verbose=2, callback=seen.append)
     assert len(seen) == len(capsys.readouterr().out.splitlines()) > 0
 
 

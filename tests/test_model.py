@@ -20,6 +20,8 @@ FIELDS = {
     "code_floor",
     "prior",
     "exponent",
+    "encoder",
+    "likelihood",
 }
 
 

@@ -10,6 +10,7 @@ from sparse_fourier.objective import (
     CodeObjective,
     JointObjective,
     Point,
+    SimplexObjective,
     Terms,
     likelihood_terms,
     move,
@@ -306,12 +307,12 @@ class Sparse(Prior):
         return Laplace().jet(codes, variances)
 
 
-def both_objectives(prior, k, anchor=0.0, problem=None):
+def both_objectives(prior, k, problem=None):
     """The same likelihood, of codes one by one and jointly; the latter with a row of padding."""
     problem = problem or PROBLEMS[k]
     share = problem.weights / problem.weights.sum()
     given = problem.objective
-    rest = given.noise, np.float64(FLOOR), np.float64(given.constant), np.float64(anchor)
+    rest = given.noise, np.float64(FLOOR), np.float64(given.constant)
     rows, weights = problem.whitened[None], share[None]
     apart = CodeObjective(prior, rows, weights, *rest)
     padded = np.concatenate([rows, np.full((1, 1, k), 1e3)], axis=1), np.append(weights, [[0.0]], axis=1)
@@ -342,34 +343,23 @@ def test_joint_objective_of_independent_codes_is_that_of_each(prior, k):
         )
 
 
-@pytest.mark.parametrize("kind", ["apart", "jointly"])
-def test_anchored_offset_stays_and_the_rest_is_the_restriction_of_the_free_model(kind):
-    """Where codes have no offset, a Newton step is that of the free model's rows and columns."""
-    k, point = 2, PROBLEMS[2].point
-    evaluate = compiled_value_and_model() if kind == "jointly" else value_and_model
-    free, anchored = (both_objectives(Sparse(), k, anchor)[kind == "jointly"] for anchor in (0.0, 1.0))
-    value, model = evaluate(free, point, 0.1)
-    same, restricted = evaluate(anchored, point, 0.1)
-    assert same == pytest.approx(value, rel=1e-14)
-    moving = np.append(np.ones(k), 0.0)
-    np.testing.assert_array_equal(restricted.gradient[:, k], 0.0)
-    np.testing.assert_allclose(restricted.gradient, model.gradient * moving, rtol=1e-13)
-    chosen = np.flatnonzero(np.tile(moving, k))
-    others = np.flatnonzero(1 - np.tile(moving, k))
-    hessian = restricted.hessian()
-    np.testing.assert_allclose(
-        hessian[np.ix_(chosen, chosen)], model.hessian()[np.ix_(chosen, chosen)], rtol=1e-12, atol=1e-13
-    )
-    np.testing.assert_array_equal(hessian[np.ix_(others, chosen)], 0.0)
-    np.testing.assert_array_equal(hessian[np.ix_(others, others)], np.eye(k))
-    step = np.linalg.solve(hessian + 0.1 * np.eye(len(hessian)), restricted.gradient.ravel()).reshape(
-        k, k + 1
-    )
-    np.testing.assert_array_equal(move(point, step).offset, point.offset)
-    damped = model.hessian()[np.ix_(chosen, chosen)] + 0.1 * np.eye(len(chosen))
-    np.testing.assert_allclose(
-        step[:, :k].ravel(), np.linalg.solve(damped, model.gradient.ravel()[chosen]), rtol=1e-9
-    )
+def test_steps_of_proportions_are_those_of_the_free_model_in_their_plane():
+    """They keep the sum of the codes and every offset; in coordinates of that plane nothing else changes."""
+    k, point = 3, PROBLEMS[3].point
+    apart, _ = both_objectives(Uniform(), k)
+    value, model = value_and_model(apart, point, 0.1)
+    same, restricted = value_and_model(SimplexObjective(**vars(apart)), point, 0.1)
+    assert same == value
+    contrasts = np.linalg.svd(np.eye(k) - 1 / k)[0][:, : k - 1]
+    plane = np.kron(contrasts, np.eye(k + 1)[:, :k])
+    hessian, gradient = restricted.hessian(), restricted.gradient.ravel()
+    step = np.linalg.solve(hessian + 0.1 * np.eye(len(hessian)), gradient)
+    damped = plane.T @ (model.hessian() + 0.1 * np.eye(len(hessian))) @ plane
+    expected = plane @ np.linalg.solve(damped, plane.T @ model.gradient.ravel())
+    np.testing.assert_allclose(step, expected, rtol=1e-9, atol=1e-12)
+    moved = move(point, step.reshape(k, k + 1))
+    np.testing.assert_allclose(moved.offset, point.offset, atol=1e-14)
+    np.testing.assert_allclose(moved.unmixing.sum(axis=0), point.unmixing.sum(axis=0), atol=1e-12)
 
 
 @pytest.mark.parametrize(("prior", "k"), [(Laplace(), 3), (Uniform(), 2)], ids=str)

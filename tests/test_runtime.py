@@ -356,7 +356,7 @@ def test_every_built_in_part_passes_into_compiled_code():
     from sparse_fourier.objective import CodeObjective
     from sparse_fourier.priors import Uniform
 
-    scalars = np.float64(0.1), np.float64(0.2), np.float64(0.0)
+    scalars = np.float64(0.1), np.float64(0.2)
     numbers = [np.ones((2, 3, 2)), np.ones((2, 3)), np.eye(2), *scalars]
     objective = CodeObjective(Uniform(), *numbers)
     runtime.register(objective)

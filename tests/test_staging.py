@@ -5,10 +5,11 @@ import pytest
 from scipy.special import log_ndtr
 
 from sparse_fourier import runtime
+from sparse_fourier.course import Plan, Problem
 from sparse_fourier.objective import Point
 from sparse_fourier.priors import Uniform
 from sparse_fourier.runtime import bucket
-from sparse_fourier.staging import Plan, Problem, optimise
+from sparse_fourier.staging import optimise
 from sparse_fourier.training import compiles
 
 pytestmark = pytest.mark.usefixtures("both_ways")

@@ -174,6 +174,21 @@ class Prior(ABC):
         mean = masses @ nodes
         return float(mean), float(masses @ (nodes - mean) ** 2)
 
+    def code_mean(self, n_components: int) -> np.ndarray:
+        """Return the mean of the codes.
+
+        Parameters
+        ----------
+        n_components : int
+            Number of codes.
+
+        Returns
+        -------
+        array of shape (n_components,)
+            As `moments` gives it for each.
+        """
+        return np.array(np.broadcast_to(self.moments[0], n_components), dtype=float)
+
     def code_covariance(self, n_components: int) -> np.ndarray:
         """Return the covariance of the codes.
 

@@ -101,6 +101,10 @@ class Simplex(Prior):
         """Zero and one: the shares of one component alone have no others to be compared with."""
         return 0.0, 1.0
 
+    def code_mean(self, n_components: int) -> np.ndarray:
+        """Return equal proportions."""
+        return np.full(n_components, 1 / n_components)
+
     def code_covariance(self, n_components: int) -> np.ndarray:
         """Return the covariance of proportions, all mixtures alike."""
         k = n_components

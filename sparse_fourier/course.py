@@ -1,0 +1,229 @@
+"""The stages of one fit: which signals and which of their codes each looks at, how long, and who is told."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from sparse_fourier import runtime
+from sparse_fourier.objective import CodeObjective, JointObjective, Objective, Point, SimplexObjective
+from sparse_fourier.priors import Prior
+from sparse_fourier.training import Progress, Trained, compiles, train
+
+FIRST_WIDTH = 0.3
+"""Width of soft faces at which rotations begin, and from which on every row matters."""
+
+COARSE_TOL = 1e-5
+"""Tolerance of a stage that others follow."""
+
+_FIRST_ROWS = 2000
+_FIRST_ROWS_PER_COMPONENT = 100
+_REACH_OF_NOISE = 6.5
+_REACH_IN_THE_END = 6.0
+
+
+@dataclass(frozen=True)
+class Problem:
+    """The signals in whitened coordinates, and what is assumed of them.
+
+    Attributes
+    ----------
+    prior : Prior
+    whitened : array of shape (n, k)
+        Zero mean and unit covariance.
+    weights : array of shape (n,)
+        Sum one.
+    n_samples : float
+        How many rows the weights stand for.
+    noise : array of shape (k, k)
+        Covariance of the noise of the whitened coordinates.
+    floor : float or array of shape (k,)
+        Smallest variance of a code's noise.
+    constant : float
+        Terms of the objective that do not depend on the basis.
+    average : array of shape (k,) or None
+        Of the whitened coordinates, where that is not zero.
+    inflation : array of shape (n,) or None
+        How much more variance the noise of each signal has than `noise` says, where some are incomplete.
+    """
+
+    prior: Prior
+    whitened: np.ndarray
+    weights: np.ndarray
+    n_samples: float
+    noise: np.ndarray
+    floor: Any
+    constant: float
+    average: np.ndarray | None = None
+    inflation: np.ndarray | None = None
+
+    def objective(self, rows: np.ndarray, matters: np.ndarray) -> Objective:
+        """Return the objective of some rows, each code with those of them that matter to it.
+
+        Parameters
+        ----------
+        rows : int array of shape (n_rows,)
+        matters : bool array of shape (n_rows, k)
+        """
+        k = self.whitened.shape[1]
+        sets = 1 if matters.all() else k
+        size = self._padded(int(matters.sum(axis=0).max()))
+        own, weights = np.zeros((sets, size, k)), np.zeros((sets, size))
+        inflation = None if self.inflation is None else np.ones((sets, size))
+        share = self.weights[rows].sum()
+        for j in range(sets):
+            chosen = rows[matters[:, j]]
+            own[j, : len(chosen)] = self.whitened[chosen]
+            weights[j, : len(chosen)] = self.weights[chosen] / share
+            if inflation is not None and self.inflation is not None:
+                inflation[j, : len(chosen)] = self.inflation[chosen]
+        kind = SimplexObjective if self.prior.domain.surplus else CodeObjective
+        kind = kind if self.prior.factorises else JointObjective
+        numbers = np.broadcast_to(np.asarray(self.floor, dtype=float), k), np.float64(self.constant)
+        return kind(self.prior, own, weights, self.noise, *numbers, inflation)
+
+    def _padded(self, n: int) -> int:
+        """Return the number of rows that n rows are padded to: one of few, where that saves compilations."""
+        return runtime.bucket(n) if compiles(self.prior, self.whitened.shape[1], n) else n
+
+    def blur(self, point: Point) -> np.ndarray:
+        """Return the standard deviation of each code's noise, of shape (..., k)."""
+        return np.sqrt(point.noise_variances(self.noise) + self.floor)
+
+    def blur_of(self, point: Point, rows: np.ndarray) -> np.ndarray:
+        """Return the same for some signals, of shape (k,), or (n_rows, k) where signals are incomplete."""
+        if self.inflation is None:
+            return self.blur(point)
+        return np.sqrt(self.inflation[rows, None] * point.noise_variances(self.noise) + self.floor)
+
+    @property
+    def mean_inflation(self) -> float:
+        """How much more variance the noise of signals has on average than `noise` says."""
+        return 1.0 if self.inflation is None else float(self.weights @ self.inflation)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How to train.
+
+    Attributes
+    ----------
+    n_starts : int
+    tol : float
+    max_iter : int
+    init : array of shape (k, k) or None
+        Directions of the components to start from, in whitened coordinates.
+    callback : callable or None
+    """
+
+    n_starts: int
+    tol: float
+    max_iter: int
+    init: np.ndarray | None
+    callback: Callable[[Progress], Any] | None
+
+
+class Course:
+    """The stages of one fit: what they share is the count of iterations, the clock and the callback."""
+
+    def __init__(self, problem: Problem, plan: Plan) -> None:
+        self._problem, self._plan = problem, plan
+        self._began = time.perf_counter()
+        self._curve = np.zeros(0)
+        self._rival = np.inf
+
+    def over(self, trained: Trained) -> bool:
+        """Return whether there must be no further stage."""
+        return trained.stopped or len(self._curve) >= self._plan.max_iter
+
+    @property
+    def floor(self) -> Any:
+        """Smallest variances of the codes' noise at present."""
+        return self._problem.floor
+
+    def with_floor(self, floor: Any) -> Course:
+        """Return the same course with other smallest variances of the codes' noise from here on."""
+        self._problem = replace(self._problem, floor=floor)
+        return self
+
+    def stage(self, starts: Point, width: float, rows: np.ndarray, most: int | None = None) -> Trained:
+        """Train on some rows, each code on those that matter to it; on all of them if that was wrong.
+
+        Parameters
+        ----------
+        starts : Point
+            Stacked.
+        width : float
+            Of the faces, at the beginning.
+        rows : int array
+        most : int, optional
+            Iterations at most.
+        """
+        matters = _matters(self._problem, starts, width, rows)
+        trained = self._train(starts, width, rows, matters, most)
+        if not self.over(trained) and (_matters_in_the_end(self._problem, trained, rows) & ~matters).any():
+            trained = self._train(starts, width, rows, np.ones_like(matters), most)
+        return trained
+
+    def _train(
+        self, starts: Point, width: float, rows: np.ndarray, matters: np.ndarray, most: int | None
+    ) -> Trained:
+        plan = self._plan
+        left = plan.max_iter - len(self._curve)
+        preliminary = len(rows) < len(self._problem.whitened)
+        trained = train(
+            self._problem.objective(rows, matters),
+            starts,
+            np.full(len(starts.offset), width),
+            tol=max(plan.tol, COARSE_TOL) if preliminary else plan.tol,
+            max_iter=left if most is None else min(left, most),
+            callback=self.tell if plan.callback else None,
+        )
+        self._curve = np.concatenate([self._curve, trained.curve])
+        share = self._problem.weights[rows].sum()
+        self._rival = min(self._rival, trained.rival * share * self._problem.n_samples)
+        return trained._replace(curve=self._curve, rival=self._rival)
+
+    def tell(self, progress: Progress) -> Any:
+        """Pass on what a stage reports, its iterations counted from the first stage on."""
+        callback = self._plan.callback
+        iteration = len(self._curve) + progress.iteration
+        elapsed = time.perf_counter() - self._began
+        return callback and callback(Progress(iteration, progress.loss, elapsed))
+
+
+def first_rows(problem: Problem) -> int:
+    """Return how many rows are looked at first."""
+    n, k = problem.whitened.shape
+    return min(n, max(_FIRST_ROWS, _FIRST_ROWS_PER_COMPONENT * k))
+
+
+def stack(point: Point) -> Point:
+    """Return a single point as starts, stacked along a leading axis."""
+    return Point(point.unmixing[None], point.offset[None])
+
+
+def resolution(problem: Problem, n_rows: int, blur: float) -> float:
+    """Return the distance by which a fit to so many rows may miss the faces."""
+    n = n_rows * problem.n_samples / len(problem.whitened)
+    k = problem.whitened.shape[1]
+    return min(3 * (k + 1) / n + 4 * np.sqrt(blur / n), FIRST_WIDTH)
+
+
+def _matters(problem: Problem, starts: Point, width: float, rows: np.ndarray) -> np.ndarray:
+    """Return which codes of which rows can come near a face on the way from one start."""
+    if len(starts.offset) > 1 or width >= FIRST_WIDTH:
+        return np.ones((len(rows), starts.offset.shape[1]), dtype=bool)
+    point = Point(starts.unmixing[0], starts.offset[0])
+    margin = 4 * width + resolution(problem, len(rows), 0.0)
+    depth = _REACH_OF_NOISE * problem.blur_of(point, rows) + margin
+    return problem.prior.matters(point.encode(problem.whitened[rows]), depth)
+
+
+def _matters_in_the_end(problem: Problem, trained: Trained, rows: np.ndarray) -> np.ndarray:
+    codes = trained.point.encode(problem.whitened[rows])
+    return problem.prior.matters(codes, _REACH_IN_THE_END * problem.blur_of(trained.point, rows))

@@ -1,0 +1,164 @@
+"""Densities of codes: fitted anew, and with hard ends where the evidence is for them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sparse_fourier.densities.density import Density
+from sparse_fourier.densities.fitting import LONG, SHORT, Frame, Sample, fit_in_frame, sample_of
+from sparse_fourier.densities.templates import HalfLine, Interval, Line
+
+
+def fit_smooth(
+    codes: np.ndarray,
+    weights: np.ndarray,
+    n_samples: float,
+    start: Density | None = None,
+    strength: float | None = None,
+    rounds: int = SHORT,
+) -> Density:
+    """Return the density without edges.
+
+    Parameters
+    ----------
+    codes : array of shape (n,)
+    weights : array of shape (n,)
+        Positive or zero, of sum one.
+    n_samples : float
+        Number of samples that the codes count as.
+    start : Density, optional
+        Where to begin; a density without edges of nearly the same codes saves most of the time.
+    strength : float, optional
+        Of the penalty; learned if None.
+    rounds : int, default=20
+        Most Newton steps.
+
+    Returns
+    -------
+    Density
+    """
+    sample = sample_of(codes, weights, n_samples)
+    if start is None or start.edges:
+        frame = Frame(Line(), sample.mean, sample.spread, 0.0)
+    else:
+        template = Line() if strength is None else start.template
+        frame = Frame(template, sample.mean, float(np.copysign(sample.spread, start.scale)), 0.0)
+    return fit_in_frame(sample, frame, start, strength, rounds)
+
+
+def refit(
+    codes: np.ndarray, weights: np.ndarray, n_samples: float, density: Density, frozen: bool
+) -> Density:
+    """Return the density fitted to codes that have moved a little; edges stay where they are.
+
+    Parameters
+    ----------
+    codes : array of shape (n,)
+    weights : array of shape (n,)
+        Positive or zero, of sum one.
+    n_samples : float
+        Number of samples that the codes count as.
+    density : Density
+        Of the codes before.
+    frozen : bool
+        Whether strength and stiffness stay as they are.
+
+    Returns
+    -------
+    Density
+    """
+    strength = density.strength if frozen else None
+    if density.edges:
+        return fit_in_frame(sample_of(codes, weights, n_samples), _frame(density), density, strength, SHORT)
+    return fit_smooth(codes, weights, n_samples, density, strength)
+
+
+def _frame(density: Density) -> Frame:
+    return Frame(density.template, density.centre, density.scale, density.blur)
+
+
+def _with_edges(sample: Sample, blur: float, start: Density) -> list[Density]:
+    """Return the three densities with edges."""
+    low, high = sample.ends
+    frames = [
+        Frame(HalfLine(), low, sample.mean - low, blur),
+        Frame(HalfLine(), high, sample.mean - high, blur),
+        Frame(Interval(), low, high - low, blur),
+    ]
+    return [fit_in_frame(sample, frame, start) for frame in frames]
+
+
+def choose(
+    codes: np.ndarray, weights: np.ndarray, n_samples: float, blur: float, density: Density | None = None
+) -> Density:
+    """Return the density of largest evidence, with or without edges.
+
+    An edge costs minus the logarithm of its blur: of where it may be once the samples have been
+    seen, relative to where it might have been before.
+
+    Parameters
+    ----------
+    codes : array of shape (n,)
+    weights : array of shape (n,)
+        Positive or zero, of sum one.
+    n_samples : float
+        Number of samples that the codes count as.
+    blur : float
+        Width of edges, relative to the range of the codes or to their mean distance from the edge.
+    density : Density, optional
+        What to return where there are no edges, in place of a new fit.
+
+    Returns
+    -------
+    Density
+    """
+    smooth = fit_smooth(codes, weights, n_samples, rounds=LONG)
+    edged = [d for d in _with_edges(sample_of(codes, weights, n_samples), blur, smooth) if d.converged]
+    best = max([smooth, *edged], key=lambda d: d.evidence + np.log(blur) * d.edges)
+    return density if best is smooth and density is not None else best
+
+
+def keep(codes: np.ndarray, weights: np.ndarray, n_samples: float, density: Density, blur: float) -> Density:
+    """Return the density itself, or one without edges if these are not worth their price.
+
+    Parameters
+    ----------
+    codes : array of shape (n,)
+    weights : array of shape (n,)
+        Positive or zero, of sum one.
+    n_samples : float
+        Number of samples that the codes count as.
+    density : Density
+        Of these codes.
+    blur : float
+        Width of its edges.
+
+    Returns
+    -------
+    Density
+    """
+    if not density.edges:
+        return density
+    smooth = fit_smooth(codes, weights, n_samples, rounds=LONG)
+    return density if density.evidence + density.edges * np.log(blur) > smooth.evidence else smooth
+
+
+def fit_density(codes: np.ndarray, weights: np.ndarray, n_samples: float) -> Density:
+    """Return the density of codes: edges by evidence, then less stiffness where it bends sharply.
+
+    Parameters
+    ----------
+    codes : array of shape (n,)
+    weights : array of shape (n,)
+        Positive or zero, of sum one.
+    n_samples : float
+        Number of samples that the codes count as.
+
+    Returns
+    -------
+    Density
+    """
+    sample, density = sample_of(codes, weights, n_samples), choose(codes, weights, n_samples, 1 / n_samples)
+    for _ in range(2):
+        density = fit_in_frame(sample, _frame(density), density)
+    return density

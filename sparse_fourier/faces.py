@@ -1,0 +1,153 @@
+"""The course of independent codes: rotations on few signals with soft faces, then more with sharper ones."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sparse_fourier import initialization as start
+from sparse_fourier.course import (
+    COARSE_TOL,
+    FIRST_WIDTH,
+    Course,
+    Plan,
+    Problem,
+    first_rows,
+    resolution,
+    stack,
+)
+from sparse_fourier.learning import Signals, sweep
+from sparse_fourier.objective import Point
+from sparse_fourier.training import Trained
+
+_WIDTH_AT_INIT = 0.05
+_GROWTH = 4
+_NOISE_AT_EXTREMES = 4.0
+_SAMPLES_PER_ENTROPY = 10
+_SMALLEST_SPREAD = 1e-12
+_CLOSE = 5.0
+_CROWD = 40.0
+_EXACT = 1e-3
+_SHARPEST = 1e-16
+_TRIMMINGS = 12
+_DETERMINED = 1e-6
+_ITERATIONS_TO_SHARPEN = 200
+
+
+def search(problem: Problem, plan: Plan, course: Course, rng: np.random.RandomState) -> Trained:
+    """Return the best basis: from known starts on all signals, else by way of subsamples."""
+    n = len(problem.whitened)
+    known = problem.prior.start(problem.whitened, problem.n_samples)
+    if known is not None and not problem.prior.identifies_basis:
+        return Trained(Point(known[0][0], known[1][0]), np.zeros(0), True, 0.0, False)
+    if plan.init is not None:
+        return course.stage(_from_components(problem, plan.init), _WIDTH_AT_INIT, np.arange(n))
+    if known is not None and problem.average is None:
+        points = Point(*known)
+        blur = float(problem.blur(Point(points.unmixing[0], points.offset[0])).max())
+        width = min(_NOISE_AT_EXTREMES * (blur - np.sqrt(np.max(problem.floor))), FIRST_WIDTH)
+        return course.stage(points, width, np.arange(n))
+    seen = first_rows(problem)
+    seen = n if seen * 2 > n else seen
+    starts = _rotations(problem, plan.n_starts, rng)
+    order = rng.permutation(n)
+    trained = course.stage(starts, FIRST_WIDTH, order[:seen])
+    while seen < n and not course.over(trained):
+        width = resolution(problem, seen, float(problem.blur(trained.point).max()))
+        seen = n if seen * _GROWTH * 2 > n else seen * _GROWTH
+        trained = course.stage(stack(trained.point), width, order[:seen])
+    return trained if seen == n else trained._replace(converged=False)
+
+
+def _rotations(problem: Problem, n_starts: int, rng: np.random.RandomState) -> Point:
+    """Return starts, stacked: rotations of the codes, the first of them by Jacobi sweeps.
+
+    Codes that cannot be negative are long-tailed upwards.
+    """
+    mean, whiten = _whitening(problem)
+    white = (problem.whitened - mean) @ whiten.T
+    k = white.shape[1]
+    points = start.starting_points(k, n_starts, problem.prior.moments, rng)
+    if not problem.prior.domain.is_bounded and problem.n_samples >= _SAMPLES_PER_ENTROPY * k:
+        size = np.linalg.norm(points.unmixing[0, 0])
+        points.unmixing[0] = size * sweep(Signals(white, problem.weights, problem.n_samples), rng)
+    if problem.prior.domain.faces and not problem.prior.domain.is_bounded:
+        skewness = np.einsum("n,rnj->rj", problem.weights, (white @ points.unmixing.swapaxes(1, 2)) ** 3)
+        points.unmixing[:] *= np.where(skewness < 0, -1.0, 1.0)[:, :, None]
+    unmixing = points.unmixing @ whiten
+    return Point(unmixing, points.offset - unmixing @ mean)
+
+
+def _whitening(problem: Problem) -> tuple[np.ndarray, np.ndarray]:
+    """Return the mean of the coordinates, and what gives them unit covariance."""
+    k = problem.whitened.shape[1]
+    if problem.average is None:
+        return np.zeros(k), np.eye(k)
+    centred = problem.whitened - problem.average
+    covariance = (centred * problem.weights[:, None]).T @ centred
+    values, vectors = np.linalg.eigh(covariance)
+    return problem.average, (vectors / np.sqrt(np.maximum(values, _SMALLEST_SPREAD * values[-1]))).T
+
+
+def _from_components(problem: Problem, components: np.ndarray) -> Point:
+    centre, variance = problem.prior.moments
+    unmixing = np.linalg.inv(components).T
+    unmixing *= np.sqrt(variance) / np.linalg.norm(unmixing, axis=1, keepdims=True)
+    return stack(Point(unmixing, np.full(len(components), centre)))
+
+
+def sharpened(problem: Problem, course: Course, trained: Trained) -> Trained:
+    """Train once more with exact faces where codes lie exactly on them, if that is likelier."""
+    if not np.any(problem.floor):
+        return trained
+    point, exact = _onto_faces(problem, trained.point)
+    if not exact.any():
+        return trained
+    floor = np.where(exact, _SHARPEST, problem.floor)
+    rows = np.arange(len(problem.whitened))
+    sharper = course.with_floor(floor).stage(stack(point), 0.0, rows, _ITERATIONS_TO_SHARPEN)
+    better = sharper.decrement < COARSE_TOL and sharper.curve[-1] < trained.curve[-1]
+    kept = sharper._replace(converged=trained.converged, floor=floor) if better else trained
+    return kept._replace(curve=np.append(sharper.curve[:-1], kept.curve[-1]))
+
+
+def _onto_faces(problem: Problem, point: Point) -> tuple[Point, np.ndarray]:
+    """Return the point with faces laid through the codes that lie exactly on them, and which codes do.
+
+    A face that a density without atoms leaves is close to few samples, whose codes are scattered; where many
+    lie in one hyperplane they determine it up to rounding.
+    """
+    found = [_row_onto_faces(problem, point, j) for j in range(len(point.offset))]
+    rows = [row if row is not None else np.append(u, o) for row, u, o in zip(found, *point, strict=True)]
+    exact = np.array([row is not None for row in found])
+    return Point(np.array(rows)[:, :-1], np.array(rows)[:, -1]), exact
+
+
+def _row_onto_faces(problem: Problem, point: Point, j: int) -> np.ndarray | None:
+    """Return unmixing and offset of a code all of whose faces hold many codes exactly, or None."""
+    faces, blur = problem.prior.domain.faces, problem.blur(point)[j]
+    codes = problem.whitened @ point.unmixing[j] + point.offset[j]
+    near = [np.flatnonzero(np.abs(codes - face) < _CLOSE * blur) for face in faces]
+    crowded = [problem.weights[rows].sum() * problem.n_samples > _CROWD for rows in near]
+    if not faces or not all(crowded) or point.noise_variances(problem.noise)[j] > (_EXACT * blur) ** 2:
+        return None
+    rows = np.concatenate(near)
+    missing = np.repeat(faces, [len(part) for part in near]) - codes[rows]
+    design = np.concatenate([problem.whitened[rows], np.ones((len(rows), 1))], axis=1)
+    change = _robust_least_squares(design, missing)
+    exact = np.abs(design @ change - missing) < _EXACT * blur
+    return np.append(point.unmixing[j], point.offset[j]) + change if exact.mean() > 0.5 else None
+
+
+def _robust_least_squares(design: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    """Return the smallest solution for rows that agree; those with large residuals are left out.
+
+    The first guess moves the offset alone, by which rows that lie on a face agree already: a solution for
+    all rows could be the one that makes every code zero.
+    """
+    left = np.abs(np.median(targets) - targets)
+    solution = np.zeros(design.shape[1])
+    for _ in range(_TRIMMINGS):
+        kept = left <= 3 * np.median(left) + np.finfo(float).eps
+        solution = np.linalg.lstsq(design[kept], targets[kept], rcond=_DETERMINED)[0]
+        left = np.abs(design @ solution - targets)
+    return solution

@@ -1,0 +1,42 @@
+"""The course of proportions: the smallest simplex."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from sparse_fourier import initialization as start
+from sparse_fourier.course import Course, Plan, Problem, first_rows, stack
+from sparse_fourier.objective import Point
+from sparse_fourier.training import Trained
+
+_FIRST_WIDTHS_OF_SIMPLEX = 1.0
+_REBLURRINGS = 12
+_BLUR_SETTLED = 1e-3
+
+
+def unmix(problem: Problem, plan: Plan, rng: np.random.RandomState) -> Trained:
+    """Return the smallest simplex, the blur of its faces held while it moves and set anew afterwards."""
+    n, k = problem.whitened.shape
+    floor = np.full(k, np.max(problem.floor))
+    course = Course(replace(problem, noise=np.zeros((k, k)), floor=floor, inflation=None), plan)
+    if plan.init is None:
+        starts = start.regular_simplices(k, plan.n_starts, rng)
+    else:
+        starts = stack(Point(np.linalg.inv(plan.init).T, np.zeros(k)))
+    spread = float(np.sqrt((k - 1) / (k * k * (k + 1))))
+    seen = first_rows(problem)
+    rows, width = rng.permutation(n)[:seen], _FIRST_WIDTHS_OF_SIMPLEX * spread
+    trained = course.stage(starts, width, rows)
+    for _ in range(_REBLURRINGS):
+        if course.over(trained):
+            break
+        own = problem.mean_inflation * trained.point.noise_variances(problem.noise)
+        blurred = own + problem.floor
+        settled = np.allclose(blurred, course.floor, rtol=_BLUR_SETTLED) and len(rows) == n
+        if settled:
+            break
+        rows = np.arange(n)
+        trained = course.with_floor(blurred).stage(stack(trained.point), 0.0, rows)
+    return trained._replace(floor=problem.floor)
