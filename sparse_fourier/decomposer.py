@@ -56,9 +56,12 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         entries; for codes that cannot be negative either.
     noise : {"gaussian"}, default="gaussian"
         What is assumed of the noise.
-    encoder : {"auto", "affine", "mlp"}, default="auto"
+    encoder : {"auto", "affine", "mlp", "variational"}, default="auto"
         How codes are computed. "auto": by an affine map, restricted to the prior's support in the metric of
         the reconstruction; or by a network, where `hidden_layer_sizes` or an `activation` is given.
+        "variational": as means of Gaussians that stand for the posterior of Gaussian codes, under a lower
+        bound of the evidence. Without hidden layers or penalties that is probabilistic principal component
+        analysis, its variances divided by n.
     activation : str, Activation or callable, default=None
         What the encoder does to its affine map: "identity", "hard_sigmoid", "sigmoid", "tanh", "relu",
         "softplus", "softmax", "top_k", or an object of `sparse_fourier.activations`, or an elementwise
@@ -74,10 +77,12 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         Whether signals have an intercept: the mean of X for codes on the real line, else the signal
         whose codes are all zero. Without one it is zero.
     penalty : Penalty, callable or list of them, default=None
-        What is added to the objective, in nats per sample: see `sparse_fourier.penalties`. A callable is
-        called as `penalty(model, X, codes)`, where `model` has `encode`, `components` and `intercept`, and
-        returns a scalar, a mean over samples. The fit begins at the one without penalty and ends where
-        likelihood and penalties together are best, components anywhere in the space of signals.
+        What is added to the objective: see `sparse_fourier.penalties`. A callable is called as
+        `penalty(model, X, codes)`, where `model` has `encode`, `components` and `intercept`, and returns a
+        scalar. With codes of least squares, training begins at the fit without penalty and ends where
+        likelihood and penalties together are best, components anywhere in the space of signals; entries
+        that are missing are filled by the fit without. Not for the prior "learned", and for `basis="free"`
+        alone.
     init : array-like of shape (k, d), default=None
         Components to start from, instead of the starts that `n_init` counts.
     solver : {"auto", "lbfgs", "adam", "rmsprop", "sgd"} or optax.GradientTransformation, default="auto"

@@ -89,6 +89,8 @@ def fit(X: np.ndarray, weights: np.ndarray, settings: Settings, rng: np.random.R
     rng : RandomState
         Draws the starts.
     """
+    if settings.penalties and np.isnan(X).any():
+        X = fit(X, weights, replace(settings, penalties=()), rng).model.filled(X)
     data = reduce_signals(X, weights, settings.prior, settings.n_components, centred=settings.fit_intercept)
     if data.rank == data.surplus:
         return _fit_constant(data, settings)

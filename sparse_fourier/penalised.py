@@ -173,7 +173,7 @@ def bend(
     prior : Prior
     trained : Trained
     X : array of shape (n, d)
-        Float32 or float64; never written to.
+        Finite, float32 or float64; never written to.
     penalties : tuple of Penalty
     plan : Plan
         Says when to stop.
@@ -188,13 +188,8 @@ def bend(
     Raises
     ------
     ValueError
-        If entries are missing, or a penalty fails its examination.
+        If a penalty fails its examination.
     """
-    if data.gaps is not None:
-        raise ValueError(
-            "A penalty cannot be used where entries of X are missing (NaN). Impute them first, or use "
-            "penalty=None."
-        )
     refuse_weights(penalties, data.weights)
     problem = _problem(data, prior, trained, X, penalties, rng)
     descent, penalty = _descend(problem, plan, len(trained.curve))

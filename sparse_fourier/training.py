@@ -23,10 +23,11 @@ _SECONDS_PER_CODE = 2e-7
 _MOST_CODES = 30_000
 _MOST_COMPONENTS = 16
 _SAME_DIRECTIONS = 0.95
-_MEMORY = 20
+_MEMORY = 60
 _SCIPY_OUT_OF_ITERATIONS = 1
 _SCIPY_FAILED_SEARCH = 2
 _STALLED = 1e-9
+_LEAST_TOLERANCE = 1e-9
 
 
 @dataclass(frozen=True)
@@ -308,7 +309,7 @@ def descend(
         Of an array of the shape of `start`.
     start : array
     tol : float
-        An iteration that lowers the value by less, relative to it, is the last.
+        An iteration that lowers the value by less, relative to it, is the last; but no less than 1e-9.
     max_iter : int
     done : int
         Iterations done before, to be counted in what the callback is told.
@@ -336,7 +337,13 @@ def descend(
 
 
 def _lbfgs_options(tol: float, max_iter: int) -> dict[str, float]:
-    return {"maxiter": max_iter, "maxfun": 20 * max_iter, "ftol": tol, "gtol": 0.0, "maxcor": _MEMORY}
+    return {
+        "maxiter": max_iter,
+        "maxfun": 20 * max_iter,
+        "ftol": max(tol, _LEAST_TOLERANCE),
+        "gtol": 0.0,
+        "maxcor": _MEMORY,
+    }
 
 
 def _flattened(value: Any, gradient: np.ndarray) -> tuple[float, np.ndarray]:

@@ -218,6 +218,14 @@ def test_weights_need_a_penalty_that_heeds_them(waves):
     decomposer(penalty=Decorrelating()).fit(X, sample_weight=np.full(len(X), 2.0))
 
 
+def test_missing_entries_are_filled_by_the_fit_without(waves):
+    X, components = waves
+    gaps = np.where(np.random.default_rng(0).uniform(size=X.shape) < 0.1, np.nan, X)
+    complete, incomplete = (decomposer(penalty=Smoothness(10.0)).fit(rows) for rows in (X, gaps))
+    errors = [worst_relative_error(components, model.components_) for model in (complete, incomplete)]
+    assert errors[1] < 1.5 * errors[0]
+
+
 def test_penalties_see_the_unit_of_the_signals():
     X, factor = SIGNALS["uniform"], 3.0
     plain = decomposer(prior="uniform", penalty=L2(0.1)).fit(X)
