@@ -18,7 +18,7 @@ mixtures = rng.uniform(size=(80, 3)) @ spectra + 0.15 * rng.standard_normal((80,
 
 rough = AutoencoderDecomposer(3, prior="uniform", random_state=0).fit(mixtures)
 model = AutoencoderDecomposer(3, prior="uniform", penalty=Smoothness(), random_state=0)
-search = GridSearchCV(model, {"penalty__strength": [1.0, 10.0, 100.0, 1000.0]}, cv=4).fit(mixtures)
+search = GridSearchCV(model, {"penalty__strength": [1.0, 10.0, 100.0, 300.0]}, cv=4).fit(mixtures)
 
 figure = Figure(figsize=(10, 2.8), layout="constrained")
 axes = figure.subplots(1, 2, sharey=True)
