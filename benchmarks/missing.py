@@ -1,7 +1,7 @@
 """Missing entries: ours, against Picard after filling them with means, or by low rank.
 
-Signals of the seed with entries missing at random. Picard is told the number of components; the low rank fill alternates
-between a truncated singular value decomposition and the entries that are missing, until nothing changes.
+Signals of the seed with entries missing at random. Picard is told the number of components; the low rank
+fill alternates between a truncated singular value decomposition and the missing entries, until nothing changes.
 """
 
 from __future__ import annotations
@@ -104,9 +104,8 @@ def main(arguments: list[str] | None = None) -> int:
                 warnings.simplefilter("ignore")
                 table = measure(n, share, seeds)
             for name, (error, complete, gap, seconds) in table.items():
-                print(
-                    f"| {n} | {share:.0%} | {name} | {error:.2g} | {complete:.2g} | {gap:.1g} | {seconds:.2g} |"
-                )
+                numbers = f"{error:.2g} | {complete:.2g} | {gap:.1g} | {seconds:.2g}"
+                print(f"| {n} | {share:.0%} | {name} | {numbers} |")
             error, complete, gap, _ = table["ours"]
             missed |= error > most * complete or gap > _LARGEST_FILL_ERROR
     return int(missed)

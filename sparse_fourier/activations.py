@@ -60,8 +60,8 @@ class Activation(ABC):
     mirror : float or None
         What the outputs of x and -x add up to, if that is one number: zero for odd functions.
     homogeneous : bool
-        Whether the output of c x is c times that of x, for c above zero: then codes have the unit of the
-        signals, and components unit norm.
+        Whether the output of c x is c times that of x, for any c above zero in each column: then codes have
+        the unit of the signals, and components unit norm.
     tangent : Tangent
         Where the activation is close to affine: encoders start there.
     spread : float
@@ -288,7 +288,6 @@ class TopK(Activation):
 
     elementwise: ClassVar[bool] = False
     mirror: ClassVar[float | None] = 0.0
-    homogeneous: ClassVar[bool] = True
 
     def __call__(self, x: Array) -> Array:
         """Return the inputs, all but the largest of each row set to zero."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
@@ -276,10 +276,12 @@ def _begin_at_closed_form(
     if not fitted.rank:
         return record
     Z, share = record.prepared(X[thinned]).astype(float), weights[thinned] / weights[thinned].sum()
-    if network.variational:
-        models = [_variational_start(record, weights.sum(), network, rng) for _ in range(settings.n_starts)]
-    else:
-        models = [_start(Z, share, record, settings, network, rng, r) for r in range(settings.n_starts)]
+    models = [
+        _variational_start(record, weights.sum(), network, rng)
+        if network.variational
+        else _start(Z, share, record, settings, network, rng, number)
+        for number in range(settings.n_starts)
+    ]
     n_left = max(X.shape[1] - fitted.rank, 1)
     errors = [share @ ((Z - model.decode(model.encode(Z))) ** 2).sum(axis=1) for model in models]
     noise = np.maximum(np.array(errors) / n_left, origin.resolution / scale**2)
@@ -318,7 +320,7 @@ def _start(
         turn = np.linalg.qr(rng.standard_normal((k, k)))[0]
         point = activation.tangent.point
         skip = Layer(skip.weights @ turn, (skip.bias - point) @ turn + point)
-    encoder = _encoder(skip, _hidden(network, *skip.weights.shape, rng), network)
+    encoder = _encoder(skip, _hidden(network, len(skip.weights), len(skip.bias), rng), network)
     components = origin.components / record.scale
     intercept = (origin.intercept - record.centre) / record.scale
     if number or not (network.has_prior and activation.is_affine):
@@ -388,7 +390,7 @@ def _is_centred(network: Network, settings: Settings) -> bool:
     return settings.fit_intercept and not (network.has_prior and settings.prior.domain.surplus)
 
 
-def _stacked(models: list[Autoencoder], noise: np.ndarray, network: Network, dtype: Any) -> TrainingState:
+def _stacked(models: Sequence[Autoencoder], noise: np.ndarray, network: Network, dtype: Any) -> TrainingState:
     """Return the state before the first step, from all starts."""
     stacked = stack(models, dtype if network.optimizer else np.float64)
     noise = noise.astype(dtype)
@@ -575,17 +577,17 @@ def _finish(
         model = _with_evidence(model, signals, plain, codes, record)
     else:
         model = _with_noise(model, signals) if network.has_prior else _with_likelihood(model, signals)
-    return _measured(model, signals, record, trained, curve)
+    return _measured(model, signals, record, trained, curve, settings)
 
 
 def _measured(
-    model: Model, signals: _Signals, record: Record, trained: _Trained, curve: np.ndarray
+    model: Model, signals: _Signals, record: Record, trained: _Trained, curve: np.ndarray, settings: Settings
 ) -> FittedNetwork:
     encoder: Any = model.encoder
     codes = signals.mapped(encoder)
     n = signals.n
     variances = signals.share @ (codes - signals.share @ codes) ** 2 * n / max(n - 1, 1)
-    spread = float((signals.share @ signals.mapped(lambda x: (x - signals.mean) ** 2)).sum())
+    spread = signals.spread
     residual = signals.squares(codes, model.components, model.intercept)
     k = len(model.components)
     outcome = Trained(
@@ -601,6 +603,7 @@ def _measured(
         curve,
         outcome,
         [],
+        settings.basis,
         record,
         _remarks(trained, float(signals.share @ residual) > spread),
         [int(j) for j in np.flatnonzero(model.live & (variances == 0))],
@@ -627,10 +630,12 @@ class _Signals:
         self._X, self._exponent = X, exponent
         self.weights, self.n = weights, float(weights.sum())
         self.share = weights / self.n
-        self.mean = self.share @ self.mapped(lambda x: x) if len(X) <= _BLOCK else self._mean()
+        self.mean = np.sum([self.share[rows] @ block for rows, block in self.blocks()], axis=0)
 
-    def _mean(self) -> np.ndarray:
-        return np.sum([self.share[rows] @ block for rows, block in self.blocks()], axis=0)
+    @property
+    def spread(self) -> float:
+        """Sum over features of their variances."""
+        return sum(float(self.share[rows] @ ((x - self.mean) ** 2).sum(axis=1)) for rows, x in self.blocks())
 
     def blocks(self) -> Iterator[tuple[slice, np.ndarray]]:
         """Yield rows and signals."""

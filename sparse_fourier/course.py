@@ -72,19 +72,19 @@ class Problem:
         k = self.whitened.shape[1]
         sets = 1 if matters.all() else k
         size = self._padded(int(matters.sum(axis=0).max()))
-        own, weights = np.zeros((sets, size, k)), np.zeros((sets, size))
+        own, weights = np.zeros((sets, k, size)), np.zeros((sets, size))
         inflation = None if self.inflation is None else np.ones((sets, size))
         share = self.weights[rows].sum()
         for j in range(sets):
             chosen = rows[matters[:, j]]
-            own[j, : len(chosen)] = self.whitened[chosen]
+            own[j, :, : len(chosen)] = self.whitened[chosen].T
             weights[j, : len(chosen)] = self.weights[chosen] / share
             if inflation is not None and self.inflation is not None:
                 inflation[j, : len(chosen)] = self.inflation[chosen]
         kind = SimplexObjective if self.prior.domain.surplus else CodeObjective
         kind = kind if self.prior.factorises else JointObjective
         numbers = np.broadcast_to(np.asarray(self.floor, dtype=float), k), np.float64(self.constant)
-        return kind(self.prior, own, weights, self.noise, *numbers, inflation)
+        return kind(self.prior, own.swapaxes(1, 2), weights, self.noise, *numbers, inflation)
 
     def _padded(self, n: int) -> int:
         """Return the number of rows that n rows are padded to: one of few, where that saves compilations."""

@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sparse_fourier import parameters, runtime
 from sparse_fourier.autoencoding import FittedNetwork, Network, Record, closed_form, fit_network
+from sparse_fourier.bases import Basis
 from sparse_fourier.fitting import Fitted, Settings, fit
 from sparse_fourier.model import Model
 from sparse_fourier.priors import Prior
@@ -51,9 +52,11 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         "gaussian": principal component analysis. "auto" means "uniform" in this version. Or an object:
         one of `sparse_fourier.priors`, or one's own. None: nothing is assumed, and the mean squared error
         of the reconstruction is minimised, which settles the span of the components alone.
-    basis : {"free", "nonnegative"} or Basis, default="free"
+    basis : {"free", "nonnegative", "fourier"} or Basis, default="free"
         What is assumed of the components. "nonnegative": they, and the intercept, have no negative
-        entries; for codes that cannot be negative either.
+        entries; for codes that cannot be negative either. "fourier": they are sinusoids of learned
+        frequencies; an object of `sparse_fourier.bases.Fourier` says where signals are sampled, and
+        whether components are sums of several sinusoids, or decay.
     noise : {"gaussian"}, default="gaussian"
         What is assumed of the noise.
     encoder : {"auto", "affine", "mlp", "variational"}, default="auto"
@@ -152,6 +155,14 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         Names of the features, where X had them.
     prior_ : Prior
         The fitted prior; `str(prior_)` is its name. None where nothing was assumed.
+    basis_ : Basis
+        The fitted basis; that of sinusoids has `waveforms(positions)`, which evaluates the components
+        anywhere, and `tones`.
+    frequencies_, amplitudes_, phases_, dampings_ : ndarrays of shape (k, n_terms)
+        With `basis="fourier"`, in double precision: each component is the sum over its terms, in the order
+        of their frequencies, of `amplitude * exp(-damping * t) * sin(2 * pi * frequency * t + phase)`.
+        Frequencies are in cycles per unit of the positions t, amplitudes are not negative, phases are in
+        (-pi, pi].
     loss_ : float
         Mean negative log-likelihood of the training signals, in nats per sample; with `prior=None` the
         mean squared error of an entry.
@@ -173,12 +184,12 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
     to fall short, see `sparse_fourier.priors.Uniform.shortfall`.
 
     Entries of X that are NaN were not observed. Components minimise the squares of the others, over codes of
-    each signal's own, so that entries may be missing for any reason that has nothing to do with their noise; signals
-    with too few of them to determine their codes say nothing of the basis. The codes of a signal are least
-    squares on what was observed of it, and what that leaves open is what the prior's mean and covariance
-    lead to expect. Its likelihood is that of the entries observed, with a Gaussian density of the codes where
-    they leave some open. `inverse_transform(transform(X))` fills the gaps. "auto" takes components as long as the
-    residuals have a direction that stands above white noise.
+    each signal's own, so that entries may be missing for any reason that has nothing to do with their
+    noise; signals with too few of them to determine their codes say nothing of the basis. The codes of a
+    signal are least squares on what was observed of it, and what that leaves open is what the prior's mean
+    and covariance lead to expect. Its likelihood is that of the entries observed, with a Gaussian density of
+    the codes where they leave some open. `inverse_transform(transform(X))` fills the gaps. "auto" takes
+    components as long as the residuals have a direction that stands above white noise.
 
     Examples
     --------
@@ -505,7 +516,7 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
                 f"fit_intercept=False cannot be used under the prior {prior}, whose densities have a place "
                 "of their own. Use fit_intercept=True or another prior."
             )
-        basis = parameters.resolve_basis(self.basis, prior)
+        basis = parameters.resolve_basis(self.basis, prior, d)
         given = self.get_params(deep=False)
         penalties = parameters.resolve_penalties(self.penalty)
         network = parameters.resolve_network(given, prior, len(X), penalties)
@@ -538,9 +549,21 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         self.noise_variance_ = float(_in_units(np.array(model.noise_variance), scale))
         self.prior_ = None if self.prior is None else _prior_in_user_units(model)
         self._record = fitted.record if isinstance(fitted, FittedNetwork) else None
+        self._publish_basis(fitted.basis, model)
         self.loss_curve_, self.loss_ = fitted.curve, float(fitted.curve[-1])
         self.n_iter_, self.converged_ = max(len(fitted.trained.curve), 1), fitted.trained.converged
         self.reconstruction_err_ = float(_in_units(np.sqrt(np.array(fitted.residual)), model.exponent))
+
+    def _publish_basis(self, basis: Basis, model: Model) -> None:
+        """Set what the basis has learned, and nothing that another basis learned before."""
+        k = len(model.components)
+        unit = _in_units(np.ones(k), model.component_exponent)
+        self.basis_ = basis.mapped(unit, np.arange(k))
+        for name in self.__dict__.get("_from_basis", ()):
+            self.__dict__.pop(name, None)
+        learned = self.basis_.attributes
+        self.__dict__.update(learned)
+        self._from_basis = tuple(learned)
 
     def _log_likelihood(self, X: np.ndarray) -> np.ndarray:
         largest = np.finfo(float).max

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -10,14 +11,24 @@ import numpy as np
 
 from sparse_fourier.alternating import fit_to_signals
 from sparse_fourier.bases import Basis, Free
+from sparse_fourier.bases.base import LearnedWaveforms
 from sparse_fourier.canonical import order_by_variance
 from sparse_fourier.course import Plan
 from sparse_fourier.model import Model
 from sparse_fourier.objective import Point
 from sparse_fourier.penalised import bend
 from sparse_fourier.penalties.base import Penalty
+from sparse_fourier.placing import place
 from sparse_fourier.priors.base import CodesAsTrained, Prior
-from sparse_fourier.reduction import Reduced, Solution, reduce_signals, whitened_components
+from sparse_fourier.reduction import (
+    Reduced,
+    Solution,
+    checked_init,
+    onto_components,
+    onto_components_of_entries,
+    reduce_signals,
+    whitened_components,
+)
 from sparse_fourier.staging import optimise
 from sparse_fourier.training import Progress, Trained
 
@@ -63,6 +74,8 @@ class Fitted:
         How the optimum was reached.
     doubts : list of str
         What of the basis the data leave open.
+    basis : Basis
+        With what was learned.
     """
 
     model: Model
@@ -74,6 +87,7 @@ class Fitted:
     curve: np.ndarray
     trained: Trained
     doubts: list[str]
+    basis: Basis
 
 
 def fit(X: np.ndarray, weights: np.ndarray, settings: Settings, rng: np.random.RandomState) -> Fitted:
@@ -94,12 +108,15 @@ def fit(X: np.ndarray, weights: np.ndarray, settings: Settings, rng: np.random.R
     data = reduce_signals(X, weights, settings.prior, settings.n_components, centred=settings.fit_intercept)
     if data.rank == data.surplus:
         return _fit_constant(data, settings)
-    trained = optimise(data.problem(settings.prior), _plan(data, settings), rng)
-    solution = _in_span(data, settings, trained)
-    if settings.penalties:
+    if settings.basis.has_own_fit:
+        fitted = _fit_own_components(data, X, weights, settings, rng)
+    else:
         plan = _plan(data, settings)
-        data, solution, trained = bend(data, settings.prior, trained, X, settings.penalties, plan, rng)
-    fitted = _finish(data, settings, trained, solution)
+        trained = optimise(data.problem(settings.prior), plan, rng)
+        solution = _in_span(data, settings, trained)
+        if settings.penalties:
+            data, solution, trained = bend(data, settings.prior, trained, X, settings.penalties, plan, rng)
+        fitted = _finish(data, settings, trained, solution)
     if settings.basis.leaves_span:
         model, residual = fit_to_signals(fitted.model, X, weights, anchored=data.anchored)
         fitted = replace(fitted, model=model, residual=residual)
@@ -112,15 +129,57 @@ def _with_loss_of_entries(fitted: Fitted, X: np.ndarray, weights: np.ndarray) ->
     return replace(fitted, curve=np.append(fitted.curve[:-1], loss))
 
 
+def _fit_own_components(
+    data: Reduced, X: np.ndarray, weights: np.ndarray, settings: Settings, rng: np.random.RandomState
+) -> Fitted:
+    """Fit components that the basis finds, by itself or from those of the prior, which settles their size."""
+    began, plan, free = time.perf_counter(), _plan(data, settings), None
+    shape = data.n_components, len(data.span.mean)
+    start = None if settings.init is None else checked_init(settings.init, shape)
+    if settings.basis.needs_prior and start is None:
+        free = optimise(data.problem(settings.prior), plan, rng)
+        start = np.linalg.solve(free.point.unmixing.T, data.axes)
+    learned = settings.basis.fit(data.root, data.rank, data.n, start, settings.max_iter)
+    data, learned = _in_its_coordinates(data, X, weights, settings, learned)
+    problem = data.problem(settings.prior)
+    stopped = bool(free and free.stopped)
+    if settings.callback and not stopped:
+        elapsed = time.perf_counter() - began
+        stopped = bool(settings.callback(Progress(learned.n_iter, problem.constant, elapsed)))
+    trained = place(problem, replace(plan, callback=None if stopped else plan.callback), rng)
+    trained = trained._replace(
+        curve=np.append(free.curve if free else [], trained.curve),
+        converged=learned.converged and trained.converged and not (free and not free.converged),
+        decrement=max(trained.decrement, 0.5 * data.n_left * learned.promise),
+        stopped=stopped or trained.stopped,
+    )
+    settings = replace(settings, basis=learned.basis)
+    return _finish(data, settings, trained, _in_span(data, settings, trained))
+
+
+def _in_its_coordinates(
+    data: Reduced, X: np.ndarray, weights: np.ndarray, settings: Settings, learned: LearnedWaveforms
+) -> tuple[Reduced, LearnedWaveforms]:
+    """Return the signals in the coordinates of components, which missing entries let move once more."""
+    if data.gaps is None:
+        return onto_components(data, X, learned.components), learned
+    unit = np.ldexp(np.asarray(X, dtype=float), -data.exponent)
+    intercept = None if data.anchored else data.origin
+    learned, origin = settings.basis.fit_entries(unit, weights, learned, intercept, settings.max_iter)
+    return onto_components_of_entries(data, X, weights, learned.components, origin), learned
+
+
 def _plan(data: Reduced, settings: Settings) -> Plan:
-    init = None if settings.init is None else whitened_components(data, settings.init)
+    given = settings.init is not None and not settings.basis.has_own_fit
+    init = whitened_components(data, settings.init) if given else None
     return Plan(settings.n_starts, settings.tol, settings.max_iter, init, settings.callback)
 
 
 def _in_span(data: Reduced, settings: Settings, trained: Trained) -> Solution:
     """Return what was trained, with the support corrected for the shortfall of extremes."""
     prior = trained.prior or settings.prior
-    point = _widened(trained.point, prior, data)
+    free_axes = 1 if settings.basis.has_own_fit else data.rank
+    point = _widened(trained.point, prior, free_axes, data.n)
     components = np.linalg.solve(point.unmixing.T, data.axes)
     noise = np.sqrt(point.noise_variances(data.noise))
     return Solution(prior, components, data.origin, point.offset, point.encode(data.whitened), noise)
@@ -129,6 +188,7 @@ def _in_span(data: Reduced, settings: Settings, trained: Trained) -> Solution:
 def _finish(data: Reduced, settings: Settings, trained: Trained, solution: Solution) -> Fitted:
     """Bring the codes into the prior's normal form."""
     prior, components, origin, offset, codes, noise, penalty = solution
+    basis = settings.basis
     share = data.weights / data.n
     mean_codes = share @ codes
     deviations = np.sqrt(share @ (codes - mean_codes) ** 2)
@@ -139,30 +199,37 @@ def _finish(data: Reduced, settings: Settings, trained: Trained, solution: Solut
         shifts = -factors * offset
     intercept = origin - (offset + shifts / factors) @ components
     order = order_by_variance(deviations**2 * (components**2).sum(axis=1))
-    components = settings.basis.evaluate((components / factors[:, None])[order])
-    intercept = intercept if data.anchored else settings.basis.evaluate(intercept)
+    components = (components / factors[:, None])[order]
+    if basis.has_own_fit:
+        sizes = np.linalg.norm(components, axis=1) * np.sign((components * data.axes[order]).sum(axis=1))
+        basis = basis.mapped(sizes[np.argsort(order)], order).padded(data.n_components - data.rank)
+    else:
+        components = basis.evaluate(components)
+        intercept = intercept if data.anchored else basis.evaluate(intercept)
     codes = (factors * codes + shifts)[:, order]
     floor = trained.floor * factors[order] ** 2
     model = _model(data, prior.mapped(factors, shifts).taken(order), components, intercept, floor)
     curve = np.append(trained.curve, _final_loss(model, codes, data) + penalty)
     variances = (factors * deviations)[order] ** 2 * data.n / max(data.n - 1, 1)
-    return _fitted(data, model, variances, curve, trained, _doubts(data, model, codes, trained))
+    return _fitted(data, model, basis, variances, curve, trained, _doubts(data, basis, model, codes, trained))
 
 
-def _doubts(data: Reduced, model: Model, codes: np.ndarray, trained: Trained) -> list[str]:
+def _doubts(data: Reduced, basis: Basis, model: Model, codes: np.ndarray, trained: Trained) -> list[str]:
     """Return what of the basis the data leave open; nothing where samples are too few to judge."""
     if data.n < _SAMPLES_TO_JUDGE * data.rank:
         return []
+    if not basis.needs_prior:
+        return basis.doubts(data.rank, len(data.origin))
     doubts = model.prior.taken(range(data.rank)).doubts(codes, data.weights / data.n, data.n)
     if trained.rival < _NATS_OF_A_DOUBT:
         doubts.append(f"another basis is only {max(trained.rival, 0.0):.2g} nats less likely")
     return doubts
 
 
-def _widened(point: Point, prior: Prior, data: Reduced) -> Point:
+def _widened(point: Point, prior: Prior, n_free_axes: int, n_samples: float) -> Point:
     """Return the point with the support widened about its centre by what extremes fall short of it."""
     centre, _ = prior.moments
-    shrink = 1.0 / (1.0 + prior.shortfall(data.rank, data.n))
+    shrink = 1.0 / (1.0 + prior.shortfall(n_free_axes, n_samples))
     return Point(point.unmixing * shrink, centre + (point.offset - centre) * shrink)
 
 
@@ -193,6 +260,7 @@ def _final_loss(model: Model, codes: np.ndarray, data: Reduced) -> float:
 def _fitted(
     data: Reduced,
     model: Model,
+    basis: Basis,
     variances: np.ndarray,
     curve: np.ndarray,
     trained: Trained,
@@ -211,6 +279,7 @@ def _fitted(
         curve,
         trained,
         doubts,
+        basis,
     )
 
 
@@ -222,4 +291,5 @@ def _fit_constant(data: Reduced, settings: Settings) -> Fitted:
     loss = _final_loss(model, np.ones((n, alone)), data)
     point = Point(np.eye(alone), np.zeros(alone))
     trained = Trained(point, np.array([loss]), True, 0.0, False)
-    return _fitted(data, model, np.zeros(data.n_components), trained.curve, trained, [])
+    basis = settings.basis.padded(data.n_components)
+    return _fitted(data, model, basis, np.zeros(data.n_components), trained.curve, trained, [])

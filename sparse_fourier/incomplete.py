@@ -145,6 +145,11 @@ def low_rank(data: Observed, n_components: int | float | None, surplus: int) -> 
     return finished, max(finished.rank, 1) + surplus, trusted
 
 
+def within(data: Observed, axes: np.ndarray, mean: np.ndarray) -> LowRank:
+    """Return the signals within a given span: orthonormal axes, of shape (r, d), about a mean."""
+    return _Evaluation(data, axes, mean).solution
+
+
 def _of_rank(data: Observed, rank: int) -> LowRank:
     """Return the best solution of a rank, or an exact one of lower rank: what lies beyond is arbitrary."""
     rank = min(rank, min(data.values.shape) - data.centred)

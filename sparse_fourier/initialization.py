@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from sparse_fourier.canonical import reference_signs
 from sparse_fourier.objective import Point
 
-_BLOCK_BYTES = 1 << 20
+_BLOCK_ENTRIES = 1 << 17
 _RESOLVED_VARIANCE = 1e-13
 _GAP_MARGIN = 4.0
 _TRACY_WIDOM_QUANTILE = 4.5
@@ -19,6 +22,7 @@ _LOST_TO_PREPARATION = 2
 _LARGE_SHARE = 0.99
 LARGE_PART = 0.75
 SAMPLES_PER_COMPONENT = 5
+_NOISE_ABOVE_SINGLE = 3e-5
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,8 @@ class Span:
         Sum over features of their mean squares, after that.
     mean_square : float
         Of all entries.
+    single : bool
+        Whether the data are in single precision, and so noisy that it is enough for their coordinates.
     """
 
     mean: np.ndarray
@@ -52,6 +58,7 @@ class Span:
     n_varying: int
     total_variance: float
     mean_square: float
+    single: bool = False
 
     @property
     def rank(self) -> int:
@@ -73,33 +80,106 @@ def scaled_by_power_of_two(X: np.ndarray, exponent: int) -> np.ndarray:
     return np.ldexp(X, exponent, order="C")
 
 
-def principal_span(X: np.ndarray, weights: np.ndarray, resolution: float, *, centred: bool = True) -> Span:
+def principal_span(
+    X: np.ndarray, weights: np.ndarray, resolution: float, *, centred: bool = True, exponent: int = 0
+) -> Span:
     """Return the principal subspaces of weighted data, of which the average is subtracted if `centred`.
 
     Parameters
     ----------
     X : array of shape (n, d)
-        Entries of magnitude one or less.
+        Its entries times 2**exponent are of magnitude one or less.
     weights : array of shape (n,)
         Positive; a weight of 2 means that the row occurs twice.
     resolution : float
         Machine epsilon of the type in which the data came: their rounding is noise.
+    centred : bool
+    exponent : int
+        The span is that of X times 2**exponent.
     """
     n, d = X.shape
-    share = weights / weights.sum()
-    average = weighted_mean(X, share)
-    mean = average if centred else np.zeros(d)
-    rounding = _Rounding(resolution, X.shape, mean)
-    decompose = _by_moments if n > 2 * d else _by_singular_values
-    deviations, axes, variances = decompose(X, mean, share, rounding)
-    varying = int(np.count_nonzero(variances))
-    keep = deviations > rounding.deviation(variances.sum())
-    keep &= np.arange(len(deviations)) < min(n - centred, varying)
-    axes = np.where(variances > 0, axes[keep], 0.0)
+    data = _Scaled(X, exponent, weights / weights.sum())
+    rounding = _Rounding(resolution, X.shape)
+    found = _in_single_precision(data, centred) or _in_double_precision(data, centred, rounding)
+    mean = found.average if centred else np.zeros(d)
+    total = float(found.variances.sum())
+    square = total + float(mean @ mean)
+    varying = int(np.count_nonzero(found.variances))
+    keep = found.deviations > rounding.deviation(total, square)
+    keep &= np.arange(len(keep)) < min(n - centred, varying)
+    axes = np.where(found.variances > 0, found.axes[keep], 0.0)
     axes *= reference_signs(axes)[:, None]
-    mean_square = float(variances.sum() + mean @ mean) / d
-    total = float(variances.sum())
-    return Span(mean, average, axes, deviations[keep], float(weights.sum()), varying, total, mean_square)
+    numbers = float(weights.sum()), varying, total, square / d, found.single
+    return Span(mean, found.average, axes, found.deviations[keep], *numbers)
+
+
+class _Decomposed(NamedTuple):
+    """The average of the data, deviations along axes, the variance of each feature; how they were found."""
+
+    average: np.ndarray
+    deviations: np.ndarray
+    axes: np.ndarray
+    variances: np.ndarray
+    single: bool = False
+
+
+@dataclass(frozen=True)
+class _Scaled:
+    """Data times a power of two, a block of rows at a time, with weights of sum one."""
+
+    X: np.ndarray
+    exponent: int
+    share: np.ndarray
+
+    def whole(self) -> np.ndarray:
+        """Return all rows."""
+        return scaled_by_power_of_two(self.X, self.exponent) if self.exponent else self.X
+
+    def blocks(self) -> Iterator[tuple[slice, np.ndarray]]:
+        """Yield rows and what they hold, not to be written to."""
+        n, d = self.X.shape
+        size = max(256, _BLOCK_ENTRIES // max(d, 1))
+        for start in range(0, n, size):
+            rows = slice(start, start + size)
+            block = self.X[rows]
+            yield rows, scaled_by_power_of_two(block, self.exponent) if self.exponent else block
+
+    def centred(self, mean: np.ndarray, dtype: Any) -> Iterator[tuple[slice, np.ndarray]]:
+        """Yield rows and what they hold, less the mean."""
+        mean = mean.astype(dtype)
+        for rows, block in self.blocks():
+            yield rows, np.subtract(block, mean, dtype=dtype)
+
+    def weighted(self, array: np.ndarray, rows: slice, power: float = 1.0) -> np.ndarray:
+        """Return rows times a power of their weights; without them where all are the same."""
+        if self.even:
+            return array
+        return array * (self.share[rows, None] ** power).astype(array.dtype)
+
+    @cached_property
+    def even(self) -> bool:
+        """Whether all weights are the same."""
+        return bool((self.share == self.share[0]).all())
+
+    @property
+    def unit(self) -> float:
+        """What `weighted` leaves to be multiplied by."""
+        return float(self.share[0]) if self.even else 1.0
+
+    def mean(self, dtype: Any) -> np.ndarray:
+        """Return the mean of rows, exact for columns that are constant."""
+        shift, total = next(self.blocks())[1][0].astype(float), np.zeros(self.X.shape[1])
+        for rows, block in self.centred(shift, dtype):
+            total += self.share[rows].astype(dtype) @ block
+        return shift + total
+
+    def covariance(self, mean: np.ndarray, dtype: Any) -> np.ndarray:
+        """Return the covariance about a mean: products of a type, which double precision adds up."""
+        moments = np.zeros((self.X.shape[1], self.X.shape[1]))
+        for rows, block in self.centred(mean, dtype):
+            scaled = self.weighted(block, rows, 0.5)
+            moments += scaled.T @ scaled
+        return moments * self.unit
 
 
 @dataclass(frozen=True)
@@ -108,35 +188,47 @@ class _Rounding:
 
     resolution: float
     shape: tuple[int, int]
-    mean: np.ndarray
 
-    def deviation(self, total_variance: float) -> float:
-        """Return the standard deviation along an axis that rounding can feign."""
+    def deviation(self, variance: float, square: float) -> float:
+        """Return the standard deviation along an axis that rounding can feign.
+
+        Parameters
+        ----------
+        variance, square : float
+            Sums over features of their variances, and of their mean squares.
+        """
         n, d = self.shape
-        entry = np.sqrt((total_variance + self.mean @ self.mean) / d)
-        own = np.finfo(float).eps * np.sqrt(max(n, d) * total_variance)
-        return float(max(_GAP_MARGIN * self.resolution * entry * (1 + np.sqrt(d / n)), own))
+        own = np.finfo(float).eps * np.sqrt(max(n, d) * variance)
+        return float(max(_GAP_MARGIN * self.resolution * np.sqrt(square / d) * (1 + np.sqrt(d / n)), own))
 
 
-def weighted_mean(X: np.ndarray, share: np.ndarray) -> np.ndarray:
-    """Return the mean of rows in double precision, exact for columns that are constant."""
-    shift = X[0].astype(float)
-    mean = np.zeros(X.shape[1])
-    for rows in _blocks(X):
-        mean += share[rows] @ (X[rows] - shift)
-    return shift + mean
+def _in_single_precision(data: _Scaled, centred: bool) -> _Decomposed | None:
+    """Return the decomposition of data in single precision that are noisy and many, or None.
+
+    Products in that precision err by some 1e-8 of the largest variance: strong noise drowns it.
+    """
+    n, d = data.X.shape
+    if data.X.dtype != np.float32 or n <= 2 * d:
+        return None
+    average = data.mean(np.float32)
+    deviations, axes, variances = _eigenvalues(data.covariance(average * centred, np.float32))
+    if deviations[-1] ** 2 <= _NOISE_ABOVE_SINGLE * deviations[0] ** 2:
+        return None
+    return _Decomposed(average, deviations, axes, variances, single=True)
 
 
-def _blocks(X: np.ndarray) -> list[slice]:
-    size = max(256, _BLOCK_BYTES // (8 * max(X.shape[1], 1)))
-    return [slice(start, start + size) for start in range(0, len(X), size)]
+def _in_double_precision(data: _Scaled, centred: bool, rounding: _Rounding) -> _Decomposed:
+    n, d = data.X.shape
+    average = data.mean(float)
+    decompose = _by_moments if n > 2 * d else _by_singular_values
+    return _Decomposed(average, *decompose(data, average * centred, rounding))
 
 
 def _by_singular_values(
-    X: np.ndarray, mean: np.ndarray, share: np.ndarray, rounding: _Rounding
+    data: _Scaled, mean: np.ndarray, rounding: _Rounding
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return standard deviations, axes, and the variance of each feature."""
-    scaled = (X - mean) * np.sqrt(share)[:, None]
+    scaled = (data.whole() - mean) * np.sqrt(data.share)[:, None]
     variances = np.einsum("ij,ij->j", scaled, scaled)
     if len(scaled) > 2 * scaled.shape[1]:
         scaled = np.linalg.qr(scaled, mode="r")
@@ -145,51 +237,55 @@ def _by_singular_values(
 
 
 def _by_moments(
-    X: np.ndarray, mean: np.ndarray, share: np.ndarray, rounding: _Rounding
+    data: _Scaled, mean: np.ndarray, rounding: _Rounding
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the same from the covariance, which resolves deviations down to 3e-7 of the largest.
 
     Where it leaves some unresolved, the span of the others is refined to full precision; if more
     than rounding then lies outside it, the data themselves are decomposed.
     """
-    moments = covariance(X, mean, share)
-    values, vectors = np.linalg.eigh(moments)
-    variances, axes = np.diagonal(moments), vectors.T[::-1]
-    resolved = values[::-1] > _RESOLVED_VARIANCE * values[-1]
+    deviations, axes, variances = _eigenvalues(data.covariance(mean, float))
+    resolved = deviations**2 > _RESOLVED_VARIANCE * deviations[0] ** 2
     if resolved.sum() >= np.count_nonzero(variances):
-        return np.sqrt(np.maximum(values[::-1], 0.0)), axes, variances
-    deviations, axes = _refine(X, mean, share, axes[resolved])
-    _, squares, _ = project(X, mean, axes, share)
-    if share @ squares <= rounding.deviation(variances.sum()) ** 2 * X.shape[1]:
         return deviations, axes, variances
-    return _by_singular_values(X, mean, share, rounding)
+    deviations, axes = _refine(data, mean, axes[resolved])
+    _, squares, _ = _projected(data, mean, axes, float)
+    total = variances.sum()
+    if data.share @ squares <= rounding.deviation(total, total + mean @ mean) ** 2 * len(mean):
+        return deviations, axes, variances
+    return _by_singular_values(data, mean, rounding)
 
 
-def covariance(X: np.ndarray, mean: np.ndarray, share: np.ndarray) -> np.ndarray:
-    """Return the covariance of rows with weights of sum one, in double precision."""
-    moments = np.zeros((X.shape[1], X.shape[1]))
-    for rows in _blocks(X):
-        centred = (X[rows] - mean) * np.sqrt(share[rows])[:, None]
-        moments += centred.T @ centred
-    return moments
+def _eigenvalues(moments: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return standard deviations, axes, and the variance of each feature."""
+    values, vectors = np.linalg.eigh(moments)
+    return np.sqrt(np.maximum(values[::-1], 0.0)), vectors.T[::-1], np.diagonal(moments)
 
 
-def _refine(
-    X: np.ndarray, mean: np.ndarray, share: np.ndarray, axes: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+def _refine(data: _Scaled, mean: np.ndarray, axes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return deviations and axes of the part of the data that axes span, with full precision."""
-    weights = np.sqrt(share)
-    coordinates = np.concatenate([(X[rows] - mean) @ axes.T for rows in _blocks(X)])
+    weights = np.sqrt(data.share)
+    coordinates = np.concatenate([block @ axes.T for _, block in data.centred(mean, float)])
     basis = np.linalg.qr(coordinates * weights[:, None])[0]
-    reduced = sum(basis[rows].T @ ((X[rows] - mean) * weights[rows, None]) for rows in _blocks(X))
+    reduced = sum(basis[rows].T @ (block * weights[rows, None]) for rows, block in data.centred(mean, float))
     _, deviations, refined = np.linalg.svd(np.asarray(reduced), full_matrices=False)
     return deviations, refined
 
 
 def project(
-    X: np.ndarray, mean: np.ndarray, axes: np.ndarray, share: np.ndarray
+    X: np.ndarray, weights: np.ndarray, span: Span, rank: int, exponent: int = 0
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return what is left of the data when they are projected onto orthonormal axes.
+    """Return what is left of the data when they are projected onto the strongest axes of their span.
+
+    Parameters
+    ----------
+    X : array of shape (n, d)
+    weights : array of shape (n,)
+    span : Span
+        Of X times 2**exponent.
+    rank : int
+        Number r of axes.
+    exponent : int
 
     Returns
     -------
@@ -200,15 +296,24 @@ def project(
         Covariance of coordinates and features: every column with a precision of its own, whatever
         the scale of the others.
     """
-    coordinates, squares = np.empty((len(X), len(axes))), np.empty(len(X))
+    data = _Scaled(X, exponent, weights / span.n_samples)
+    return _projected(data, span.mean, span.axes[:rank], np.float32 if span.single else float)
+
+
+def _projected(
+    data: _Scaled, mean: np.ndarray, axes: np.ndarray, dtype: Any
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    n = len(data.X)
+    coordinates, squares = np.empty((n, len(axes))), np.empty(n)
     cross = np.zeros(axes.shape)
-    for rows in _blocks(X):
-        centred = X[rows] - mean
-        coordinates[rows] = centred @ axes.T
-        cross += (coordinates[rows] * share[rows, None]).T @ centred
-        centred -= coordinates[rows] @ axes
-        squares[rows] = np.einsum("ij,ij->i", centred, centred)
-    return coordinates, squares, cross
+    narrow = axes.astype(dtype)
+    for rows, block in data.centred(mean, dtype):
+        found = block @ narrow.T
+        coordinates[rows] = found
+        cross += data.weighted(found, rows).T @ block
+        block -= found @ narrow
+        squares[rows] = np.einsum("ij,ij->i", block, block)
+    return coordinates + (mean.astype(dtype) - mean) @ axes.T, squares, cross * data.unit
 
 
 def estimate_rank(span: Span, n_features: int) -> int:

@@ -310,7 +310,7 @@ class _Run:
         self._curves: list[np.ndarray] = []
         self._kept = state
         if regime.held_out is not None:
-            self._rule.see(float(np.nanmin(self._held_out_losses())))
+            self._rule.see(float(np.nanmin(self._losses_of(regime.held_out))))
         self._lowered, self._stopped = 1.0, False
         self._began = time.perf_counter()
 
@@ -367,12 +367,13 @@ class _Run:
         weights = self._seen[:n_steps] / self._seen[:n_steps].sum()
         self._curves.append(weights @ self._values[:n_steps])
         self._values, self._seen = self._values[n_steps:], self._seen[n_steps:]
-        judged = self._curves[-1] if self._regime.held_out is None else self._held_out_losses()
-        if self._rule.see(float(np.nanmin(judged))) and self._regime.held_out is not None:
+        held_out = self._regime.held_out
+        judged = self._curves[-1] if held_out is None else self._losses_of(held_out)
+        if self._rule.see(float(np.nanmin(judged))) and held_out is not None:
             self._kept = self._state
 
-    def _held_out_losses(self) -> np.ndarray:
-        return evaluate(self._state.model, self._parts[0], self._regime.held_out, self._state.noise)
+    def _losses_of(self, held_out: Batch) -> np.ndarray:
+        return evaluate(self._state.model, self._parts[0], held_out, self._state.noise)
 
     def _tell(self, recent: float) -> None:
         callback = self._regime.callback
@@ -422,8 +423,9 @@ def chosen(state: TrainingState, index: int) -> TrainingState:
     """Return the state of one of the starts, still stacked."""
     import jax
 
-    kept = jax.tree_util.tree_map(lambda part: np.array(part[index : index + 1]), tuple(state[:3]))
-    return TrainingState(*kept, state.count)
+    parts = state.model, state.moments, state.noise
+    model, moments, noise = jax.tree_util.tree_map(lambda part: np.array(part[index : index + 1]), parts)
+    return TrainingState(model, moments, noise, state.count)
 
 
 def advance_by_batch(
@@ -491,7 +493,7 @@ def _is_finite(state: TrainingState, values: np.ndarray) -> bool:
     """Return whether any start has finite losses and parameters."""
     import jax
 
-    finite = np.isfinite(values).all(axis=0)
+    finite = np.asarray(np.isfinite(values).all(axis=0))
     for leaf in jax.tree_util.tree_leaves(state.model):
         finite &= np.isfinite(leaf).reshape(len(finite), -1).all(axis=1)
     return bool(finite.any())

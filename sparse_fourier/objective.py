@@ -12,12 +12,14 @@ With least-squares codes and small noise the negative log-likelihood of a signal
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from sparse_fourier.namespace import Array, array_namespace, evaluated_once, log, tree_map
+
+_BLOCK_ENTRIES = 1 << 17
 
 
 class Terms(NamedTuple):
@@ -241,19 +243,35 @@ class CodeObjective(Objective):
     def expand(self, point: Point, width: Array) -> Expansion:
         """Return the expansion with faces blurred by `width`."""
         xp = array_namespace(point.unmixing)
-        sets, m = self.weights.shape
-        design = xp.concatenate([self.rows @ point.unmixing.T, np.ones((sets, m, 1))], axis=2)
-        codes = (self.rows @ point.unmixing[:, :, None])[:, :, 0] + point.offset[:, None]
-        variances = self.variances(point) + width * width
-        jet = self.prior.jet(codes.T, xp.broadcast_to(variances, codes.T.shape))
-        jet = self._inflated(tree_map(lambda part: part.T, evaluated_once(jet)))
-        first = xp.stack(
-            [jet.by_code, jet.by_code_and_variance, jet.by_variance, jet.by_variances, jet.value], axis=2
-        )
-        columns = xp.concatenate([jet.by_codes[:, :, None] * design, first], axis=2)
-        columns = columns * -self.weights[:, :, None]
-        sums = columns.swapaxes(1, 2) @ design
+        k = len(self.noise)
+        sums = sum(part._sums(point, width) for part in self._parts(xp))
+        design = _extended(point.unmixing)
+        sums = sums @ design.T
+        sums = xp.concatenate([design @ sums[:, : k + 1], sums[:, k + 1 :]], axis=1)
         return Expansion(self._volume(point) + sums[:, -1, -1].sum(), sums)
+
+    def _parts(self, xp: Any) -> list[CodeObjective]:
+        """Return the objectives of rows that stay in a cache; a compiler sees to that itself."""
+        k, m = len(self.noise), self.weights.shape[1]
+        size = max(_BLOCK_ENTRIES // (k * (k + 6)), 1)
+        if xp is not np or m <= size:
+            return [self]
+        return [self._part(slice(first, first + size)) for first in range(0, m, size)]
+
+    def _part(self, chosen: slice) -> CodeObjective:
+        inflation = None if self.inflation is None else self.inflation[:, chosen]
+        return replace(self, rows=self.rows[:, chosen], weights=self.weights[:, chosen], inflation=inflation)
+
+    def _sums(self, point: Point, width: Array) -> Array:
+        """Return the sums of an expansion against [coordinates, 1]."""
+        xp = array_namespace(point.unmixing)
+        codes = (self.rows @ point.unmixing[:, :, None])[:, :, 0] + point.offset[:, None]
+        jet = self.prior.jet(codes.T, xp.atleast_2d(self.variances(point) + width * width))
+        jet = self._inflated(tree_map(lambda part: part.T * -self.weights, evaluated_once(jet)))
+        first = [jet.by_codes, jet.by_code, jet.by_code_and_variance, jet.by_variance, jet.by_variances]
+        plain = xp.stack([*first, jet.value], axis=1)
+        columns = xp.concatenate([jet.by_codes[:, None] * self.rows.swapaxes(1, 2), plain], axis=1)
+        return xp.concatenate([columns @ self.rows, columns.sum(axis=2, keepdims=True)], axis=2)
 
     def _inflated(self, jet: Any) -> Any:
         """Return derivatives by the variances of complete signals, from which the others' follow."""
@@ -317,6 +335,12 @@ class JointObjective(Objective):
     def local_model(self, point: Point, expansion: JointExpansion) -> JointModel:
         """Return the expansion itself."""
         return JointModel(expansion.gradient, expansion.hessians)
+
+
+def _extended(unmixing: Array) -> Array:
+    """Return what turns [coordinates, 1] into [codes - mean, 1]."""
+    k = len(unmixing)
+    return np.eye(k + 1, k) @ unmixing @ np.eye(k, k + 1) + np.diag(np.append(np.zeros(k), 1.0))
 
 
 def move(point: Point, step: Array) -> Point:

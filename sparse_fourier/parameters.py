@@ -20,7 +20,7 @@ from sklearn.utils._param_validation import (
 from sparse_fourier import activations
 from sparse_fourier.activations import Activation
 from sparse_fourier.autoencoding import Network
-from sparse_fourier.bases import Basis, Free, Nonnegative
+from sparse_fourier.bases import Basis, Fourier, Free, Nonnegative
 from sparse_fourier.optimizers import SGD, Adam, Optimizer, RMSProp, Transformed
 from sparse_fourier.penalties import Penalty
 from sparse_fourier.penalties.base import FunctionPenalty
@@ -35,7 +35,7 @@ PRIORS: dict[str, type[Prior]] = {
     "simplex": Simplex,
     "learned": Learned,
 }
-BASES: dict[str, type[Basis]] = {"free": Free, "nonnegative": Nonnegative}
+BASES: dict[str, type[Basis]] = {"free": Free, "nonnegative": Nonnegative, "fourier": Fourier}
 ACTIVATIONS: dict[str, type[Activation]] = {
     "identity": activations.Identity,
     "hard_sigmoid": activations.HardSigmoid,
@@ -141,15 +141,16 @@ def _gaussian(prior: Any) -> Prior:
     return Gaussian()
 
 
-def resolve_basis(basis: str | Basis, prior: Prior) -> Basis:
+def resolve_basis(basis: str | Basis, prior: Prior, n_features: int) -> Basis:
     """Return the basis that a name or an object stands for.
 
     Raises
     ------
     ValueError
-        If it makes no sense under the prior.
+        If it makes no sense under the prior, or for signals of that length.
     """
     found = basis if isinstance(basis, Basis) else BASES[basis]()
+    found.check(n_features)
     if found.needs_support and prior.support not in found.needs_support:
         fitting = sorted(name for name, kind in PRIORS.items() if kind.support in found.needs_support)
         raise ValueError(

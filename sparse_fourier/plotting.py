@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from matplotlib.image import AxesImage
     from matplotlib.lines import Line2D
 
-__all__ = ["CodesDisplay", "ComponentsDisplay"]
+__all__ = ["CodesDisplay", "ComponentsDisplay", "LossCurveDisplay"]
 
 Array = NDArray[Any]
 Style = dict[str, Any]
@@ -619,6 +619,126 @@ class CodesDisplay:
             self.support_lines_ += [panel.axvline(edge, **_SUPPORT) for edge in _EDGES.get(self.support, ())]
             panel.set_xlabel(self._label(j))
             panel.set_yticks([])
+
+
+class LossCurveDisplay:
+    """The loss of training, iteration by iteration.
+
+    It is recommended to use :meth:`from_estimator`. All parameters are stored as attributes.
+
+    Parameters
+    ----------
+    losses : array-like of shape (n_iter + 1,)
+        The loss after every iteration or epoch.
+    name : str, default=None
+        What the curve is called in a legend; None for none.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+        The axes that were given or made.
+    figure_ : matplotlib Figure or SubFigure
+        What holds them.
+    line_ : matplotlib Line2D
+        The curve.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> from sparse_fourier.plotting import LossCurveDisplay
+    >>> display = LossCurveDisplay(losses=[3.0, 1.0, 0.5]).plot(Figure().subplots())
+    >>> display.ax_.get_xlabel()
+    'iteration'
+    """
+
+    ax_: Axes
+    figure_: Figure | SubFigure
+    line_: Line2D
+
+    def __init__(self, *, losses: ArrayLike, name: str | None = None) -> None:
+        self.losses = losses
+        self.name = name
+
+    @classmethod
+    def from_estimator(
+        cls, estimator: Any, *, name: str | None = None, ax: Axes | None = None, **line_kwargs: Any
+    ) -> Self:
+        """Draw the loss curve of a fitted estimator.
+
+        Parameters
+        ----------
+        estimator : fitted estimator
+            Its ``loss_curve_`` is drawn: that of :class:`sparse_fourier.AutoencoderDecomposer` or of
+            scikit-learn's perceptrons.
+        name : str, default=None
+            What the curve is called in a legend.
+        ax : matplotlib Axes, default=None
+            Axes to draw on; None makes a new figure. Several estimators may share them.
+        **line_kwargs : dict
+            Keywords for ``Axes.plot``.
+
+        Returns
+        -------
+        LossCurveDisplay
+            The display, drawn.
+
+        Raises
+        ------
+        ImportError
+            If Matplotlib is not installed.
+
+        Examples
+        --------
+        >>> from matplotlib.figure import Figure
+        >>> from sparse_fourier import AutoencoderDecomposer
+        >>> from sparse_fourier.datasets import make_sinusoid_mixtures
+        >>> from sparse_fourier.plotting import LossCurveDisplay
+        >>> X, codes, components = make_sinusoid_mixtures(noise=0.05, random_state=0)
+        >>> model = AutoencoderDecomposer(2, random_state=0).fit(X)
+        >>> display = LossCurveDisplay.from_estimator(model, ax=Figure().subplots())
+        >>> len(display.line_.get_xdata()) == len(model.loss_curve_)
+        True
+        """
+        check_is_fitted(estimator)
+        return cls(losses=estimator.loss_curve_, name=name).plot(ax, line_kwargs=line_kwargs)
+
+    def plot(self, ax: Axes | None = None, *, ylabel: str = "loss", line_kwargs: Style | None = None) -> Self:
+        """Draw the curve.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Axes to draw on; None makes a new figure.
+        ylabel : str, default="loss"
+            What is minimised, with unit.
+        line_kwargs : dict, default=None
+            Keywords for ``Axes.plot``.
+
+        Returns
+        -------
+        LossCurveDisplay
+            The display itself.
+
+        Raises
+        ------
+        ImportError
+            If Matplotlib is not installed.
+
+        Notes
+        -----
+        Losses that are all positive and fall by more than a factor of ten have a logarithmic axis.
+        """
+        losses = np.asarray(self.losses)
+        self.ax_ = _new_axes() if ax is None else ax
+        self.figure_ = self.ax_.figure
+        style = {"color": None, "label": self.name, **(line_kwargs or {})}
+        (self.line_,) = self.ax_.plot(np.arange(1, len(losses) + 1), losses, **style)
+        if losses.min() > 0 and losses.max() > 10 * losses.min():
+            self.ax_.set_yscale("log")
+        self.ax_.set(xlabel="iteration", ylabel=ylabel)
+        if self.name is not None:
+            self.ax_.legend(**_LEGEND)
+        return self
 
 
 def _invalid(name: str, constraint: str, value: Any, owner: str = "ComponentsDisplay") -> ValueError:

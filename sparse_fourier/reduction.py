@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from sparse_fourier import initialization as start
 from sparse_fourier.course import Problem
-from sparse_fourier.incomplete import LowRank, Observed, low_rank
+from sparse_fourier.incomplete import LowRank, Observed, low_rank, within
 from sparse_fourier.model import incomplete_rows
 from sparse_fourier.objective import reconstruction_term
 from sparse_fourier.priors.base import Prior
@@ -43,6 +43,8 @@ class Reduced:
 
     `whitened`, of shape (n, rank), and `axes`, of shape (rank, d), give signals less `origin`. The first has
     zero mean and unit covariance; where codes sum to one it ends with a one, whose axis is the mean.
+    `log_volume` is that of the axes, and `unit_noise`, of shape (rank, rank), the covariance of the
+    coordinates' noise where that of the signals has variance one.
     """
 
     exponent: int
@@ -58,6 +60,8 @@ class Reduced:
     weights: np.ndarray
     degrees_of_freedom: float
     resolution: float
+    log_volume: float
+    unit_noise: np.ndarray
     gaps: Gaps | None = None
 
     @property
@@ -93,7 +97,13 @@ class Reduced:
     @property
     def noise(self) -> np.ndarray:
         """Covariance of the noise of the whitened coordinates, of shape (rank, rank)."""
-        return np.diag(np.append(self.noise_variance / self.deviations**2, np.zeros(self.surplus)))
+        return self.noise_variance * self.unit_noise
+
+    @property
+    def root(self) -> np.ndarray:
+        """Rows whose Gram matrix is the covariance of signals; without intercept, their second moments."""
+        beside = self.span.mean[None][: self.surplus]
+        return np.concatenate([self.span.deviations[:, None] * self.span.axes, beside])
 
     def problem(self, prior: Prior) -> Problem:
         """Return what is left to be trained under a prior."""
@@ -102,7 +112,7 @@ class Reduced:
         left = gaps.n_entries - self.rank + self.surplus
         residual = reconstruction_term(np.array(self.residual / self.n), noise, left)
         unit = gaps.n_entries * self.exponent * np.log(2.0)
-        constant = float(residual) + np.log(self.deviations).sum() + unit + gaps.volume
+        constant = float(residual) + self.log_volume + unit + gaps.volume
         share = self.weights / self.n
         floor = prior.resolution(self.n) ** 2
         average = share @ self.whitened if self.anchored else None
@@ -158,13 +168,12 @@ def reduce_signals(
     if incomplete_rows(X).any():
         return _reduce_incomplete(X, weights, prior, n_components, centred=centred)
     exponent = start.binary_exponent(X)
-    unit = start.scaled_by_power_of_two(X, -exponent)
     epsilon = float(np.finfo(X.dtype).eps)
     surplus = prior.domain.surplus
-    span = start.principal_span(unit, weights, epsilon, centred=centred or bool(surplus))
+    span = start.principal_span(X, weights, epsilon, centred=centred or bool(surplus), exponent=-exponent)
     k, trusted = _choose_n_components(span, X.shape[1], n_components, surplus)
     rank = min(k - surplus, span.rank)
-    coordinates, squares, cross = start.project(unit, span.mean, span.axes[:rank], weights / span.n_samples)
+    coordinates, squares, cross = start.project(X, weights, span, rank, -exponent)
     deviations = span.deviations[:rank]
     return Reduced(
         exponent,
@@ -180,6 +189,37 @@ def reduce_signals(
         weights,
         prior.degrees_of_freedom(span.n_samples),
         max((_ROUNDING_ERRORS * epsilon) ** 2 * span.mean_square, np.finfo(float).tiny),
+        float(np.log(deviations).sum()),
+        np.diag(np.append(1.0 / deviations**2, np.zeros(surplus))),
+    )
+
+
+def onto_components(data: Reduced, X: np.ndarray, components: np.ndarray) -> Reduced:
+    """Return the signals in the coordinates of given components, each of unit variance.
+
+    Parameters
+    ----------
+    data : Reduced
+        The same signals in the coordinates of their principal span.
+    X : array of shape (n, d)
+    components : array of shape (rank, d)
+        Independent.
+    """
+    unit = start.scaled_by_power_of_two(X, -data.exponent)
+    axes, triangle = np.linalg.qr(components.T)
+    share = data.weights / data.n
+    coordinates, squares, _ = start.project(unit, data.span.mean * (not data.surplus), axes.T, share)
+    codes = np.linalg.solve(triangle, coordinates.T).T
+    deviations = np.sqrt(share @ codes**2)
+    own = deviations[:, None] * components
+    back = np.linalg.inv(triangle * deviations)
+    return replace(
+        data,
+        whitened=codes / deviations,
+        axes=own,
+        squares=squares,
+        log_volume=float(-np.linalg.slogdet(back)[1]),
+        unit_noise=back @ back.T,
     )
 
 
@@ -187,12 +227,8 @@ def _reduce_incomplete(
     X: np.ndarray, weights: np.ndarray, prior: Prior, n_components: int | float | None, *, centred: bool
 ) -> Reduced:
     """Return signals with missing entries in the coordinates of their span; those that have such."""
-    seen = ~np.isnan(X)
-    values = np.array(np.where(seen, X, 0.0), dtype=float, order="C")
-    exponent, surplus = start.binary_exponent(values), prior.domain.surplus
-    epsilon = float(np.finfo(X.dtype).eps)
-    parts = np.ldexp(values, -exponent), seen.astype(float, order="C"), weights
-    data = Observed(*parts, centred or bool(surplus), epsilon)
+    surplus, epsilon = prior.domain.surplus, float(np.finfo(X.dtype).eps)
+    data, exponent = _observed(X, weights, centred=centred or bool(surplus))
     found, k, trusted = low_rank(data, n_components, surplus)
     kept = _determined(found, data)
     weights, counts = weights[kept], data.counts[kept]
@@ -200,7 +236,6 @@ def _reduce_incomplete(
     span, coordinates = _span(data, found, kept, share)
     rank, n_left = span.rank, len(span.mean) - span.rank
     own = float(share @ np.maximum(counts - rank, 0.0))
-    logs = -0.5 * np.linalg.slogdet(found.inverses[kept])[1]
     residuals = found.residuals[kept]
     return Reduced(
         exponent,
@@ -216,8 +251,67 @@ def _reduce_incomplete(
         weights,
         prior.degrees_of_freedom(span.n_samples) * own / max(n_left, 1),
         max((_ROUNDING_ERRORS * epsilon) ** 2 * span.mean_square, np.finfo(float).tiny),
-        Gaps(float(share @ counts), float(share @ logs), found.inflation[kept]),
+        float(np.log(span.deviations).sum()),
+        np.diag(np.append(1.0 / span.deviations**2, np.zeros(surplus))),
+        _gaps(found, data, kept),
     )
+
+
+def _observed(X: np.ndarray, weights: np.ndarray, *, centred: bool) -> tuple[Observed, int]:
+    """Return the entries that were observed, and the binary exponent of their unit."""
+    seen = ~np.isnan(X)
+    values = np.array(np.where(seen, X, 0.0), dtype=float, order="C")
+    exponent = start.binary_exponent(values)
+    parts = np.ldexp(values, -exponent), seen.astype(float, order="C"), weights
+    return Observed(*parts, centred, float(np.finfo(X.dtype).eps)), exponent
+
+
+def onto_components_of_entries(
+    data: Reduced, X: np.ndarray, weights: np.ndarray, components: np.ndarray, intercept: np.ndarray
+) -> Reduced:
+    """Return what `onto_components` does, for signals with missing entries.
+
+    Parameters
+    ----------
+    data : Reduced
+    X : array of shape (n, d)
+        NaN where nothing was observed.
+    weights : array of shape (n,)
+    components : array of shape (rank, d)
+    intercept : array of shape (d,)
+        Zero where `data` is anchored.
+    """
+    observed, _ = _observed(X, weights, centred=not data.anchored)
+    axes, triangle = np.linalg.qr(components.T)
+    found = within(observed, axes.T, intercept)
+    kept = _determined(found, observed)
+    own = weights[kept] / weights[kept].sum()
+    codes = np.linalg.solve(triangle, found.coordinates[kept].T).T
+    middle = own @ codes
+    average = intercept + middle @ components
+    codes -= middle * observed.centred
+    deviations, residuals = np.sqrt(own @ codes**2), found.residuals[kept]
+    back = np.linalg.inv(triangle * deviations)
+    mean = average if observed.centred else np.zeros_like(average)
+    return replace(
+        data,
+        span=replace(data.span, mean=mean, average=average, n_samples=float(weights[kept].sum())),
+        whitened=codes / deviations,
+        axes=deviations[:, None] * components,
+        origin=mean,
+        squares=np.einsum("ij,ij->i", residuals, residuals),
+        weights=weights[kept],
+        log_volume=float(-np.linalg.slogdet(back)[1]),
+        unit_noise=back @ back.T,
+        gaps=_gaps(found, observed, kept),
+    )
+
+
+def _gaps(found: LowRank, data: Observed, kept: np.ndarray) -> Gaps:
+    """Return what missing entries change for the signals that are kept."""
+    share = data.weights[kept] / data.weights[kept].sum()
+    logs = -0.5 * np.linalg.slogdet(found.inverses[kept])[1]
+    return Gaps(float(share @ data.counts[kept]), float(share @ logs), found.inflation[kept])
 
 
 def _determined(found: LowRank, data: Observed) -> np.ndarray:
@@ -308,7 +402,13 @@ def _simplex_in_coordinates(data: Reduced, components: np.ndarray) -> np.ndarray
 
 
 def checked_init(init: Any, shape: tuple[int, int]) -> np.ndarray:
-    """Return components to start from, in double precision, if they are any."""
+    """Return given components as an array of shape (k, d).
+
+    Raises
+    ------
+    ValueError
+        If they are none.
+    """
     try:
         array = np.asarray(init)
     except ValueError:

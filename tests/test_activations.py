@@ -64,7 +64,8 @@ def test_promises_are_kept(activation):
     if activation.mirror is not None:
         np.testing.assert_allclose(activation(-INPUTS), activation.mirror - outputs, atol=1e-14)
     if activation.homogeneous:
-        np.testing.assert_allclose(activation(2.5 * INPUTS), 2.5 * outputs)
+        factors = np.array([2.5, 1.0, 0.1, 7.0])
+        np.testing.assert_allclose(activation(factors * INPUTS), factors * outputs)
     turned = activation(INPUTS[:, ::-1])[:, ::-1]
     np.testing.assert_allclose(turned, outputs, rtol=1e-12)
     point, value, slope = activation.tangent

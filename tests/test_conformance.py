@@ -4,6 +4,7 @@ import pytest
 from sklearn.utils import estimator_checks as checks
 
 from sparse_fourier import AutoencoderDecomposer
+from sparse_fourier.bases import Fourier
 from sparse_fourier.priors import Uniform
 
 BY_HAND = [
@@ -23,30 +24,54 @@ VARIANTS = [
     AutoencoderDecomposer(),
     AutoencoderDecomposer(n_components=1, prior=Uniform(), n_init=1, max_iter=100, random_state=0),
     AutoencoderDecomposer(n_components=0.9, prior="uniform", random_state=0),
+    AutoencoderDecomposer(basis="fourier", random_state=0),
+    AutoencoderDecomposer(n_components=1, prior="laplace", basis=Fourier(damped=True), random_state=0),
 ]
-SEED = {"prior": None, "activation": "sigmoid", "random_state": 0}
 NETWORKS = [
-    AutoencoderDecomposer(1, **SEED, solver="rmsprop", learning_rate=0.05, batch_size=1, max_iter=5),
-    AutoencoderDecomposer(2, **SEED, max_iter=20),
-    AutoencoderDecomposer(1, prior=None, activation="tanh", solver="sgd", max_iter=10, random_state=0),
+    AutoencoderDecomposer(2, prior=None, activation="sigmoid", max_iter=20, random_state=0),
+]
+MORE_NETWORKS = [
     AutoencoderDecomposer(2, prior=None, hidden_layer_sizes=(4,), solver="adam", max_iter=5, random_state=0),
+    AutoencoderDecomposer(1, prior=None, activation="tanh", solver="sgd", max_iter=10, random_state=0),
+    AutoencoderDecomposer(1, prior=None, activation="sigmoid", solver="rmsprop", batch_size=1, max_iter=5),
     AutoencoderDecomposer(1, hidden_layer_sizes=(4,), max_iter=10, random_state=0),
-    AutoencoderDecomposer(1, prior="laplace", hidden_layer_sizes=(4, 3), solver="adam", random_state=0),
+    AutoencoderDecomposer(1, prior="laplace", hidden_layer_sizes=(4, 3), solver="adam", max_iter=10),
     AutoencoderDecomposer(2, prior="gaussian", activation="top_k", solver="adam", max_iter=5, random_state=0),
-    AutoencoderDecomposer(
-        1, prior="exponential", activation="softplus", solver="adam", early_stopping=True, random_state=0
-    ),
+    AutoencoderDecomposer(1, prior="exponential", activation="softplus", solver="adam", early_stopping=True),
 ]
 
 
+# Sinusoids fit any span in the two or three dimensions of some of these checks, and say so.
+@pytest.mark.filterwarnings("ignore::sparse_fourier.exceptions.IdentifiabilityWarning")
 @checks.parametrize_with_checks(VARIANTS)
 def test_scikit_learn_check(estimator, check):
     check(estimator)
 
 
-@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+# Batches of one row, and held-out rows, count a row that is there twice in another way than a weight of two.
+IN_BATCHES = {"check_sample_weight_equivalence_on_dense_data": "equal to the tolerance of the solver only"}
+
+
+def in_batches(estimator):
+    return IN_BATCHES if estimator.batch_size == 1 or estimator.early_stopping else {}
+
+
+networks = pytest.mark.filterwarnings(
+    "ignore::sklearn.exceptions.ConvergenceWarning",
+    "ignore:The codes of components:UserWarning",
+)
+
+
+@networks
 @checks.parametrize_with_checks(NETWORKS)
 def test_scikit_learn_check_of_networks(estimator, check):
+    check(estimator)
+
+
+@networks
+@pytest.mark.slow
+@checks.parametrize_with_checks(MORE_NETWORKS, expected_failed_checks=in_batches)
+def test_scikit_learn_check_of_more_networks(estimator, check):
     check(estimator)
 
 

@@ -14,7 +14,6 @@ from sparse_fourier.initialization import (
     scaled_by_power_of_two,
     sensible_rank,
     starting_points,
-    weighted_mean,
 )
 
 EPS = np.finfo(float).eps
@@ -176,7 +175,7 @@ def test_no_variance_no_axes():
 def test_mean_of_a_constant_column_is_exact():
     share = np.random.default_rng(0).dirichlet(np.ones(1000))
     X = np.column_stack([np.full(1000, 0.1), np.linspace(0, 1, 1000)]).astype(np.float32)
-    mean = weighted_mean(X, share)
+    mean = principal_span(X, share, EPS).mean
     assert mean[0] == float(np.float32(0.1))
     assert mean[1] == pytest.approx(share @ X[:, 1].astype(float), rel=1e-12)
 
@@ -184,7 +183,7 @@ def test_mean_of_a_constant_column_is_exact():
 def test_residuals_are_distances_from_the_span():
     X = noisy_signals(200, 12)
     span = span_of(X)
-    coordinates, squares, cross = project(X, span.mean, span.axes[:3], np.full(len(X), 1 / len(X)))
+    coordinates, squares, cross = project(X, np.ones(len(X)), span, 3)
     explained = coordinates @ span.axes[:3]
     np.testing.assert_allclose(squares, ((X - span.mean - explained) ** 2).sum(axis=1), rtol=1e-9)
     # Pythagoras, over all rows.
@@ -343,3 +342,40 @@ def test_rank_on_coloured_noise_is_a_guess_within_bounds():
 def test_rank_on_white_noise_is_trusted(n, d, k):
     span = span_of(noisy_signals(n, d, k=k, noise=0.02))
     assert sensible_rank(span, d) == (k, True)
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e30, 1e-30])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_products_in_single_precision_are_enough_for_noisy_data_of_that_type(scale, weighted):
+    """Span, rank, coordinates and residuals are those of the same numbers in double precision."""
+    n, d = 4000, 40
+    X = ((10 + 5 * noisy_signals(n, d, noise=0.05)) * scale).astype(np.float32)
+    weights = np.random.default_rng(1).uniform(0.5, 2.0, n) if weighted else np.ones(n)
+    exponent = -binary_exponent(X)
+    resolution = float(np.finfo(np.float32).eps)
+    narrow, wide = (
+        principal_span(each, weights, resolution, exponent=exponent) for each in (X, X.astype(float))
+    )
+    assert narrow.single
+    assert not wide.single
+    assert estimate_rank(narrow, d) == estimate_rank(wide, d) == 3
+    np.testing.assert_allclose(narrow.mean, wide.mean, rtol=1e-6)
+    np.testing.assert_allclose(narrow.deviations, wide.deviations, rtol=1e-4)
+    np.testing.assert_allclose(projector(narrow.axes[:3]), projector(wide.axes[:3]), atol=1e-6)
+    (z, squares, cross), (others, distances, products) = (
+        project(each, weights, span, 3, exponent) for each, span in ((X, narrow), (X.astype(float), wide))
+    )
+    np.testing.assert_allclose(z, others, atol=1e-4 * wide.deviations[2])
+    np.testing.assert_allclose(squares, distances, rtol=1e-2)
+    assert weights @ squares == pytest.approx(weights @ distances, rel=1e-5)
+    np.testing.assert_allclose(cross, products, atol=1e-5 * wide.deviations[2] ** 2)
+
+
+def test_little_noise_demands_double_precision():
+    X = noisy_signals(4000, 40, noise=1e-3).astype(np.float32)
+    span = span_of(X, resolution=float(np.finfo(np.float32).eps))
+    assert not span.single
+    expected = np.linalg.svd(X.astype(float) - X.mean(axis=0, dtype=float), compute_uv=False) / np.sqrt(
+        len(X)
+    )
+    np.testing.assert_allclose(span.deviations, expected, rtol=1e-9)

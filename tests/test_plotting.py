@@ -9,7 +9,7 @@ from sklearn.decomposition import NMF, PCA
 from sklearn.exceptions import NotFittedError
 
 from sparse_fourier.datasets import make_sinusoid_mixtures
-from sparse_fourier.plotting import CodesDisplay, ComponentsDisplay
+from sparse_fourier.plotting import CodesDisplay, ComponentsDisplay, LossCurveDisplay
 
 pytest.importorskip("matplotlib")
 
@@ -328,3 +328,24 @@ def test_without_matplotlib(monkeypatch, waves):
     monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
     with pytest.raises(ImportError, match=r'pip install "sparse_fourier\[plot\]"'):
         ComponentsDisplay(components=waves[1]).plot()
+
+
+# Loss curves
+
+
+def test_loss_curve_is_drawn_as_it_is():
+    axes = Figure().subplots()
+    display = LossCurveDisplay(losses=[100.0, 1.0, 0.5], name="adam").plot(axes, ylabel="mean squared error")
+    np.testing.assert_array_equal(display.line_.get_ydata(), [100.0, 1.0, 0.5])
+    np.testing.assert_array_equal(display.line_.get_xdata(), [1, 2, 3])
+    assert (display.ax_, display.figure_) == (axes, axes.figure)
+    assert axes.get_yscale() == "log"
+    assert axes.get_ylabel() == "mean squared error"
+    assert axes.get_legend().get_texts()[0].get_text() == "adam"
+
+
+def test_losses_below_zero_have_a_linear_axis():
+    display = LossCurveDisplay(losses=[1.0, -3.0]).plot(line_kwargs={"color": "red"})
+    assert display.ax_.get_yscale() == "linear"
+    assert display.ax_.get_legend() is None
+    assert display.line_.get_color() == "red"

@@ -1,4 +1,4 @@
-"""Smooth spectra from few noisy mixtures: without a penalty, and with one whose strength is cross-validated."""
+"""Smooth spectra from few noisy mixtures, without a penalty and with one of cross-validated strength."""
 
 import numpy as np
 from matplotlib.figure import Figure

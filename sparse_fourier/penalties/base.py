@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from inspect import signature
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import numpy as np
 
+from sparse_fourier.configurable import Configurable
 from sparse_fourier.namespace import Array
 
 NOT_NEGATIVE: Mapping[str, tuple[float, float]] = {"strength": (0.0, np.inf)}
 
 
-class Penalty(ABC):
+class Penalty(Configurable, ABC):
     """Base of all penalties: best a dataclass, whose fields are its parameters.
 
     Numbers and arrays among the attributes may change from fit to fit without compiling anew, so that a
@@ -28,6 +28,7 @@ class Penalty(ABC):
         Of parameters that are numbers: the smallest value, and one that is too large.
     """
 
+    kind: ClassVar[str] = "penalty"
     sees_samples: ClassVar[bool] = True
     ranges: ClassVar[Mapping[str, tuple[float, float]]] = {}
 
@@ -92,48 +93,6 @@ class Penalty(ABC):
         Penalty
             This one, where it needs none.
         """
-        return self
-
-    def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Return the parameters, as scikit-learn's `clone` and searches expect.
-
-        Parameters
-        ----------
-        deep : bool, default=True
-            Ignored: a penalty holds no estimators.
-
-        Returns
-        -------
-        dict
-            Values by name.
-        """
-        return {name: getattr(self, name) for name in signature(type(self)).parameters}
-
-    def set_params(self, **parameters: Any) -> Self:
-        """Set parameters by name.
-
-        Parameters
-        ----------
-        **parameters : dict
-            Values by name.
-
-        Returns
-        -------
-        Penalty
-            The penalty itself.
-
-        Raises
-        ------
-        ValueError
-            If a name is not a parameter of this penalty.
-        """
-        known = self.get_params()
-        for name, value in parameters.items():
-            if name not in known:
-                raise ValueError(
-                    f"Invalid parameter {name!r} for penalty {self}. Valid parameters are: {sorted(known)!r}."
-                )
-            setattr(self, name, value)
         return self
 
     def __str__(self) -> str:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from inspect import signature
 from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 
 from sparse_fourier import runtime
+from sparse_fourier.configurable import Configurable
 from sparse_fourier.namespace import Array
 from sparse_fourier.supports import SUPPORTS, Support
 
@@ -46,7 +46,7 @@ class CodesAsTrained(NamedTuple):
     anchored: bool
 
 
-class Prior(ABC):
+class Prior(Configurable, ABC):
     """Base of all priors: best a dataclass, whose fields are its parameters.
 
     A subclass says what its `support` is and gives `log_density`; all else follows. The density must not
@@ -73,6 +73,7 @@ class Prior(ABC):
         Whether the densities of the codes are learned together with the components.
     """
 
+    kind: ClassVar[str] = "prior"
     support: ClassVar[str]
     needs_jax: ClassVar[bool] = True
     factorises: ClassVar[bool] = False
@@ -100,48 +101,6 @@ class Prior(ABC):
     def domain(self) -> Support:
         """The support as an object that can project codes."""
         return SUPPORTS[self.support]
-
-    def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Return the parameters, as scikit-learn's `clone` and searches expect.
-
-        Parameters
-        ----------
-        deep : bool, default=True
-            Ignored: a prior holds no estimators.
-
-        Returns
-        -------
-        dict
-            Values by name.
-        """
-        return {name: getattr(self, name) for name in signature(type(self)).parameters}
-
-    def set_params(self, **parameters: Any) -> Prior:
-        """Set parameters by name.
-
-        Parameters
-        ----------
-        **parameters : dict
-            Values by name.
-
-        Returns
-        -------
-        Prior
-            The prior itself.
-
-        Raises
-        ------
-        ValueError
-            If a name is not a parameter of this prior.
-        """
-        known = self.get_params()
-        for name, value in parameters.items():
-            if name not in known:
-                raise ValueError(
-                    f"Invalid parameter {name!r} for prior {self}. Valid parameters are: {sorted(known)!r}."
-                )
-            setattr(self, name, value)
-        return self
 
     def __str__(self) -> str:
         """Return the name by which the estimator knows the prior."""
@@ -386,6 +345,21 @@ class Prior(ABC):
         Parameters
         ----------
         densities : sequence of Density
+            One for each code.
+
+        Returns
+        -------
+        Prior
+            This one, where nothing is learned.
+        """
+        return self
+
+    def joined(self, parts: Sequence[Any]) -> Self:
+        """Return the prior of several codes from those that were learned for each alone.
+
+        Parameters
+        ----------
+        parts : sequence of Prior
             One for each code.
 
         Returns

@@ -64,7 +64,7 @@ class IndependentPrior(Prior):
         ----------
         codes : JAX array of shape (n, k)
             Codes, one row for each signal.
-        variances : JAX array of shape (n, k)
+        variances : JAX array broadcastable to (n, k)
             Variance of the noise of each code.
 
         Returns
@@ -235,6 +235,7 @@ def automatic_jet(log_marginals: Any, codes: Array, variances: Array) -> Jet:
     def slopes(codes: Array, variances: Array) -> tuple[Array, Array]:
         return jax.grad(lambda h, v: log_marginals(h, v).sum(), argnums=(0, 1))(codes, variances)
 
+    variances = jnp.broadcast_to(variances, codes.shape)
     one, zero = jnp.ones_like(codes), jnp.zeros_like(codes)
     first, (by_codes, mixed) = jax.jvp(slopes, (codes, variances), (one, zero))
     _, by_variances = jax.jvp(lambda v: slopes(codes, v)[1], (variances,), (one,))

@@ -51,6 +51,10 @@ class Learned(FreeScale):
         prior.densities = tuple(densities)
         return prior
 
+    def joined(self, parts: Sequence[Self]) -> Self:
+        """Return the prior with the densities of all parts, in their order."""
+        return self.learned([density for part in parts for density in part.densities])
+
     def log_density(self, codes: np.ndarray) -> np.ndarray:
         """Return the sum over codes."""
         return self.log_marginals(codes, np.zeros(codes.shape[1])).sum(axis=1)

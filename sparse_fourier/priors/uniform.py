@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
+from scipy.special import ndtr
 
 from sparse_fourier.canonical import box_signs
 from sparse_fourier.namespace import LOG_SQRT_2PI, Array, array_namespace, log_ndtr
@@ -17,6 +18,8 @@ _SHORTFALL_OF_SOFT_FACES = 0.625
 _STANDARD_ERRORS = 3.0
 _NATS_OF_A_RIVAL = 10.0
 _FARTHEST = 1e100  # its square over any variance is still a number
+_ONE_FACE = 17.0  # a face half as many standard deviations away has a share of 1e-17
+_UNDERFLOW = -37.0  # of the normal distribution function
 
 
 @dataclass
@@ -56,9 +59,7 @@ class Uniform(IndependentPrior):
         """Return log of the normal probability between the two faces as seen from the code."""
         xp = array_namespace(codes, variances)
         sharpness = 1.0 / xp.sqrt(variances)
-        depth = xp.maximum(0.5 - xp.abs(codes - 0.5), -_FARTHEST)
-        near, far = log_ndtr(depth * sharpness), log_ndtr((depth - 1.0) * sharpness)
-        return near + xp.log1p(-xp.exp(xp.minimum(far - near, -1e-12)))
+        return _log_between(_depth(codes) * sharpness, sharpness)
 
     def jet(self, codes: Array, variances: Array) -> Jet:
         """Return `log_marginals` and derivatives in closed form.
@@ -69,15 +70,16 @@ class Uniform(IndependentPrior):
         """
         xp = array_namespace(codes, variances)
         sharpness = 1.0 / xp.sqrt(variances)
-        value = self.log_marginals(codes, variances)
-        a, b = -codes * sharpness, (1.0 - codes) * sharpness
-        at_a = sharpness * xp.exp(-0.5 * a * a - LOG_SQRT_2PI - value)
-        at_b = sharpness * xp.exp(-0.5 * b * b - LOG_SQRT_2PI - value)
-        first = at_a - at_b
-        second = sharpness * (a * at_a - b * at_b)
-        third = sharpness * sharpness * ((a * a - 1) * at_a - (b * b - 1) * at_b)
-        fourth = sharpness * sharpness * sharpness * ((a * a - 3) * a * at_a - (b * b - 3) * b * at_b)
-        return jet_of_heat(value, first, second, third, fourth)
+        upwards = xp.where(codes < 0.5, sharpness, -sharpness)
+        distance = _depth(codes) * sharpness
+        value = _log_between(distance, sharpness)
+        terms = _face(distance, value)
+        if _both_are_felt(sharpness):
+            beyond = _face(distance - sharpness, value)
+            terms = tuple(near - far for near, far in zip(terms, beyond, strict=True))
+        squared = sharpness * sharpness
+        first, third = upwards * terms[0], upwards * squared * terms[2]
+        return jet_of_heat(value, first, squared * terms[1], third, squared * squared * terms[3])
 
     def matters(self, codes: np.ndarray, depth: np.ndarray) -> np.ndarray:
         """Return which codes lie within `depth` of a face, or outside."""
@@ -103,7 +105,10 @@ class Uniform(IndependentPrior):
         return _SHORTFALL_OF_SOFT_FACES * (n_components + 1) / n_samples
 
     def start(self, whitened: np.ndarray, n_samples: float) -> tuple[np.ndarray, np.ndarray] | None:
-        """Return the smallest parallelogram where there are two codes, and another one if it is as likely."""
+        """Return the smallest interval or parallelogram of one or two codes, and another as likely one."""
+        if whitened.shape[1] == 1:
+            low, width = whitened.min(), np.ptp(whitened)
+            return np.full((1, 1, 1), 1.0 / width), np.full((1, 1), -low / width)
         if whitened.shape[1] != 2:
             return None
         return smallest_parallelograms(whitened, ratio=float(np.exp(_NATS_OF_A_RIVAL / n_samples)))
@@ -116,3 +121,34 @@ class Uniform(IndependentPrior):
         uncertainty = _STANDARD_ERRORS * (codes.noise / np.sqrt(codes.n_samples) + 1 / codes.n_samples)
         signs = box_signs(codes.components, middle, 2 * uncertainty)
         return signs, 0.5 * (1 - signs)
+
+
+def _depth(codes: Array) -> Array:
+    """Return the distance to the nearer face, negative outside."""
+    xp = array_namespace(codes)
+    return xp.maximum(0.5 - xp.abs(codes - 0.5), -_FARTHEST)
+
+
+def _both_are_felt(sharpness: Array) -> bool:
+    """Return whether the farther face can matter; compiled code cannot choose and takes it for granted."""
+    return array_namespace(sharpness) is not np or bool(sharpness.min(initial=np.inf) < _ONE_FACE)
+
+
+def _log_between(near: Array, sharpness: Array) -> Array:
+    """Return log of the normal probability from one face to the other, `sharpness` beyond the nearer.
+
+    The difference of the probabilities themselves costs half as much, where none of them underflows and
+    they differ by a factor.
+    """
+    xp = array_namespace(near, sharpness)
+    if xp is np and near.min(initial=0.0) > _UNDERFLOW and sharpness.min(initial=np.inf) > 1.0:
+        inside = ndtr(near)
+        return np.log(inside - ndtr(near - sharpness) if _both_are_felt(sharpness) else inside)
+    log_near, log_far = log_ndtr(near), log_ndtr(near - sharpness)
+    return log_near + xp.log1p(-xp.exp(xp.minimum(log_far - log_near, -1e-12)))
+
+
+def _face(x: Array, value: Array) -> tuple[Array, ...]:
+    """Return four derivatives, over the density, of what is above a face x standard deviations away."""
+    density = array_namespace(x, value).exp(-0.5 * x * x - LOG_SQRT_2PI - value)
+    return density, -x * density, (x * x - 1) * density, (3 - x * x) * x * density
