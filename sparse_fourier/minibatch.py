@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -403,11 +403,11 @@ def first_state(model: Any, optimizer: Optimizer, noise: np.ndarray) -> Training
     return TrainingState(model, optimizer.init(model), noise, np.int32(0))
 
 
-def stack(models: list[Any], dtype: Any) -> Any:
+def stack(models: Sequence[Any], dtype: Any) -> Any:
     """Return models as one, with a leading axis, in a precision."""
     import jax
 
-    runtime.register(models)
+    runtime.register(list(models))
     return jax.tree_util.tree_map(lambda *parts: np.stack(parts).astype(dtype), *models)
 
 

