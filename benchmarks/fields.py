@@ -8,95 +8,16 @@ missed.
 import argparse
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from benchmarks import methods
+from benchmarks.bars import OURS, Bar
 from benchmarks.report import figure, machine, publish, table
 
-OURS = "ours"
 UNSUPPORTED = "not supported yet"
 REFUSAL = "InvalidParameterError"
-STATISTICS = {"mean": np.mean, "median": np.median, "worst": np.max}
-
-
-@dataclass(frozen=True)
-class AtMost:
-    """A statistic of our errors is at most a limit, and at most the aim where there is one.
-
-    `worst` limits the largest error as well; `aim` is a number, or the name of a rival for its statistic.
-    """
-
-    statistic: str
-    limit: float
-    aim: float | str | None = None
-    worst: float | None = None
-
-    @property
-    def text(self):
-        aim = "" if self.aim is None else f", aim {self.aim}"
-        worst = "" if self.worst is None else f", worst ≤ {self.worst:g}"
-        return f"{self.statistic} ≤ {self.limit:g}{worst}{aim}"
-
-    def value(self, errors):
-        return STATISTICS[self.statistic](errors)
-
-    def met(self, errors):
-        worst = self.worst is None or np.max(errors[OURS]) <= self.worst
-        return bool(self.value(errors[OURS]) <= self.limit and worst)
-
-    def reached(self, errors):
-        if self.aim is None:
-            return None
-        aim = self.value(errors[self.aim]) if isinstance(self.aim, str) else self.aim
-        return bool(self.value(errors[OURS]) <= aim)
-
-
-@dataclass(frozen=True)
-class AtLeast:
-    """The mean of what we count is at least a limit."""
-
-    limit: float
-
-    @property
-    def text(self):
-        return f"mean ≥ {self.limit:g}"
-
-    def value(self, errors):
-        return np.mean(errors)
-
-    def met(self, errors):
-        return bool(np.mean(errors[OURS]) >= self.limit)
-
-    def reached(self, errors):
-        return None
-
-
-@dataclass(frozen=True)
-class TimesBestRival:
-    """A statistic of our errors is at most `factor` times that of the best rival by the same statistic.
-
-    Errors up to `floor` are rounding errors and always acceptable.
-    """
-
-    statistic: str
-    factor: float
-    floor: float = 0.0
-
-    @property
-    def text(self):
-        return f"{self.statistic} ≤ {self.factor:g} × best rival"
-
-    def value(self, errors):
-        return STATISTICS[self.statistic](errors)
-
-    def met(self, errors):
-        best = min(self.value(found) for name, found in errors.items() if name != OURS and len(found))
-        return bool(self.value(errors[OURS]) <= max(self.factor * best, self.floor))
-
-    def reached(self, errors):
-        return None
 
 
 @dataclass(frozen=True)
@@ -105,7 +26,7 @@ class Criterion:
 
     name: str
     measure: Callable
-    bar: AtMost | AtLeast | TimesBestRival
+    bar: Bar
 
 
 @dataclass(frozen=True)
@@ -126,6 +47,8 @@ class Field:
         All are measured on the same fits.
     seeds : int or None
         Number of data seeds; None is what the command line says.
+    n_components : int or None
+        How many the methods are asked for; None: as many as there are.
     """
 
     name: str
@@ -134,6 +57,7 @@ class Field:
     rivals: dict[str, Callable]
     criteria: tuple[Criterion, ...]
     seeds: int | None = None
+    n_components: int | None = None
 
 
 @dataclass(frozen=True)
@@ -162,9 +86,9 @@ class Trial:
     unconverged: bool
 
 
-def run_trial(criteria, sample, method, seed):
-    """Run one method on one data set and judge what comes out."""
-    k = len(sample.components)
+def run_trial(criteria, sample, method, seed, k=None):
+    """Run one method on one data set, with k components or as many as there are, and judge what comes out."""
+    k = k or len(sample.components)
     outcome = methods.attempt(method, sample.X, k, seed)
     failure = outcome.failure
     if not failure and len(outcome.components) != k:
@@ -188,7 +112,7 @@ def run_trials(row, seeds):
     """
     entrants = {OURS: row.ours} | row.rivals
     trials = {name: [] for name in entrants}
-    first = run_trial(row.criteria, row.cases[0](max(seeds) + 1), row.ours, 0)
+    first = run_trial(row.criteria, row.cases[0](max(seeds) + 1), row.ours, 0, row.n_components)
     if refused([first]):
         trials[OURS].append(first)
         del entrants[OURS]
@@ -196,7 +120,7 @@ def run_trials(row, seeds):
         for seed in seeds:
             sample = draw(seed)
             for name, method in entrants.items():
-                trials[name].append(run_trial(row.criteria, sample, method, seed))
+                trials[name].append(run_trial(row.criteria, sample, method, seed, row.n_components))
     return trials
 
 
@@ -209,7 +133,7 @@ def values(trials, index):
 def run_field(row, seeds, rivals=True):
     """The lines of a field, one for each criterion."""
     if not rivals:
-        row = Field(row.name, row.cases, row.ours, {}, row.criteria, row.seeds)
+        row = replace(row, rivals={})
     trials = run_trials(row, range(seeds[0], seeds[0] + (row.seeds or len(seeds))))
     notes = tuple(remarks(row.name, trials))
     lines = [
@@ -223,7 +147,7 @@ def judge(row, criterion, trials, errors, notes):
     """One line: none of our fits may fail."""
     bar = criterion.bar
     figures = {
-        name: f"{figure(bar.value(found))} ({figure(extreme(bar, found))})" if len(found) else "–"
+        name: f"{figure(bar.value(found))} ({figure(bar.extreme(found))})" if len(found) else "–"
         for name, found in errors.items()
     }
     met, verdict = None, "–"
@@ -231,15 +155,10 @@ def judge(row, criterion, trials, errors, notes):
         verdict = figures[OURS] = UNSUPPORTED
     elif any(trial.failure for trial in trials[OURS]):
         met, verdict = False, "NO: failed fits"
-    elif row.rivals or isinstance(bar, AtLeast) or (isinstance(bar, AtMost) and not isinstance(bar.aim, str)):
+    elif row.rivals or not bar.needs_rival:
         met = bar.met(errors)
         verdict = "NO" if not met else "yes, aim too" if bar.reached(errors) else "yes"
     return Line(row.name, criterion.name, bar.text, figures, met, verdict, notes)
-
-
-def extreme(bar, found):
-    """The worst value: the smallest where more is better."""
-    return np.min(found) if isinstance(bar, AtLeast) else np.max(found)
 
 
 def remarks(name, trials):

@@ -15,15 +15,14 @@ from sklearn.decomposition import PCA
 from sklearn.preprocessing import scale
 
 from benchmarks import methods, problems, rivals
+from benchmarks.bars import AtMost, TimesBestRival
 from benchmarks.fields import (
     OURS,
     REFUSAL,
     UNSUPPORTED,
-    AtMost,
     Criterion,
     Field,
     Line,
-    TimesBestRival,
     parser,
     report,
     run_field,

@@ -1,7 +1,7 @@
 """Missing entries: ours, against Picard after filling them with means, or by low rank.
 
 Signals of the seed with entries missing at random. Picard is told the number of components; the low rank
-fill alternates between a truncated singular value decomposition and the missing entries, until nothing changes.
+fill alternates between a truncated singular value decomposition and the missing entries until both agree.
 """
 
 from __future__ import annotations

@@ -11,13 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from benchmarks import methods
+from benchmarks.bars import BOX, OURS
 from benchmarks.report import figure, machine, publish, table
 from benchmarks.rivals import RIVALS
 from benchmarks.rows import Row, acceptance_rows, matched_error, rank_error
 from benchmarks.smallest_box import exact_box
-
-OURS = "ours"
-BOX = "exact box"
 
 
 @dataclass(frozen=True)
@@ -43,6 +41,10 @@ class Result:
         values = [getattr(trial, attribute) for trial in self.trials.get(name, ())]
         return np.array([value for value in values if np.isfinite(value)])
 
+    def judged(self):
+        """Errors that bars look at: name -> array."""
+        return {name: self.errors(name) for name in (OURS, BOX)}
+
     def failures(self, name):
         """Reasons of failure, one per failed trial."""
         return [trial.failure for trial in self.trials[name] if trial.failure]
@@ -51,13 +53,13 @@ class Result:
         """Whether none of our fits failed and the bar is met; None without a bar."""
         if self.failures(OURS):
             return False
-        return self.row.bar and self.row.bar.met(self.errors(OURS), self.errors(BOX))
+        return self.row.bar and self.row.bar.met(self.judged())
 
     def reached(self):
         """Whether the aim beyond the bar is reached; None without one."""
         if self.row.bar is None or not len(self.errors(OURS)):
             return None
-        return self.row.bar.reached(self.errors(OURS), self.errors(BOX))
+        return self.row.bar.reached(self.judged())
 
 
 def run_row(row, seeds, entrants):

@@ -8,7 +8,7 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from benchmarks import problems
-from benchmarks.bars import AlwaysRight, MedianAtMost, TimesYardstick
+from benchmarks.bars import AlwaysRight, AtMost, Bar, TimesBox
 from benchmarks.rivals import RIVALS
 from sparse_fourier.metrics import worst_relative_error
 
@@ -49,7 +49,7 @@ class Row:
         Each draws a `Sample` from a data seed; all count towards the same bar.
     measure : callable
         Function of sample and outcome.
-    bar : object of `benchmarks.bars` or None
+    bar : Bar or None
         None for a row that is only shown.
     rivals : tuple of str
         Names in ``RIVALS``.
@@ -60,14 +60,14 @@ class Row:
     name: str
     cases: tuple[Callable, ...]
     measure: Callable
-    bar: object | None
+    bar: Bar | None
     rivals: tuple[str, ...] = ()
     yardstick: bool = False
 
 
 def noise_free_rows():
     """The seed without noise, against the exact smallest box."""
-    bar = TimesYardstick(1.1, aim=0.8)
+    bar = TimesBox(1.1, aim=0.8)
     return [
         Row(
             f"seed {label} n={n}",
@@ -89,7 +89,7 @@ def noisy_rows():
             f"seed [0, π] n=3000 noise={noise}",
             (partial(problems.seed_signals, n=3000, noise=noise),),
             direct_error,
-            MedianAtMost(limit),
+            AtMost("median", limit),
             tuple(RIVALS),
             yardstick=True,
         )
@@ -104,7 +104,7 @@ def harmonic_rows():
             f"harmonics k={k} n={n}",
             (partial(problems.harmonics, n=n, k=k),),
             matched_error,
-            MedianAtMost(limit),
+            AtMost("median", limit),
             ("PCA", *ICA),
         )
         for k, n, limit in ((5, 1000, 0.016), (10, 5000, 0.007), (20, 20000, 0.004))
@@ -119,10 +119,10 @@ def dependent_rows():
     row is only shown. On comonotone codes these figures are 0.0065 and 0.022.
     """
     return [
-        dependent_row("copula", problems.copula_codes, 2, TimesYardstick(1.1, aim=0.8)),
+        dependent_row("copula", problems.copula_codes, 2, TimesBox(1.1, aim=0.8)),
         dependent_row("copula", problems.copula_codes, 4, None),
-        dependent_row("comonotone", problems.comonotone_codes, 2, MedianAtMost(0.033)),
-        dependent_row("comonotone", problems.comonotone_codes, 4, MedianAtMost(0.033)),
+        dependent_row("comonotone", problems.comonotone_codes, 2, AtMost("median", 0.033)),
+        dependent_row("comonotone", problems.comonotone_codes, 4, AtMost("median", 0.033)),
     ]
 
 
@@ -144,7 +144,7 @@ def code_rows():
             f"codes, seed {label} n=3000",
             (partial(problems.seed_signals, n=3000, interval=interval),),
             code_error,
-            MedianAtMost(0.002),
+            AtMost("median", 0.002),
             yardstick=True,
         )
         for label, interval in (("[0, π]", problems.FULL), ("[0, π/2]", problems.HALF))

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from benchmarks import fields, independence, methods, nonnegative, problems, rivals
-from benchmarks.fields import AtLeast, AtMost, Criterion, Field, TimesBestRival
+from benchmarks.bars import AtLeast, AtMost, TimesBestRival
+from benchmarks.fields import Criterion, Field
 from sparse_fourier.metrics import matched_cosine
 
 
@@ -33,7 +34,9 @@ def toy_field(ours, bar, theirs=0.5, measure=sample_error):
         (AtMost("median", 0.1), False, "NO"),
         (AtMost("median", 0.2, worst=0.1), False, "NO"),
         (AtLeast(0.125), True, "yes"),
+        (AtLeast(0.125, aim=0.2), True, "yes"),
         (AtLeast(0.2), False, "NO"),
+        (AtLeast("rival"), False, "NO"),
         (TimesBestRival("mean", 0.25), True, "yes"),
         (TimesBestRival("mean", 0.2), False, "NO"),
         (TimesBestRival("mean", 0.2, floor=0.125), True, "yes"),

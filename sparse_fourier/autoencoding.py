@@ -10,7 +10,7 @@ import numpy as np
 
 from sparse_fourier.activations import Activation
 from sparse_fourier.canonical import mean_signs, order_by_variance
-from sparse_fourier.fitting import Fitted, Settings, fit
+from sparse_fourier.fitting import Fitted, Settings, fit, order_like
 from sparse_fourier.losses import (
     Batch,
     Loss,
@@ -228,7 +228,7 @@ def fit_network(
 
 def _split(n: int, fraction: float, rng: np.random.RandomState) -> tuple[Any, np.ndarray | None]:
     """Return rows to train on and rows to hold out, at least one of each."""
-    if not fraction:
+    if not fraction or n < 2:
         return slice(None), None
     order = rng.permutation(n)
     n_out = int(np.clip(np.ceil(fraction * n), 1, n - 1))
@@ -594,19 +594,20 @@ def _measured(
         Point(np.eye(k), np.zeros(k)), trained.curve[:-1], trained.converged, trained.gain, trained.stopped
     )
     return FittedNetwork(
-        model,
-        record.rank,
-        record.trusted,
-        variances,
-        spread * n / max(n - 1, 1),
-        float(signals.weights @ residual),
-        curve,
-        outcome,
-        [],
-        settings.basis,
-        record,
-        _remarks(trained, float(signals.share @ residual) > spread),
-        [int(j) for j in np.flatnonzero(model.live & (variances == 0))],
+        model=model,
+        rank=record.rank,
+        trusted=record.trusted,
+        n_samples=n,
+        code_variances=variances,
+        total_variance=spread * n / max(n - 1, 1),
+        residual=float(signals.weights @ residual),
+        curve=curve,
+        trained=outcome,
+        doubts=[],
+        basis=settings.basis,
+        record=record,
+        remarks=_remarks(trained, float(signals.share @ residual) > spread),
+        idle=[int(j) for j in np.flatnonzero(model.live & (variances == 0))],
     )
 
 
@@ -682,12 +683,17 @@ def _normal_form(
     mean = signals.share @ codes
     deviations = np.sqrt(signals.share @ (codes - mean) ** 2)
     order = order_by_variance(deviations**2 * (components**2).sum(axis=1))
+    if settings.reference is not None:
+        order = order_like(settings.reference, components)
     if network.has_prior and not prior.has_free_scale:
         return order, np.ones(k), np.zeros(k)
     signs = np.ones(k)
     if activation.mirror is not None and (centred or not activation.mirror):
         tolerance = _STANDARD_ERRORS * deviations / np.sqrt(signals.n)
         signs = mean_signs(components, signals.mean, tolerance)
+        if settings.reference is not None:
+            alike = (settings.reference * components[order]).sum(axis=1)
+            signs[order] = np.where(alike < 0, -1.0, 1.0)
     lengths = np.linalg.norm(components, axis=1)
     sizes = np.where(lengths > 0, lengths, 1.0) if activation.homogeneous else np.ones(k)
     factors, shifts = signs * sizes, np.where(signs < 0, activation.mirror or 0.0, 0.0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from numbers import Integral
 from typing import Any, Self
 
 import numpy as np
@@ -16,7 +17,8 @@ from sparse_fourier.bases import Basis
 from sparse_fourier.fitting import Fitted, Settings, fit
 from sparse_fourier.model import Model
 from sparse_fourier.priors import Prior
-from sparse_fourier.reporting import Reporter, warn_of, warn_of_empty_rows
+from sparse_fourier.reporting import Reporter, warn_of, warn_of_empty_rows, warn_of_unseen
+from sparse_fourier.streaming import Learn, Stream, advance
 from sparse_fourier.validation import (
     refuse_silent_misreadings,
     refuse_unobserved_features,
@@ -287,7 +289,8 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         draft._validate_params()
         parameters.reject_booleans(type(self).__name__, draft.__dict__)
         X = draft._validate(X, reset=True, ensure_min_samples=2)
-        weights = validate_total(validate_weights(sample_weight, X))
+        weights = validate_weights(sample_weight, X)
+        validate_total(float(weights.sum()), min(int(np.count_nonzero(weights)), 2))
         settings, network = draft._settings(X)
         runtime.check()
         kept = weights > 0
@@ -295,9 +298,82 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         refuse_unobserved_features(rows, draft)
         fitted = draft._fit(rows, weights, settings, network)
         draft._publish(fitted, X.dtype)
+        draft._stream, draft._unseen, draft._asked = None, np.zeros(0, dtype=int), self.n_components
         warn_of(fitted, settings)
         self.__dict__ = draft.__dict__
         return self
+
+    def partial_fit(self, X: Any, y: Any = None, *, sample_weight: Any = None) -> Self:
+        """Go on learning components from more signals.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows are signals, one or more; NaN means that an entry was not observed.
+        y : None
+            Ignored.
+        sample_weight : array-like of shape (n_samples,), default=None
+            A weight of 2 means that the row occurs twice.
+
+        Returns
+        -------
+        AutoencoderDecomposer
+            The estimator. If anything is raised, it is as it was before the call.
+
+        Raises
+        ------
+        ValueError
+            If X, a weight or a parameter is not what it must be, or `n_components` has changed.
+
+        Notes
+        -----
+        Rows are kept, in private, and the model is fitted to them whenever they are a quarter more than at
+        the last fit; calls in between only collect. A fit is that of `fit` to all rows that have come, until
+        they exceed what is kept: 2**16 rows or 2**23 entries, but no fewer than 1024 rows. From then on a
+        weighted sample stands for them, in which those near the faces of the support remain, for they decide.
+
+        The number of components, their order and signs are settled when 100 rows have come, or ten for each
+        component; before that they may change from call to call, without warnings, and a single row gives
+        components of zero. A network is trained on them from where it was, for `max_iter` iterations or
+        epochs each time. After `fit`, of whose rows nothing is kept, signals drawn from its model stand for
+        them.
+        """
+        draft = self._view(dict(self.__dict__))
+        draft._validate_params()
+        parameters.reject_booleans(type(self).__name__, draft.__dict__)
+        X = draft._validate(X, reset=not hasattr(draft, "_state"))
+        weights = validate_weights(sample_weight, X)
+        settings, network = draft._settings(X)
+        runtime.check()
+        kept = weights > 0
+        stream = draft._stream_so_far(X)
+        learn = draft._going_on(network, stream.settled)
+        stream, fitted = advance(stream, X[kept], weights[kept], settings, learn)
+        validate_total(stream.n_samples, 1)
+        draft._stream = stream
+        if fitted is not None:
+            draft._publish(fitted, stream.rows.dtype)
+            draft._unseen = stream.unseen
+            if stream.settled:
+                warn_of(fitted, settings)
+        self.__dict__ = draft.__dict__
+        return self
+
+    def _stream_so_far(self, X: np.ndarray) -> Stream:
+        """Return what is kept of the rows that have come, the parameters as they were then."""
+        stream, asked = getattr(self, "_stream", None), self.n_components
+        before = getattr(self, "_asked", asked)
+        if before != asked:
+            raise ValueError(f"n_components changed from {before} to {asked} since the first partial_fit.")
+        self._asked = asked
+        if stream is not None:
+            return stream
+        seed = self.random_state
+        if not isinstance(seed, Integral):
+            seed = check_random_state(seed).randint(np.iinfo(np.int32).max)
+        if hasattr(self, "_state"):
+            return Stream.after(self._state, self._n_samples, X.dtype, int(seed))
+        return Stream.empty(X.shape[1], X.dtype, int(seed))
 
     def transform(self, X: Any) -> np.ndarray:
         """Return the codes of signals.
@@ -317,6 +393,7 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         check_is_fitted(view)
         X = view._validate(X, reset=False)
         warn_of_empty_rows(X)
+        warn_of_unseen(view._unseen, getattr(view, "feature_names_in_", None))
         return view._state.encode(X).astype(X.dtype, copy=False)
 
     def inverse_transform(self, X: Any) -> np.ndarray:
@@ -483,6 +560,23 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         finally:
             reporter.close()
 
+    def _going_on(self, network: Network | None, settled: bool) -> Learn:
+        """Return how rows that have come so far are fitted; a network goes on from where it was."""
+        record = getattr(self, "_record", None) if network is not None and settled else None
+        if record is not None and network is not None and not record.fits(network, len(record.centre)):
+            raise ValueError(
+                "partial_fit cannot go on: layers, activations or solver have changed since the last call."
+            )
+
+        def learn(X: np.ndarray, weights: np.ndarray, settings: Settings, rng: Any) -> Fitted:
+            if network is not None:
+                return fit_network(X, weights, settings, network, rng, record)
+            if self.prior is None:
+                return closed_form(X, weights, settings)
+            return fit(X, weights, settings, rng)
+
+        return learn
+
     def _trained(
         self, X: np.ndarray, weights: np.ndarray, settings: Settings, network: Network | None, rng: Any
     ) -> Fitted:
@@ -543,7 +637,7 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         scale = 2 * model.exponent
         self._state = model
         self.components_, self.intercept_ = components, intercept
-        self.n_components_ = len(components)
+        self.n_components_, self._n_samples = len(components), fitted.n_samples
         self.explained_variance_ = _in_units(explained, scale)
         self.explained_variance_ratio_ = explained / (fitted.total_variance or 1.0)
         self.noise_variance_ = float(_in_units(np.array(model.noise_variance), scale))

@@ -21,6 +21,7 @@ from sparse_fourier.training import Trained
 
 _WIDTH_AT_INIT = 0.05
 _GROWTH = 4
+_SHARE_OF_BLUR = 0.6
 _NOISE_AT_EXTREMES = 4.0
 _SAMPLES_PER_ENTROPY = 10
 _SMALLEST_SPREAD = 1e-12
@@ -52,7 +53,9 @@ def search(problem: Problem, plan: Plan, course: Course, rng: np.random.RandomSt
     order = rng.permutation(n)
     trained = course.stage(starts, FIRST_WIDTH, order[:seen])
     while seen < n and not course.over(trained):
-        width = resolution(problem, seen, float(problem.blur(trained.point).max()))
+        blur = problem.blur(trained.point)
+        width = resolution(problem, seen, float(blur.max()))
+        width = width if width > _SHARE_OF_BLUR * blur.min() else 0.0
         seen = n if seen * _GROWTH * 2 > n else seen * _GROWTH
         trained = course.stage(stack(trained.point), width, order[:seen])
     return trained if seen == n else trained._replace(converged=False)

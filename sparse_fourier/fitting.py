@@ -14,6 +14,7 @@ from sparse_fourier.bases import Basis, Free
 from sparse_fourier.bases.base import LearnedWaveforms
 from sparse_fourier.canonical import order_by_variance
 from sparse_fourier.course import Plan
+from sparse_fourier.matching import match_rows
 from sparse_fourier.model import Model
 from sparse_fourier.objective import Point
 from sparse_fourier.penalised import bend
@@ -38,7 +39,7 @@ _SAMPLES_TO_JUDGE = 25
 
 @dataclass(frozen=True)
 class Settings:
-    """What the user decides about a fit."""
+    """What the user decides about a fit; `reference` are components whose order and signs are kept."""
 
     prior: Prior
     n_components: int | float | None
@@ -50,6 +51,7 @@ class Settings:
     fit_intercept: bool = True
     basis: Basis = field(default_factory=Free)
     penalties: tuple[Penalty, ...] = ()
+    reference: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,8 @@ class Fitted:
         Number of components that are not zero.
     trusted : bool
         False where their number was capped for want of white noise or of samples.
+    n_samples : float
+        Sum of the weights.
     code_variances : array of shape (k,)
         Variances of the codes, divided by n - 1.
     total_variance : float
@@ -81,6 +85,7 @@ class Fitted:
     model: Model
     rank: int
     trusted: bool
+    n_samples: float
     code_variances: np.ndarray
     total_variance: float
     residual: float
@@ -118,9 +123,29 @@ def fit(X: np.ndarray, weights: np.ndarray, settings: Settings, rng: np.random.R
             data, solution, trained = bend(data, settings.prior, trained, X, settings.penalties, plan, rng)
         fitted = _finish(data, settings, trained, solution)
     if settings.basis.leaves_span:
-        model, residual = fit_to_signals(fitted.model, X, weights, anchored=data.anchored)
-        fitted = replace(fitted, model=model, residual=residual)
+        fitted = _fitted_to_signals(fitted, X, data)
     return fitted if data.gaps is None else _with_loss_of_entries(fitted, X, weights)
+
+
+def _fitted_to_signals(fitted: Fitted, X: np.ndarray, data: Reduced) -> Fitted:
+    """Return the fit with components fitted to the signals, and all that follows from them."""
+    found = fit_to_signals(
+        fitted.model, X, data.weights, anchored=data.anchored, degrees_of_freedom=data.degrees_of_freedom
+    )
+    if not found.model.live.any():
+        raise ValueError(
+            "basis='nonnegative' explains nothing of X: what its components would have to be is negative "
+            "everywhere. Use basis='free', or signals that are not negative."
+        )
+    deviations = found.codes - data.weights @ found.codes / data.n
+    return replace(
+        fitted,
+        model=found.model,
+        rank=int(found.model.live.sum()),
+        code_variances=data.weights @ deviations**2 / max(data.n - 1, 1),
+        residual=found.residual,
+        curve=np.append(fitted.curve[:-1], found.loss),
+    )
 
 
 def _with_loss_of_entries(fitted: Fitted, X: np.ndarray, weights: np.ndarray) -> Fitted:
@@ -195,10 +220,15 @@ def _finish(data: Reduced, settings: Settings, trained: Trained, solution: Solut
     factors, shifts = prior.normal_form(
         CodesAsTrained(components, data.span.average, mean_codes, deviations, noise, data.n, data.anchored)
     )
+    if settings.reference is not None:
+        factors, shifts = _turned_like(settings.reference, prior, components, factors, shifts)
     if data.anchored:
         shifts = -factors * offset
     intercept = origin - (offset + shifts / factors) @ components
-    order = order_by_variance(deviations**2 * (components**2).sum(axis=1))
+    if settings.reference is None:
+        order = order_by_variance(deviations**2 * (components**2).sum(axis=1))
+    else:
+        order = order_like(settings.reference, components)
     components = (components / factors[:, None])[order]
     if basis.has_own_fit:
         sizes = np.linalg.norm(components, axis=1) * np.sign((components * data.axes[order]).sum(axis=1))
@@ -212,6 +242,25 @@ def _finish(data: Reduced, settings: Settings, trained: Trained, solution: Solut
     curve = np.append(trained.curve, _final_loss(model, codes, data) + penalty)
     variances = (factors * deviations)[order] ** 2 * data.n / max(data.n - 1, 1)
     return _fitted(data, model, basis, variances, curve, trained, _doubts(data, basis, model, codes, trained))
+
+
+def order_like(reference: np.ndarray, components: np.ndarray) -> np.ndarray:
+    """Return the order of components that makes them most like others, of which there may be more."""
+    places = match_rows(reference, components).permutation
+    return places[places >= 0]
+
+
+def _turned_like(
+    reference: np.ndarray, prior: Prior, components: np.ndarray, factors: np.ndarray, shifts: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return factors and shifts of codes that give components the signs of others, where the prior allows."""
+    if prior.reflection is None:
+        return factors, shifts
+    order = order_like(reference, components)
+    signs = np.ones(len(components))
+    matched = match_rows(reference, components / factors[:, None])
+    signs[order] = np.where(matched.cosines[matched.permutation >= 0] < 0, -1.0, 1.0)
+    return signs * factors, np.where(signs < 0, prior.reflection - shifts, shifts)
 
 
 def _doubts(data: Reduced, basis: Basis, model: Model, codes: np.ndarray, trained: Trained) -> list[str]:
@@ -253,7 +302,8 @@ def _model(
 
 
 def _final_loss(model: Model, codes: np.ndarray, data: Reduced) -> float:
-    total = model.terms_of_codes(codes, data.squares).total
+    live = model.live[: codes.shape[1]]
+    total = model.terms_of_codes(codes[:, live], data.squares).total
     return float(data.weights @ total / data.n)
 
 
@@ -273,6 +323,7 @@ def _fitted(
         model,
         data.rank,
         data.trusted,
+        data.n,
         variances,
         total,
         data.residual,
@@ -287,7 +338,8 @@ def _fit_constant(data: Reduced, settings: Settings) -> Fitted:
     """Return the model of data without variance: zero components, or one that is the mean."""
     n, alone = len(data.squares), data.surplus
     floor = np.full(alone, settings.prior.resolution(data.n) ** 2)
-    model = _model(data, settings.prior, data.axes[:alone], data.origin, floor)
+    prior = settings.prior.mapped(np.ones(alone), np.zeros(alone))
+    model = _model(data, prior, data.axes[:alone], data.origin, floor)
     loss = _final_loss(model, np.ones((n, alone)), data)
     point = Point(np.eye(alone), np.zeros(alone))
     trained = Trained(point, np.array([loss]), True, 0.0, False)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from matplotlib.image import AxesImage
     from matplotlib.lines import Line2D
 
-__all__ = ["CodesDisplay", "ComponentsDisplay", "LossCurveDisplay"]
+__all__ = ["CodesDisplay", "ComponentsDisplay", "LossCurveDisplay", "SpectrumDisplay"]
 
 Array = NDArray[Any]
 Style = dict[str, Any]
@@ -35,6 +35,7 @@ _GREY = "#8c8c8c"
 _STYLES = ("-", "-.", ":")
 
 _TRUE_LINE: Style = {"color": _DARK, "linestyle": (0, (4, 3)), "linewidth": 1.2}
+_SPECTRUM: Style = {"color": _GREY, "linewidth": 1.2, "label": "periodogram"}
 _SUPPORT: Style = {"color": _GREY, "linewidth": 1, "zorder": 0}
 _POINTS: Style = {"linewidths": 0, "label": "codes"}
 _TRUE_POINTS: Style = {
@@ -739,6 +740,229 @@ class LossCurveDisplay:
         if self.name is not None:
             self.ax_.legend(**_LEGEND)
         return self
+
+
+class SpectrumDisplay:
+    """Learned frequencies as stems over the periodogram of the data.
+
+    It is recommended to use :meth:`from_estimator`. All parameters are stored as attributes.
+
+    Parameters
+    ----------
+    frequencies : array-like of shape (k, n_terms)
+        Frequencies of each component.
+    amplitudes : array-like of shape (k, n_terms)
+        Root mean squares over signals of the amplitudes that go with them.
+    grid : array-like of shape (n_grid,)
+        Frequencies of the periodogram.
+    spectrum : array-like of shape (n_grid,)
+        Root mean squares over signals of the amplitude of the one sinusoid that fits them best.
+    truth : array-like of floats, default=None
+        True frequencies to compare with.
+    names : sequence of k str, default=None
+        Names of the components; None is "component 0" and so on.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+        The axes that were given or made.
+    figure_ : matplotlib Figure or SubFigure
+        What holds them.
+    line_ : matplotlib Line2D
+        The periodogram.
+    stems_ : list of k matplotlib LineCollection
+        The stems of each component.
+    truth_lines_ : list of matplotlib Line2D
+        The true frequencies.
+
+    See Also
+    --------
+    ComponentsDisplay : The components as curves.
+    sparse_fourier.bases.Fourier : The basis that learns frequencies.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from matplotlib.figure import Figure
+    >>> from sparse_fourier.plotting import SpectrumDisplay
+    >>> grid = np.linspace(0, 0.5, 100)
+    >>> display = SpectrumDisplay(
+    ...     frequencies=[[0.1], [0.2]],
+    ...     amplitudes=[[1.0], [0.5]],
+    ...     grid=grid,
+    ...     spectrum=np.sinc(20 * grid - 2) ** 2,
+    ... )
+    >>> len(display.plot(Figure().subplots()).stems_)
+    2
+    """
+
+    ax_: Axes
+    figure_: Figure | SubFigure
+    line_: Line2D
+    stems_: list[Any]
+    truth_lines_: list[Line2D]
+
+    def __init__(
+        self,
+        *,
+        frequencies: ArrayLike,
+        amplitudes: ArrayLike,
+        grid: ArrayLike,
+        spectrum: ArrayLike,
+        truth: ArrayLike | None = None,
+        names: Sequence[str] | None = None,
+    ) -> None:
+        self.frequencies = frequencies
+        self.amplitudes = amplitudes
+        self.grid = grid
+        self.spectrum = spectrum
+        self.truth = truth
+        self.names = names
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: Any,
+        X: ArrayLike,
+        *,
+        truth: ArrayLike | None = None,
+        names: Sequence[str] | None = None,
+        ax: Axes | None = None,
+        **plot_kwargs: Any,
+    ) -> Self:
+        """Draw the learned frequencies of a fitted estimator over the periodogram of signals.
+
+        Parameters
+        ----------
+        estimator : fitted estimator
+            An :class:`sparse_fourier.AutoencoderDecomposer` with the Fourier basis.
+        X : array-like of shape (n, d)
+            Signals; the mean of the features is subtracted, and what is missing counts as that.
+        truth : array-like of floats, default=None
+            True frequencies.
+        names : sequence of k str, default=None
+            Names of the components.
+        ax : matplotlib Axes, default=None
+            Axes to draw on; None makes a new figure.
+        **plot_kwargs : dict
+            Further parameters of :meth:`plot`.
+
+        Returns
+        -------
+        SpectrumDisplay
+            The display, drawn.
+
+        Raises
+        ------
+        ImportError
+            If Matplotlib is not installed.
+        ValueError
+            If the estimator has no frequencies.
+
+        Examples
+        --------
+        >>> from matplotlib.figure import Figure
+        >>> from sparse_fourier import AutoencoderDecomposer
+        >>> from sparse_fourier.datasets import make_sinusoid_mixtures
+        >>> from sparse_fourier.plotting import SpectrumDisplay
+        >>> X, codes, components = make_sinusoid_mixtures(random_state=0)
+        >>> model = AutoencoderDecomposer(2, basis="fourier").fit(X)
+        >>> display = SpectrumDisplay.from_estimator(model, X, ax=Figure().subplots())
+        >>> display.ax_.get_xlabel()
+        'frequency'
+        """
+        check_is_fitted(estimator)
+        if not hasattr(estimator, "frequencies_"):
+            raise ValueError("The estimator has no frequencies_; fit it with basis='fourier'.")
+        X = np.asarray(X, dtype=float)
+        grid, spectrum = _periodogram(X, estimator.basis_.record(X.shape[1]))
+        deviations = np.std(estimator.transform(X), axis=0)
+        display = cls(
+            frequencies=estimator.frequencies_,
+            amplitudes=estimator.amplitudes_ * deviations[:, None],
+            grid=grid,
+            spectrum=spectrum,
+            truth=truth,
+            names=names,
+        )
+        return display.plot(ax, **plot_kwargs)
+
+    def plot(
+        self,
+        ax: Axes | None = None,
+        *,
+        xlabel: str = "frequency",
+        ylabel: str = "amplitude (rms over signals)",
+        legend: bool = True,
+        line_kwargs: Style | None = None,
+        stem_kwargs: Style | None = None,
+    ) -> Self:
+        """Draw the periodogram, the stems over it, and the true frequencies.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Axes to draw on; None makes a new figure.
+        xlabel : str, default="frequency"
+            What frequencies are, with unit.
+        ylabel : str, default="amplitude (rms over signals)"
+            What is measured, with unit.
+        legend : bool, default=True
+            Whether to name stems and periodogram.
+        line_kwargs : dict, default=None
+            Keywords for ``Axes.plot``, which draws the periodogram.
+        stem_kwargs : dict, default=None
+            Keywords for ``Axes.vlines``, which draws the stems.
+
+        Returns
+        -------
+        SpectrumDisplay
+            The display itself.
+
+        Raises
+        ------
+        ImportError
+            If Matplotlib is not installed.
+        ValueError
+            If shapes do not fit together.
+        """
+        frequencies, amplitudes = np.atleast_2d(self.frequencies), np.atleast_2d(self.amplitudes)
+        if frequencies.shape != amplitudes.shape:
+            raise _invalid("amplitudes", f"of shape {frequencies.shape}", amplitudes.shape, "SpectrumDisplay")
+        if self.names is not None and len(self.names) != len(frequencies):
+            raise _invalid("names", f"a sequence of {len(frequencies)} names", self.names, "SpectrumDisplay")
+        names = self.names or [f"component {j}" for j in range(len(frequencies))]
+        self.ax_ = _new_axes() if ax is None else ax
+        self.figure_ = self.ax_.figure
+        style = _SPECTRUM | (line_kwargs or {})
+        self.line_ = self.ax_.plot(np.asarray(self.grid), np.asarray(self.spectrum), **style)[0]
+        places = [] if self.truth is None else np.ravel(np.asarray(self.truth))
+        self.truth_lines_ = [self.ax_.axvline(place, **_TRUE_LINE) for place in places]
+        self.stems_ = []
+        for j, (place, height, name) in enumerate(zip(frequencies, amplitudes, names, strict=True)):
+            color = _COLORS[j % len(_COLORS)]
+            style = {"color": color, "linewidth": 2.5, "label": name} | (stem_kwargs or {})
+            self.stems_.append(self.ax_.vlines(place, 0, height, **style))
+            self.ax_.plot(place, height, "o", color=style["color"], markersize=5)
+        self.ax_.set(xlabel=xlabel, ylabel=ylabel)
+        self.ax_.set_ylim(bottom=0)
+        if legend:
+            for line in self.truth_lines_[:1]:
+                line.set_label("truth")
+            self.ax_.legend(**_LEGEND)
+        return self
+
+
+def _periodogram(X: Array, record: Any) -> tuple[Array, Array]:
+    """Return frequencies, and the rms over signals of the amplitude of the sinusoid that fits each best."""
+    centred = X - np.nanmean(X, axis=0)
+    centred = np.where(np.isfinite(centred), centred, 0.0)
+    grid, _ = record.grid
+    fine = np.linspace(0, grid.max(), 4 * len(np.unique(grid)))[1:-1]
+    angles = 2 * np.pi * np.multiply.outer(fine, record.times)
+    bases, _ = np.linalg.qr(np.stack([np.sin(angles), np.cos(angles)], axis=2))
+    power = (np.einsum("nd,fdk->fnk", centred, bases) ** 2).sum(axis=2).mean(axis=1)
+    return fine / record.length, np.sqrt(2.0 * power / X.shape[1])
 
 
 def _invalid(name: str, constraint: str, value: Any, owner: str = "ComponentsDisplay") -> ValueError:

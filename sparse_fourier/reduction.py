@@ -92,7 +92,9 @@ class Reduced:
     @property
     def noise_variance(self) -> float:
         """Variance of the noise per feature."""
-        return self.residual / self.degrees_of_freedom / self.n_left if self.n_left else 0.0
+        if not self.n_left or self.degrees_of_freedom <= 0:
+            return 0.0
+        return self.residual / self.degrees_of_freedom / self.n_left
 
     @property
     def noise(self) -> np.ndarray:
@@ -205,10 +207,10 @@ def onto_components(data: Reduced, X: np.ndarray, components: np.ndarray) -> Red
     components : array of shape (rank, d)
         Independent.
     """
-    unit = start.scaled_by_power_of_two(X, -data.exponent)
     axes, triangle = np.linalg.qr(components.T)
     share = data.weights / data.n
-    coordinates, squares, _ = start.project(unit, data.span.mean * (not data.surplus), axes.T, share)
+    span = replace(data.span, mean=data.span.mean * (not data.surplus), axes=axes.T)
+    coordinates, squares, _ = start.project(X, data.weights, span, len(components), -data.exponent)
     codes = np.linalg.solve(triangle, coordinates.T).T
     deviations = np.sqrt(share @ codes**2)
     own = deviations[:, None] * components

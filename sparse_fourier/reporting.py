@@ -70,6 +70,18 @@ def warn_of_empty_rows(X: np.ndarray) -> None:
         )
 
 
+def warn_of_unseen(unseen: np.ndarray, names: np.ndarray | None) -> None:
+    """Warn of features of which nothing has been observed yet."""
+    if len(unseen):
+        columns = unseen.tolist() if names is None else names[unseen].tolist()
+        warnings.warn(
+            f"Nothing has been observed yet of the columns {columns}: their components are zero, and they "
+            "say nothing of the codes.",
+            UserWarning,
+            stacklevel=3,
+        )
+
+
 def warn_of(fitted: Fitted, settings: Settings) -> None:
     """Warn of what the user should know of a fit."""
     rank, k, trained = fitted.rank, len(fitted.model.components), fitted.trained

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from itertools import combinations
 from typing import ClassVar
 
 import numpy as np
@@ -14,6 +15,9 @@ _COARSEST_RESOLUTION = 0.1
 _N_NODES = 2000
 _PATIENCE = 3
 _MAX_SWEEPS = 10_000
+_MAX_EXCHANGES = 1000
+_BLOCK_ENTRIES = 1 << 17
+_DEPENDENT = 1e-12
 _TOLERANCE = 1e-12
 
 
@@ -48,6 +52,22 @@ class Support(ABC):
         `gram` is one matrix for all rows, or a stack of one for each.
         With `gram = components @ components.T` and least-squares codes h, u reconstructs the
         signals as well as the set allows.
+        """
+
+    @abstractmethod
+    def relax(self, codes: np.ndarray, pull: np.ndarray, gram: np.ndarray, prices: np.ndarray) -> None:
+        """Sweep once over the codes, each moved in place to where u gram u' / 2 - (pull - prices) u is least.
+
+        Parameters
+        ----------
+        codes : array of shape (n, k)
+            Within the set.
+        pull : array of shape (n, k)
+            Products of signals and components.
+        gram : array of shape (k, k)
+            Gram matrix of the components; codes whose diagonal is zero stay.
+        prices : array of shape (k,)
+            What one unit of each code costs.
         """
 
     @abstractmethod
@@ -102,6 +122,10 @@ class Real(Support):
         """Return the codes as they are."""
         return codes
 
+    def relax(self, codes: np.ndarray, pull: np.ndarray, gram: np.ndarray, prices: np.ndarray) -> None:
+        """Sweep once over the codes in place, without bounds."""
+        _relax_between(codes, pull - prices, gram, -np.inf, np.inf)
+
 
 @dataclass(frozen=True)
 class Interval(Support):
@@ -119,6 +143,10 @@ class Interval(Support):
         gram = gram if gram.ndim == 2 else gram[outside]
         projected[outside] = bounded_least_squares(codes[outside], gram, self.lower, self.upper)
         return projected
+
+    def relax(self, codes: np.ndarray, pull: np.ndarray, gram: np.ndarray, prices: np.ndarray) -> None:
+        """Sweep once over the codes in place, each between the bounds."""
+        _relax_between(codes, pull - prices, gram, self.lower, self.upper)
 
     def soften(self, codes: Array, variances: Array) -> tuple[Array, Array]:
         """Return the codes moved away from the faces, and the probability of the interval around them."""
@@ -186,6 +214,18 @@ class Proportions(Support):
             projected[row] = proportional_least_squares(codes[row][None], gram[row])[0]
         return projected
 
+    def relax(self, codes: np.ndarray, pull: np.ndarray, gram: np.ndarray, prices: np.ndarray) -> None:
+        """Sweep once over pairs of codes in place, of which one gives to the other."""
+        pull = pull - prices
+        for i, j in combinations(range(len(gram)), 2):
+            difference = gram[i] - gram[j]
+            curvature = difference[i] - difference[j]
+            if curvature > 0:
+                gift = (pull[:, i] - pull[:, j] - codes @ difference) / curvature
+                gift = np.clip(gift, -codes[:, i], codes[:, j])
+                codes[:, i] += gift
+                codes[:, j] -= gift
+
     def soften(self, codes: Array, variances: Array) -> tuple[Array, Array]:
         """Return the codes, and the log-probability that each is positive without its noise."""
         return codes, log_ndtr(codes / array_namespace(codes, variances).sqrt(variances))
@@ -201,6 +241,12 @@ SUPPORTS: dict[str, Support] = {
     "nonnegative": Interval(0.0, np.inf),
     "simplex": Proportions(),
 }
+
+
+def _relax_between(codes: np.ndarray, pull: np.ndarray, gram: np.ndarray, lower: float, upper: float) -> None:
+    for j in np.flatnonzero(np.diagonal(gram)):
+        step = (pull[:, j] - codes @ gram[j]) / gram[j, j]
+        codes[:, j] = np.clip(codes[:, j] + step, lower, upper)
 
 
 def proportional_least_squares(codes: np.ndarray, gram: np.ndarray) -> np.ndarray:
@@ -225,25 +271,19 @@ def proportional_least_squares(codes: np.ndarray, gram: np.ndarray) -> np.ndarra
     .. [1] J. Kim and H. Park, "Fast nonnegative matrix factorization: an active-set-like method and
        comparisons", SIAM Journal on Scientific Computing 33(6), 3261-3281, 2011.
     """
-    n, k = codes.shape
     passive = codes > 0
-    best, patience = np.full(n, k + 1), np.full(n, _PATIENCE)
+    turns = _Turns(*codes.shape)
     solution = codes.copy()
-    active = np.arange(n)
+    active = np.arange(len(codes))
     for _ in range(_MAX_SWEEPS):
         solution[active], multipliers = _solve_passive(codes[active], gram, passive[active])
         tolerance = _TOLERANCE * np.abs(gram).max()
         wrong = np.where(passive[active], solution[active] < 0, multipliers < -tolerance)
-        count = wrong.sum(axis=1)
-        active, wrong, count = active[count > 0], wrong[count > 0], count[count > 0]
+        unsolved = wrong.any(axis=1)
+        active, wrong = active[unsolved], wrong[unsolved]
         if not active.size:
             break
-        better = count < best[active]
-        best[active] = np.where(better, count, best[active])
-        patience[active] = np.where(better, _PATIENCE, patience[active] - 1)
-        last = k - 1 - np.argmax(wrong[:, ::-1], axis=1)
-        single = np.arange(k) == last[:, None]
-        passive[active] ^= np.where((patience[active] >= 0)[:, None], wrong, single)
+        passive[active] ^= turns.exchanged(active, wrong)
     return np.maximum(solution, 0.0)
 
 
@@ -267,8 +307,9 @@ def _solve_passive(codes: np.ndarray, gram: np.ndarray, passive: np.ndarray) -> 
 def bounded_least_squares(codes: np.ndarray, gram: np.ndarray, lower: float, upper: float) -> np.ndarray:
     """Minimise (u - h) gram (u - h)' over lower <= u <= upper, for each row h of `codes`.
 
-    Cyclic coordinate descent; every row stops on its own, so that its answer does not depend on
-    its neighbours. Codes whose diagonal of `gram` is zero do not matter and are clipped.
+    Active sets, exchanged all at once as long as that makes fewer codes wrong [1]_; coordinate descent where
+    components are dependent, and where each row has its own. The answer for a row does not depend on its
+    neighbours. Codes whose diagonal of `gram` is zero do not matter and are clipped.
 
     Parameters
     ----------
@@ -282,18 +323,130 @@ def bounded_least_squares(codes: np.ndarray, gram: np.ndarray, lower: float, upp
     Returns
     -------
     array of shape (n, k)
+
+    References
+    ----------
+    .. [1] J. J. Júdice and F. M. Pires, "A block principal pivoting algorithm for large-scale strictly
+       monotone linear complementarity problems", Computers & Operations Research 21(5), 587-596, 1994.
     """
+    solution = np.clip(codes, lower, upper)
+    active = np.arange(len(codes))
+    if gram.ndim == 2 and _independent(gram):
+        active = _exchange(solution, codes, gram, lower, upper)
+    if active.size:
+        _descend(solution, codes, active, gram, lower, upper)
+    return solution
+
+
+def _independent(gram: np.ndarray) -> bool:
+    """Return whether the components that are not zero are linearly independent, well above rounding."""
+    lengths = np.sqrt(np.diagonal(gram))
+    live = lengths > 0
+    if not live.any():
+        return True
+    cosines = gram[np.ix_(live, live)] / np.outer(lengths[live], lengths[live])
+    return bool(np.linalg.eigvalsh(cosines)[0] > _DEPENDENT)
+
+
+def _exchange(
+    solution: np.ndarray, codes: np.ndarray, gram: np.ndarray, lower: float, upper: float
+) -> np.ndarray:
+    """Solve in place by active sets; return the rows that are not solved in the end, as a rule none.
+
+    The `side` of a code is -1 at its lower bound, 1 at its upper, 0 between them.
+    """
+    active, target = np.arange(len(codes)), codes
+    side = (codes >= upper).astype(np.int8) - (codes <= lower)
+    turns = _Turns(*codes.shape)
+    for _ in range(_MAX_EXCHANGES):
+        bound = np.where(side < 0, lower, np.where(side > 0, upper, target))
+        change = _with_free_codes(side == 0, bound - target, gram)
+        solution[active] = np.where(side == 0, np.clip(target + change, lower, upper), bound)
+        better = _better_side(side, target, change, gram, lower, upper)
+        unsolved = (better != side).any(axis=1)
+        active, target, side, better = active[unsolved], target[unsolved], side[unsolved], better[unsolved]
+        if not active.size:
+            break
+        side = np.where(turns.exchanged(active, better != side), better, side)
+    return active
+
+
+def _better_side(
+    side: np.ndarray, target: np.ndarray, change: np.ndarray, gram: np.ndarray, lower: float, upper: float
+) -> np.ndarray:
+    """Return the bounds that free codes exceed, and zero for codes that their gradient draws off a bound."""
+    found = target + change
+    slack = _TOLERANCE * np.abs(target).max(axis=1, keepdims=True)
+    gradient = np.einsum("ij,jk->ik", change, gram)
+    held = np.where(side * gradient > slack * np.abs(gram).max(), 0, side)
+    outside = (found > upper + slack).astype(np.int8) - (found < lower - slack)
+    return np.where(side == 0, outside, held).astype(np.int8)
+
+
+class _Turns:
+    """Which codes that are on the wrong side change it: all, or the last one where that did not help."""
+
+    def __init__(self, n: int, k: int) -> None:
+        self._best, self._patience = np.full(n, k + 1), np.full(n, _PATIENCE)
+
+    def exchanged(self, rows: np.ndarray, wrong: np.ndarray) -> np.ndarray:
+        """Return which of the wrong codes of some rows are to be exchanged now."""
+        count = wrong.sum(axis=1)
+        better = count < self._best[rows]
+        self._best[rows] = np.where(better, count, self._best[rows])
+        self._patience[rows] = np.where(better, _PATIENCE, self._patience[rows] - 1)
+        k = wrong.shape[1]
+        last = k - 1 - np.argmax(wrong[:, ::-1], axis=1)
+        single = np.arange(k) == last[:, None]
+        return np.where((self._patience[rows] >= 0)[:, None], wrong, single)
+
+
+def _with_free_codes(free: np.ndarray, change: np.ndarray, gram: np.ndarray) -> np.ndarray:
+    """Return changes of codes where those that are free have followed the others, to the least squares.
+
+    Rows with the same free codes share one linear map, from the changes of the others to those of the free.
+    """
+    n, k = free.shape
+    packed = np.ascontiguousarray(np.packbits(free, axis=1))
+    _, first, which = np.unique(
+        packed.view(f"S{packed.shape[1]}")[:, 0], return_index=True, return_inverse=True
+    )
+    order = np.argsort(which, kind="stable")
+    size = max(1, _BLOCK_ENTRIES // k**2)
+    for rows in (order[start : start + size] for start in range(0, n, size)):
+        patterns = slice(which[rows[0]], which[rows[-1]] + 1)
+        maps = _maps_to_free_codes(free[first[patterns]], gram)
+        change[rows] = np.matmul(maps[which[rows] - patterns.start], change[rows][:, :, None])[:, :, 0]
+    return change
+
+
+def _maps_to_free_codes(free: np.ndarray, gram: np.ndarray) -> np.ndarray:
+    """Return the linear maps for several sets of free codes, of shape (n_sets, k, k)."""
+    own = np.arange(gram.shape[0])
+    among_free = np.where(free[:, :, None] & free[:, None, :], gram, 0.0)
+    among_free[:, own, own] = np.where(free & (np.diagonal(gram) > 0), np.diagonal(gram), 1.0)
+    maps = np.linalg.solve(among_free, np.where(free[:, :, None] & ~free[:, None, :], -gram, 0.0))
+    maps[:, own, own] = np.where(free, 0.0, 1.0)
+    return maps
+
+
+def _descend(
+    solution: np.ndarray,
+    codes: np.ndarray,
+    active: np.ndarray,
+    gram: np.ndarray,
+    lower: float,
+    upper: float,
+) -> None:
+    """Solve some rows in place by cyclic coordinate descent, each until it has settled."""
     diagonal = np.diagonal(gram, axis1=-2, axis2=-1)
     scale = np.where(diagonal > 0, diagonal, 1.0)
     coupling = gram / scale[..., None] * (1.0 - np.eye(gram.shape[-1]))
-    solution = np.clip(codes, lower, upper)
-    active = np.arange(len(codes))
     for _ in range(_MAX_SWEEPS):
         change = _sweep(solution, codes, active, coupling, lower, upper)
         active = active[change > _TOLERANCE]
         if not active.size:
             break
-    return solution
 
 
 def _sweep(

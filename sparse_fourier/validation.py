@@ -56,12 +56,10 @@ def validate_weights(sample_weight: Any, X: np.ndarray) -> np.ndarray:
     return weights
 
 
-def validate_total(weights: np.ndarray) -> np.ndarray:
+def validate_total(total: float, least: int) -> None:
     """Refuse weights that stand for less than the fewest rows, or for more than can be counted."""
-    total, least = float(weights.sum()), min(np.count_nonzero(weights), 2)
     if not least <= total < np.inf:
         raise ValueError(
             f"The sum of sample_weight must be a number of rows, at least {least}, since a weight counts "
             f"how often its row occurs. Got {total:g} instead; rescale the weights, for instance to mean 1."
         )
-    return weights

@@ -382,3 +382,32 @@ print(model.transform(data).tobytes().hex(), np.isfinite(model.score(data)))
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     data = np.linspace(-1, 1, 36).reshape(3, 12)
     assert done.stdout.split() == [model.transform(data).tobytes().hex(), "True"]
+
+
+# Streams
+
+
+@unfinished
+@pytest.mark.parametrize(
+    "changes", [{"activation": "tanh"}, {"hidden_layer_sizes": (4,), "prior": "uniform"}]
+)
+def test_partial_fit_goes_on_with_a_network(changes):
+    signals, _, _ = make_sinusoid_mixtures(400, 12, noise=0.05, random_state=1)
+    parameters = {**NONE, **changes, "max_iter": 30}
+    model = AutoencoderDecomposer(2, **parameters)
+    for first in range(0, 400, 80):
+        before = model.components_ if first >= 160 else None
+        model.partial_fit(signals[first : first + 80])
+        if before is not None:
+            assert ((model.components_ * before).sum(axis=1) > 0).all()
+    whole = fitted(signals, **parameters)
+    assert error_of(model, signals) < 1.2 * error_of(whole, signals)
+    copy = pickle.loads(pickle.dumps(model))
+    for one in (model, copy):
+        one.partial_fit(X)
+    np.testing.assert_array_equal(model.components_, copy.components_)
+    assert np.isfinite(model.score(X))
+    with pytest.raises(
+        ValueError, match="partial_fit cannot go on: layers, activations or solver have changed"
+    ):
+        model.set_params(hidden_layer_sizes=(7,)).partial_fit(X)

@@ -105,6 +105,15 @@ def test_nonnegative_basis_helps_the_seed_where_all_is_positive():
     assert nonnegative < free
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_codes_of_a_box_without_an_intercept_lie_in_it(seed):
+    X, codes, true = make_sinusoid_mixtures(400, noise=0.01, random_state=seed)
+    model = fitted(X, 2, "uniform", fit_intercept=False)
+    assert worst_relative_error(true, model.components_, matched=False) < 0.1
+    assert not model.intercept_.any()
+    assert np.linalg.norm(X - model.inverse_transform(model.transform(X))) < 0.02 * np.linalg.norm(X)
+
+
 @pytest.mark.parametrize("prior", ["laplace", "gaussian", "learned"])
 def test_nonnegative_basis_is_refused_where_codes_may_be_negative(prior):
     X = np.random.default_rng(0).normal(size=(50, 4))

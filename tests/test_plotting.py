@@ -8,8 +8,9 @@ import pytest
 from sklearn.decomposition import NMF, PCA
 from sklearn.exceptions import NotFittedError
 
+from sparse_fourier import AutoencoderDecomposer
 from sparse_fourier.datasets import make_sinusoid_mixtures
-from sparse_fourier.plotting import CodesDisplay, ComponentsDisplay, LossCurveDisplay
+from sparse_fourier.plotting import CodesDisplay, ComponentsDisplay, LossCurveDisplay, SpectrumDisplay
 
 pytest.importorskip("matplotlib")
 
@@ -328,6 +329,62 @@ def test_without_matplotlib(monkeypatch, waves):
     monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
     with pytest.raises(ImportError, match=r'pip install "sparse_fourier\[plot\]"'):
         ComponentsDisplay(components=waves[1]).plot()
+
+
+# --------------------------------------------------------------------------------------------------- spectrum
+
+
+def tones(n=200):
+    times = np.arange(50.0)
+    codes = np.random.default_rng(0).normal(size=(n, 2)) * [3.0, 1.0]
+    return codes @ np.sin(2 * np.pi * np.outer([0.1, 0.3], times) + 0.4)
+
+
+def test_stems_stand_on_the_learned_frequencies_and_reach_the_periodogram(ax):
+    X = tones()
+    model = AutoencoderDecomposer(2, prior="laplace", basis="fourier").fit(X)
+    display = SpectrumDisplay.from_estimator(model, X, truth=[0.1, 0.3], ax=ax)
+    assert display.ax_ is ax
+    for stem, frequency in zip(display.stems_, model.frequencies_.ravel(), strict=True):
+        ((x0, y0), (x1, y1)) = stem.get_segments()[0]
+        assert x0 == x1 == frequency
+        assert y0 == 0
+        grid, spectrum = display.line_.get_data()
+        np.testing.assert_allclose(spectrum[np.argmin(np.abs(grid - frequency))], y1, rtol=0.05)
+    assert [line.get_xdata()[0] for line in display.truth_lines_] == [0.1, 0.3]
+    assert len(ax.get_legend().get_texts()) == 4
+
+
+def test_periodogram_of_signals_with_gaps(ax):
+    X = tones()
+    model = AutoencoderDecomposer(2, prior="laplace", basis="fourier").fit(X)
+    X[::3, ::7] = np.nan
+    display = SpectrumDisplay.from_estimator(model, X, ax=ax, legend=False)
+    grid, spectrum = display.line_.get_data()
+    assert np.abs(grid[np.argmax(spectrum)] - 0.1) < 0.005
+    assert ax.get_legend() is None
+
+
+def test_estimator_without_frequencies_is_refused(ax):
+    model = AutoencoderDecomposer(2).fit(tones())
+    with pytest.raises(ValueError, match="fit it with basis='fourier'"):
+        SpectrumDisplay.from_estimator(model, tones(), ax=ax)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (
+            {"amplitudes": [[1.0, 2.0]]},
+            r"'amplitudes' parameter of SpectrumDisplay must be of shape \(1, 1\)",
+        ),
+        ({"names": ["a", "b"]}, "'names' parameter of SpectrumDisplay must be a sequence of 1 names"),
+    ],
+)
+def test_spectra_whose_parts_do_not_fit_are_refused(ax, change, words):
+    parts = {"frequencies": [[0.1]], "amplitudes": [[1.0]], "grid": [0, 1], "spectrum": [0, 1]} | change
+    with pytest.raises(ValueError, match=words):
+        SpectrumDisplay(**parts).plot(ax)
 
 
 # Loss curves

@@ -57,6 +57,26 @@ def expectation(prior, function):
     return float((0.5 * WEIGHTS) @ function(prior.quantiles(0.5 + 0.5 * NODES)))
 
 
+@every_prior
+def test_prices_are_by_how_much_the_density_falls(prior):
+    means = np.array([0.4, 0.9])
+    if SUPPORTS[prior.support].faces:
+        inside, step = np.array([[0.3, 0.6]]), 1e-6 * np.eye(2)
+        adapted = prior.adapted(means)
+        falls = [adapted.log_density(inside) - adapted.log_density(inside + s) for s in step[:, None]]
+        np.testing.assert_allclose(prior.prices(means), 1e6 * np.ravel(falls), rtol=1e-6, atol=1e-8)
+    else:
+        np.testing.assert_array_equal(prior.prices(means), 0.0)
+
+
+@pytest.mark.parametrize("scale", [1.0, np.array([2.0, 0.1, 5.0])])
+def test_a_free_scale_adapts_to_the_mean_of_codes(scale):
+    """A code that is never used keeps its scale."""
+    adapted = Exponential(scale).adapted(np.array([0.5, 0.0, 3.0]))
+    np.testing.assert_allclose(adapted.moments[0], [0.5, np.broadcast_to(scale, 3)[1], 3.0])
+    assert Uniform().adapted(np.array([0.1])) == Uniform()
+
+
 def blurred(prior, h, deviation):
     """The density of a code with noise, as an integral over the noise between kinks of the density."""
     edges = np.clip([-12.0, (h - 1.0) / deviation, h / deviation, 12.0], -12.0, 12.0)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.optimize import lsq_linear
+from scipy.optimize import lsq_linear, nnls
 from scipy.stats import norm
 
 from sparse_fourier.supports import SUPPORTS, Interval, Real, Support, bounded_least_squares
@@ -38,6 +38,58 @@ def test_against_scipy(k, correlation, lower, upper):
     expected = reference(codes, gram, lower, upper)
     solution = bounded_least_squares(codes, gram, lower, upper)
     np.testing.assert_allclose(solution, expected, atol=1e-9)
+
+
+@pytest.mark.parametrize(("n", "k"), [(300, 10), (100, 40)])
+def test_against_nonnegative_least_squares_of_scipy(n, k):
+    rng = np.random.default_rng(k)
+    components = rng.exponential(size=(k, 60)) ** 3
+    signals = rng.normal(size=(n, 60)) + rng.exponential(size=(n, k)) @ components * (
+        rng.random((n, 1)) < 0.5
+    )
+    codes = np.linalg.lstsq(components.T, signals.T, rcond=None)[0].T
+    found = bounded_least_squares(codes, components @ components.T, 0.0, np.inf)
+    expected = np.array([nnls(components.T, signal)[0] for signal in signals])
+    np.testing.assert_allclose(found, expected, rtol=1e-8, atol=1e-8)
+
+
+def test_components_that_are_nearly_alike_are_told_apart():
+    """Coordinate descent alone would need some million sweeps."""
+    gram = correlated(3, 1 - 1e-7)
+    codes = scattered_codes(3, 40)
+    found, expected = bounded_least_squares(codes, gram, 0.0, 1.0), reference(codes, gram, 0.0, 1.0)
+    error = lambda u: np.einsum("ij,jk,ik->i", u - codes, gram, u - codes)  # noqa: E731
+    assert (error(found) <= error(expected) + 1e-12).all()
+
+
+def test_dependent_components_share_what_is_left():
+    gram = np.ones((2, 2))
+    codes = np.array([[2.0, -0.5], [0.3, 0.2], [-3.0, 1.0]])
+    found = bounded_least_squares(codes, gram, 0.0, np.inf)
+    np.testing.assert_allclose(found.sum(axis=1), [1.5, 0.5, 0.0], atol=1e-12)
+    assert found.min() >= 0
+
+
+@pytest.mark.parametrize("name", SUPPORTS)
+@pytest.mark.parametrize("price", [0.0, 0.3])
+def test_sweeps_end_in_the_projection(name, price):
+    """Prices lower the pull of the signals on each code."""
+    domain, gram = SUPPORTS[name], correlated(4, 0.6)
+    codes = scattered_codes(4, 50)
+    codes += (1 - codes.sum(axis=1, keepdims=True)) / 4 if domain.surplus else 0.0
+    prices = price * np.arange(4)
+    target = codes - np.linalg.solve(gram, prices)
+    target += (1 - target.sum(axis=1, keepdims=True)) * shares_of_excess(gram) if domain.surplus else 0.0
+    relaxed = np.full(codes.shape, 0.25)
+    for _ in range(500):
+        domain.relax(relaxed, codes @ gram, gram, prices)
+    np.testing.assert_allclose(relaxed, domain.project(target, gram), atol=1e-9)
+
+
+def shares_of_excess(gram):
+    """How the nearest codes of sum one share what the sum exceeds one by."""
+    shares = np.linalg.solve(gram, np.ones(len(gram)))
+    return shares / shares.sum()
 
 
 def test_projection_is_not_clipping():

@@ -1,8 +1,8 @@
 """An autoencoder as it stands, and the same signals under a prior: why a loss alone finds no basis.
 
-A sigmoid network with two hidden units and a linear decoder is trained on mixtures of sin x and sin 2x, by RMSProp on
-one signal at a time from random weights. Its reconstruction becomes good, its components remain mixtures: the squared
-error fixes no more than their span. The prior that codes fill a box picks the sines.
+A sigmoid network with two hidden units and a linear decoder is trained on mixtures of sin x and sin 2x, by
+RMSProp on one signal at a time from random weights. Its reconstruction becomes good, its components remain
+mixtures: the squared error fixes no more than their span. The prior that codes fill a box picks the sines.
 """
 
 # %%

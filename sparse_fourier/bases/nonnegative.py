@@ -13,8 +13,9 @@ from sparse_fourier.namespace import Array, array_namespace
 class Nonnegative(Free):
     """Waveforms, and an intercept, without negative entries, for codes that cannot be negative either.
 
-    Under a prior that finds the basis anyway, what an estimate has below zero is error, and is set to zero;
-    two alternating steps of non-negative least squares follow [1]_.
+    Under a prior that finds the basis anyway, what an estimate has below zero is error, and is set to zero.
+    Codes and components are then fitted in turn [1]_, as far as codes within their support do not reach the
+    signals yet; not farther, because to reach them closer than the noise is to fit the noise.
 
     References
     ----------

@@ -12,6 +12,7 @@ STEP = 0.1
 _HALF_LINE_STEP = 0.055
 _INTERVAL_CELLS = 64
 _CELLS_AT_ONCE = 5
+_OUT_OF_REACH = 0.1  # width of walls where there are no edges, of their distance: not felt between knots
 _MOST_CELLS = 300  # on either side: to three million standard deviations
 
 
@@ -86,7 +87,7 @@ class Line(Template):
         """Return walls far beyond the knots."""
         low, high = self.ends
         reach = high - low
-        return Wall(1, low - reach, reach / 6), Wall(-1, high + reach, reach / 6)
+        return Wall(1, low - reach, _OUT_OF_REACH * reach), Wall(-1, high + reach, _OUT_OF_REACH * reach)
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,7 @@ class HalfLine(Template):
     def walls(self, blur: float) -> tuple[Wall, Wall]:
         """Return a wall at zero and one far beyond the knots."""
         _, high = self.ends
-        return Wall(1, 0.0, blur), Wall(-1, 2 * high, high / 6)
+        return Wall(1, 0.0, blur), Wall(-1, 2 * high, _OUT_OF_REACH * high)
 
 
 @dataclass(frozen=True)

@@ -69,6 +69,8 @@ class Prior(Configurable, ABC):
         is the answer.
     has_free_scale : bool
         Whether codes have the unit of the signals, and components are of unit norm.
+    reflection : float or None
+        The sum of a code and its mirror image, where a code may be mirrored at no cost; else None.
     learns : bool
         Whether the densities of the codes are learned together with the components.
     """
@@ -80,6 +82,7 @@ class Prior(Configurable, ABC):
     includes_noise: ClassVar[bool] = False
     identifies_basis: ClassVar[bool] = True
     has_free_scale: ClassVar[bool] = False
+    reflection: ClassVar[float | None] = None
     learns: ClassVar[bool] = False
 
     @abstractmethod
@@ -413,6 +416,40 @@ class Prior(Configurable, ABC):
             This one, where the form changes nothing.
         """
         return self
+
+    def prices(self, mean_codes: np.ndarray) -> np.ndarray:
+        """Return by how much the log-density falls with each code inside the support.
+
+        Parameters
+        ----------
+        mean_codes : array of shape (k,)
+            Means of the codes, from which their scales follow.
+
+        Returns
+        -------
+        array of shape (k,)
+            In nats per unit of the code. Zero unless the density is exponential.
+        """
+        return np.zeros(len(mean_codes))
+
+    def adapted(self, mean_codes: np.ndarray) -> Self:
+        """Return the prior with the scales of codes that have these means.
+
+        Parameters
+        ----------
+        mean_codes : array of shape (k,)
+            Means of the codes; where one is not positive the scale stays.
+
+        Returns
+        -------
+        Prior
+            This one, where scales are not free.
+        """
+        if not self.has_free_scale:
+            return self
+        expected = self.moments[0] * np.ones(len(mean_codes))
+        factors = np.where(mean_codes > 0, mean_codes, expected) / expected
+        return self.mapped(factors, np.zeros(len(factors)))
 
     def taken(self, chosen: Sequence[int] | np.ndarray) -> Self:
         """Return the prior of some of the codes, in another order.

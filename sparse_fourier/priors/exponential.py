@@ -65,16 +65,20 @@ class Exponential(IndependentPrior):
     def jet(self, codes: Array, variances: Array) -> Jet:
         """Return `log_marginals` and derivatives in closed form, for scale one only.
 
-        Apart from the normal density at the face the blurred density is minus its own derivative.
+        Apart from the normal density at the face the blurred density is minus its own derivative; those of
+        the normal density follow the recurrence of Hermite's polynomials.
         """
         value = self._standard(codes, variances)
+        precisions = 1 / variances
+        slope = -codes * precisions
         face = normal_over(codes, variances, value)
-        slope = -codes / variances
+        face_1 = slope * face
+        face_2 = slope * face_1 - precisions * face
+        face_3 = slope * face_2 - 2 * precisions * face_1
         first = face - 1.0
-        second = slope * face - first
-        third = (slope**2 - 1 / variances) * face - second
-        fourth = (slope**3 - 3 * slope / variances) * face - third
-        return jet_of_heat(value, first, second, third, fourth)
+        second = face_1 - first
+        third = face_2 - second
+        return jet_of_heat(value, first, second, third, face_3 - third)
 
     def quantiles(self, probabilities: np.ndarray) -> np.ndarray:
         """Return the quantiles of each code."""
@@ -88,6 +92,11 @@ class Exponential(IndependentPrior):
     def normal_form(self, codes: CodesAsTrained) -> tuple[np.ndarray, np.ndarray]:
         """Return what gives components unit norm."""
         return np.linalg.norm(codes.components, axis=1), np.zeros(len(codes.components))
+
+    def prices(self, mean_codes: np.ndarray) -> np.ndarray:
+        """Return the inverse of the mean of each code, infinite where it is zero: such codes stay so."""
+        with np.errstate(divide="ignore", over="ignore"):
+            return 1 / mean_codes
 
     def mapped(self, factors: np.ndarray, shifts: np.ndarray) -> Self:
         """Return the prior of codes times positive factors."""

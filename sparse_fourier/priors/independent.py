@@ -100,6 +100,7 @@ class FreeScale(IndependentPrior):
     support: ClassVar[str] = "real"
     needs_jax: ClassVar[bool] = False
     has_free_scale: ClassVar[bool] = True
+    reflection: ClassVar[float | None] = 0.0
 
     def normal_form(self, codes: CodesAsTrained) -> tuple[np.ndarray, np.ndarray]:
         """Return what makes components of unit norm, codes of mean zero, and signs those of the mean."""

@@ -61,9 +61,10 @@ class Learned(FreeScale):
 
     def log_marginals(self, codes: np.ndarray, variances: np.ndarray) -> np.ndarray:
         """Return the log-density of each code, of which the noise is a part."""
-        return np.stack(
-            [density.log_density(h) for density, h in zip(self._each(codes), codes.T, strict=True)], axis=1
-        )
+        marginals = np.zeros(codes.shape)
+        for j, density in enumerate(self._each(codes)):
+            marginals[:, j] = density.log_density(codes[:, j])
+        return marginals
 
     def quantiles(self, probabilities: np.ndarray) -> np.ndarray:
         """Return the quantiles of each code."""

@@ -48,6 +48,7 @@ class Uniform(IndependentPrior):
 
     support: ClassVar[str] = "unit"
     needs_jax: ClassVar[bool] = False
+    reflection: ClassVar[float | None] = 1.0
 
     def log_density(self, codes: Array) -> Array:
         """Return 0 for rows inside the unit box and minus infinity for others."""
@@ -114,9 +115,10 @@ class Uniform(IndependentPrior):
         return smallest_parallelograms(whitened, ratio=float(np.exp(_NATS_OF_A_RIVAL / n_samples)))
 
     def normal_form(self, codes: CodesAsTrained) -> tuple[np.ndarray, np.ndarray]:
-        """Return the reflections h -> 1 - h that make the intercept small."""
+        """Return the reflections that make the intercept small, or codes positive where it is zero."""
         if codes.anchored:
-            return super().normal_form(codes)
+            coefficients = np.linalg.lstsq(codes.components.T, codes.mean, rcond=None)[0]
+            return np.where(coefficients < 0, -1.0, 1.0), np.zeros(len(coefficients))
         middle = codes.mean + (0.5 - codes.mean_codes) @ codes.components
         uncertainty = _STANDARD_ERRORS * (codes.noise / np.sqrt(codes.n_samples) + 1 / codes.n_samples)
         signs = box_signs(codes.components, middle, 2 * uncertainty)
