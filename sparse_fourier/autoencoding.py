@@ -335,7 +335,8 @@ def _variational_start(
     origin, centre, scale = record.origin, record.centre, record.scale
     components, layer, log_variances = closed_form_posterior(origin, n_samples)
     skip = layer.of_inputs(-centre / scale, 1 / scale)
-    encoder = _encoder(skip, _hidden(network, *skip.weights.shape, rng), network)
+    d, k = skip.weights.shape
+    encoder = _encoder(skip, _hidden(network, d, k, rng), network)
     return VariationalAutoencoder(
         encoder, components / scale, (origin.intercept - centre) / scale, log_variances
     )
