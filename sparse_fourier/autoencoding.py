@@ -94,6 +94,11 @@ class Network:
     variational: bool = False
 
     @property
+    def kind(self) -> type[Autoencoder]:
+        """What is trained."""
+        return VariationalAutoencoder if self.variational else Autoencoder
+
+    @property
     def is_settled(self) -> bool:
         """Whether the closed form leaves nothing to train."""
         untrained = self.optimizer is None and not self.hidden_layer_sizes
@@ -129,10 +134,8 @@ class Record(NamedTuple):
         """Return whether a network has the layers and the optimiser of this record."""
         encoder = self.state.model.encoder
         sizes = tuple(layer.bias.shape[1] for layer in encoder.hidden[:-1])
-        same = (encoder.activation, encoder.hidden_activation) == (
-            network.activation,
-            network.hidden_activation,
-        )
+        kinds = encoder.activation, encoder.hidden_activation, type(self.state.model)
+        same = kinds == (network.activation, network.hidden_activation, network.kind)
         moments = len(self.state.moments) == (
             len(network.optimizer.init(self.state.model)) if network.optimizer else 0
         )
@@ -211,7 +214,7 @@ def fit_network(
     if np.isnan(X).any():
         X = closed_form(X, weights, settings).model.filled(X)
     seen, held_out = _split(len(X), network.validation_fraction, rng)
-    if record is None:
+    if record is None or network.is_settled:
         begin = _begin_literally if network.literal else _begin_at_closed_form
         record = begin(X[seen], weights[seen], settings, network, rng)
     if not record.rank:
