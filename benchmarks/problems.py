@@ -39,6 +39,22 @@ def harmonics(seed, n, k, *, n_features=100, codes="uniform", noise=0.0):
     )
 
 
+def regime(seed, n, k, codes, snr_db=None):
+    """Mixtures of sin(x) to sin(kx) of 30 points, or of spectra where codes are proportions; noise in dB.
+
+    The noise is measured against the signals less their mean.
+    """
+    if codes == "simplex":
+        sample = proportions(seed, n, k, None)
+    else:
+        sample = harmonics(seed, n, k, n_features=30, codes=codes)
+    if snr_db is None:
+        return sample
+    X, rng = sample.X, np.random.RandomState([seed, 20])
+    level = (X - X.mean(axis=0)).std() * 10 ** (-snr_db / 20)
+    return sample._replace(X=X + level * rng.standard_normal(X.shape))
+
+
 def copula_codes(rng, shape, correlation=0.5):
     """Codes uniform on (0, 1) joined by a Gaussian copula: every two correlate by `correlation`.
 

@@ -6,7 +6,7 @@ To add a rival, write a method in the sense of `benchmarks.methods` and enter it
 import importlib.util
 
 import numpy as np
-from sklearn.decomposition import NMF, PCA, FastICA
+from sklearn.decomposition import NMF, PCA, DictionaryLearning, FactorAnalysis, FastICA
 
 
 def pca(X, k, seed):
@@ -49,6 +49,20 @@ def nmf(X, k, seed):
     """
     model = NMF(n_components=k, max_iter=10_000, tol=1e-6, random_state=seed)
     codes = model.fit_transform(np.maximum(X, 0))
+    return model.components_, codes
+
+
+def dictionary_learning(X, k, seed):
+    """DictionaryLearning as it comes, on centred signals, since it has no intercept."""
+    model = DictionaryLearning(n_components=k, random_state=seed)
+    codes = model.fit_transform(X - X.mean(axis=0))
+    return model.components_, codes
+
+
+def factor_analysis(X, k, seed):
+    """FactorAnalysis with varimax rotation."""
+    model = FactorAnalysis(n_components=k, rotation="varimax", random_state=seed)
+    codes = model.fit_transform(X)
     return model.components_, codes
 
 

@@ -115,7 +115,7 @@ def warm(rounds):
 
 def warm_sizes(sizes, rounds):
     """One `Line` over several sizes."""
-    pair = (methods.ours, picard_after_pca)
+    pair = (methods.ours_with(prior="uniform"), picard_after_pca)
     warm_up = problems.seed_signals(0, n=sizes[len(sizes) // 2] + 1)
     for method in pair:
         timed(method, warm_up)
@@ -127,7 +127,7 @@ def warm_sizes(sizes, rounds):
 
 def large(rounds):
     """100000 signals in float32, after an untimed fit of each method."""
-    entrants = (methods.ours, rivals.fastica, rivals.pca)
+    entrants = (methods.ours_with(prior="uniform"), rivals.fastica, rivals.pca)
     warm_up = large_sample(0)
     for method in entrants:
         timed(method, warm_up)

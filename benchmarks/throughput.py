@@ -52,7 +52,8 @@ def ours(X: np.ndarray) -> Callable[[], tuple[float, float]]:
 
     def epoch() -> tuple[float, float]:
         stamps: list[tuple[int, float, float]] = []
-        regime = Regime(BATCH, 2, 0.0, 10, 1e-3, lambda p: stamps.append((p.iteration, *_clocks())))
+        # Patience of one epoch: chunks end where epochs do. The rule itself never ends training.
+        regime = Regime(BATCH, 2, -np.inf, 1, 1e-3, lambda p: stamps.append((p.iteration, *_clocks())))
         train_in_batches(SquaredError((), 1.0), Adam(), state, data, regime, np.random.RandomState(0))
         begin = next(stamp for stamp in stamps if stamp[0] == 1)
         times.append((stamps[-1][1] - begin[1], stamps[-1][2] - begin[2]))

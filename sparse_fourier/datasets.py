@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.random import RandomState
 from numpy.typing import ArrayLike, NDArray
+from scipy.special import ndtr
 from sklearn.utils import check_random_state
 
 __all__ = [
@@ -24,6 +25,19 @@ __all__ = [
 Array = NDArray[np.float64]
 CodeSampler = Callable[[RandomState, tuple[int, int]], ArrayLike]
 
+
+def _dependent(rng: RandomState, shape: tuple[int, int]) -> Array:
+    """Draw codes uniform on (0, 1), every two of correlation 1/2, by a Gaussian copula."""
+    latent = 2 * np.sin(np.pi / 12)
+    shared, own = rng.standard_normal((shape[0], 1)), rng.standard_normal(shape)
+    return ndtr(np.sqrt(latent) * shared + np.sqrt(1 - latent) * own)
+
+
+def _bimodal(rng: RandomState, shape: tuple[int, int]) -> Array:
+    """Draw from two Gaussians of equal weight whose peaks overlap."""
+    return rng.choice([-0.5, 0.5], shape) + 0.3 * rng.standard_normal(shape)
+
+
 _CODES: dict[str, CodeSampler] = {
     "uniform": lambda rng, shape: rng.uniform(size=shape),
     "laplace": lambda rng, shape: rng.laplace(size=shape),
@@ -31,6 +45,11 @@ _CODES: dict[str, CodeSampler] = {
     "gaussian": lambda rng, shape: rng.standard_normal(size=shape),
     "beta": lambda rng, shape: rng.beta(0.5, 0.5, size=shape),
     "simplex": lambda rng, shape: rng.dirichlet(np.ones(shape[1]), size=shape[0]),
+    "unequal": lambda rng, shape: rng.standard_normal(size=shape) * np.linspace(1.0, 0.4, shape[1]),
+    "skewed": lambda rng, shape: rng.gamma(2.0, size=shape),
+    "bimodal": _bimodal,
+    "heavy-tailed": lambda rng, shape: rng.standard_t(3.0, size=shape),
+    "dependent": _dependent,
 }
 
 
@@ -105,10 +124,14 @@ def make_sinusoid_mixtures(
         First and last point t.
     frequencies : sequence of k floats, default=(1, 2)
         Angular frequencies, in radians per unit of t.
-    codes : {'uniform', 'laplace', 'exponential', 'gaussian', 'beta', 'simplex'} or callable
-        Distribution of the weights h, independent of each other but for 'simplex': uniform on (0, 1); Laplace
-        with mean 0 and scale 1; exponential with mean 1; standard normal; Beta(1/2, 1/2), on [0, 1] with most
-        mass at the ends; uniform on the shares that sum to one. A callable is called once,
+    codes : str or callable, default='uniform'
+        Distribution of the weights h, independent of each other but for two. 'uniform': on (0, 1). 'laplace':
+        with mean 0 and scale 1. 'exponential': with mean 1. 'gaussian': standard normal. 'unequal': Gaussian,
+        of standard deviations from 1 down to 0.4. 'beta': Beta(1/2, 1/2), on [0, 1] with most mass at the
+        ends. 'skewed': gamma of shape 2. 'bimodal': two Gaussians of standard deviation 0.3 at -0.5 and 0.5.
+        'heavy-tailed': Student's t with 3 degrees of freedom. 'simplex': uniform on the shares that sum to
+        one. 'dependent': uniform on (0, 1), every two of correlation 1/2, by a Gaussian copula. A callable is
+        called once,
         as ``codes(rng, (n_samples, k))`` with `rng` a :class:`numpy.random.RandomState`, and returns an array
         of that shape.
     noise : float, default=0

@@ -8,7 +8,6 @@ import numpy as np
 
 _OPEN_SHARE = 0.1
 _ROUNDING = 1e-12
-_STEEPEST = 1e-3
 _BLOCK_ENTRIES = 1 << 18
 _LOG_2PI = float(np.log(2 * np.pi))
 
@@ -81,8 +80,6 @@ class Reading:
         These directions, one a column.
     pulls : array of shape (n, q)
         Along them, information times their least-squares solution.
-    grams : array of shape (n, k, k)
-        Gram matrix of the observed entries of the components.
     residuals : array of shape (n,)
         Sum of the squares that least squares leaves.
     posterior_residuals : array of shape (n,)
@@ -94,7 +91,6 @@ class Reading:
     information: np.ndarray
     directions: np.ndarray
     pulls: np.ndarray
-    grams: np.ndarray
     residuals: np.ndarray
     posterior_residuals: np.ndarray
 
@@ -105,7 +101,7 @@ class Reading:
 
     @property
     def codes(self) -> np.ndarray:
-        """Least-squares codes; where entries leave them open, what the prior expects given the rest."""
+        """Least-squares codes; where entries leave them open, what the prior expects given the others."""
         return self.decoder.mean + self._across(_least_squares(self)) @ self.decoder.root.T
 
     @property
@@ -117,16 +113,17 @@ class Reading:
         )
 
     @property
-    def metric(self) -> np.ndarray:
-        """Quadratic form in which codes are projected onto their support, of shape (n, k, k).
+    def completed_codes(self) -> np.ndarray:
+        """Least-squares codes of the signals, their missing entries filled with what is expected of them.
 
-        That of the observed entries, and where they leave codes open that of the prior.
+        Expected by the posterior of Gaussian codes with the prior's mean and covariance, given the entries
+        that were observed. Without noise that is least squares on these, as far as they determine the code.
         """
-        inverse = np.linalg.pinv(self.decoder.root)
-        left = np.einsum("nqr,qk->nrk", self.directions, inverse) * self.open[:, :, None]
-        scale = _STEEPEST * np.trace(self.grams, axis1=1, axis2=2)
-        least = np.maximum(scale, max(self.decoder.noise, np.finfo(float).tiny))
-        return self.grams + least[:, None, None] * np.einsum("nrk,nrl->nkl", left, left)
+        axes = self.decoder.axes
+        whole = axes @ axes.T
+        expected = self.pulls / (self.information + self.decoder.noise)
+        lost = self._across(self.pulls - self.information * expected) + self._across(expected) @ whole
+        return self.decoder.mean + np.linalg.solve(whole, lost.T).T @ self.decoder.root.T
 
     @property
     def volumes(self) -> np.ndarray:
@@ -170,11 +167,10 @@ def read(signals: np.ndarray, decoder: Decoder) -> Reading:
 def _read_block(signals: np.ndarray, decoder: Decoder) -> tuple[np.ndarray, ...]:
     mask = np.where(np.isnan(signals), 0.0, 1.0)
     left = np.where(mask > 0, signals - decoder.origin, 0.0)
-    components, axes = decoder.components, decoder.axes
-    k, d = components.shape
-    outer = (components[:, None] * components).reshape(k * k, d).T
-    grams = (mask @ outer).reshape(len(mask), k, k)
-    information, directions = np.linalg.eigh(np.einsum("kq,nkl,lr->nqr", decoder.root, grams, decoder.root))
+    axes = decoder.axes
+    q, d = axes.shape
+    outer = (axes[:, None] * axes).reshape(q * q, d).T
+    information, directions = np.linalg.eigh((mask @ outer).reshape(len(mask), q, q))
     largest = float((axes**2).sum())
     information = np.where(information > _ROUNDING * largest, information, 0.0)
     pulls = np.einsum("nqr,nq->nr", directions, left @ axes.T) * (information > 0)
@@ -185,4 +181,4 @@ def _read_block(signals: np.ndarray, decoder: Decoder) -> tuple[np.ndarray, ...]
 
     exact = pulls / np.where(information > 0, information, np.inf)
     posterior = pulls / (information + decoder.noise)
-    return mask.sum(axis=1), information, directions, pulls, grams, residuals(exact), residuals(posterior)
+    return mask.sum(axis=1), information, directions, pulls, residuals(exact), residuals(posterior)

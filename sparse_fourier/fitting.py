@@ -30,6 +30,7 @@ from sparse_fourier.reduction import (
     reduce_signals,
     whitened_components,
 )
+from sparse_fourier.selection import choose
 from sparse_fourier.staging import optimise
 from sparse_fourier.training import Progress, Trained
 
@@ -39,7 +40,11 @@ _SAMPLES_TO_JUDGE = 25
 
 @dataclass(frozen=True)
 class Settings:
-    """What the user decides about a fit; `reference` are components whose order and signs are kept."""
+    """What the user decides about a fit.
+
+    `rivals` of the prior are compared with it before training; `reference` are components whose order and
+    signs are kept.
+    """
 
     prior: Prior
     n_components: int | float | None
@@ -52,6 +57,7 @@ class Settings:
     basis: Basis = field(default_factory=Free)
     penalties: tuple[Penalty, ...] = ()
     reference: np.ndarray | None = None
+    rivals: tuple[Prior, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -80,6 +86,8 @@ class Fitted:
         What of the basis the data leave open.
     basis : Basis
         With what was learned.
+    scores : dict
+        Name of each prior that was compared -> its penalised log-likelihood in nats per sample.
     """
 
     model: Model
@@ -93,6 +101,7 @@ class Fitted:
     trained: Trained
     doubts: list[str]
     basis: Basis
+    scores: dict[str, float] = field(default_factory=dict)
 
 
 def fit(X: np.ndarray, weights: np.ndarray, settings: Settings, rng: np.random.RandomState) -> Fitted:
@@ -110,20 +119,27 @@ def fit(X: np.ndarray, weights: np.ndarray, settings: Settings, rng: np.random.R
     """
     if settings.penalties and np.isnan(X).any():
         X = fit(X, weights, replace(settings, penalties=()), rng).model.filled(X)
-    data = reduce_signals(X, weights, settings.prior, settings.n_components, centred=settings.fit_intercept)
+    data = _reduced(X, weights, settings)
     if data.rank == data.surplus:
         return _fit_constant(data, settings)
+    fixed = isinstance(settings.n_components, int)
+    candidates = [settings.prior, *settings.rivals]
+    prior, scores, trained = choose(data, candidates, lambda: _train(data, settings, rng), fixed=fixed)
+    if prior is not settings.prior:
+        settings = replace(settings, prior=prior)
+        data = _reduced(X, weights, settings) if prior.domain.surplus else data.under(prior)
     if settings.basis.has_own_fit:
         fitted = _fit_own_components(data, X, weights, settings, rng)
     else:
-        plan = _plan(data, settings)
-        trained = optimise(data.problem(settings.prior), plan, rng)
+        trained = trained or _train(data, settings, rng)
         solution = _in_span(data, settings, trained)
         if settings.penalties:
+            plan = _plan(data, settings)
             data, solution, trained = bend(data, settings.prior, trained, X, settings.penalties, plan, rng)
         fitted = _finish(data, settings, trained, solution)
     if settings.basis.leaves_span:
         fitted = _fitted_to_signals(fitted, X, data)
+    fitted = replace(fitted, scores=scores)
     return fitted if data.gaps is None else _with_loss_of_entries(fitted, X, weights)
 
 
@@ -192,6 +208,14 @@ def _in_its_coordinates(
     intercept = None if data.anchored else data.origin
     learned, origin = settings.basis.fit_entries(unit, weights, learned, intercept, settings.max_iter)
     return onto_components_of_entries(data, X, weights, learned.components, origin), learned
+
+
+def _reduced(X: np.ndarray, weights: np.ndarray, settings: Settings) -> Reduced:
+    return reduce_signals(X, weights, settings.prior, settings.n_components, centred=settings.fit_intercept)
+
+
+def _train(data: Reduced, settings: Settings, rng: np.random.RandomState) -> Trained:
+    return optimise(data.problem(settings.prior), _plan(data, settings), rng)
 
 
 def _plan(data: Reduced, settings: Settings) -> Plan:

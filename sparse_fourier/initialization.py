@@ -13,6 +13,7 @@ from sparse_fourier.canonical import reference_signs
 from sparse_fourier.objective import Point
 
 _BLOCK_ENTRIES = 1 << 17
+_FEW_ENTRIES = 1 << 20
 _RESOLVED_VARIANCE = 1e-13
 _GAP_MARGIN = 4.0
 _TRACY_WIDOM_QUANTILE = 4.5
@@ -98,7 +99,7 @@ def principal_span(
         The span is that of X times 2**exponent.
     """
     n, d = X.shape
-    data = _Scaled(X, exponent, weights / weights.sum())
+    data = _Scaled.of(X, exponent, weights / weights.sum())
     rounding = _Rounding(resolution, X.shape)
     found = _in_single_precision(data, centred) or _in_double_precision(data, centred, rounding)
     mean = found.average if centred else np.zeros(d)
@@ -130,6 +131,13 @@ class _Scaled:
     X: np.ndarray
     exponent: int
     share: np.ndarray
+
+    @classmethod
+    def of(cls, X: np.ndarray, exponent: int, share: np.ndarray) -> _Scaled:
+        """Return the data; few are scaled at once."""
+        if X.size > _FEW_ENTRIES or not exponent:
+            return cls(X, exponent, share)
+        return cls(scaled_by_power_of_two(X, exponent), 0, share)
 
     def whole(self) -> np.ndarray:
         """Return all rows."""
@@ -296,7 +304,7 @@ def project(
         Covariance of coordinates and features: every column with a precision of its own, whatever
         the scale of the others.
     """
-    data = _Scaled(X, exponent, weights / span.n_samples)
+    data = _Scaled.of(X, exponent, weights / span.n_samples)
     return _projected(data, span.mean, span.axes[:rank], np.float32 if span.single else float)
 
 
@@ -313,7 +321,9 @@ def _projected(
         cross += data.weighted(found, rows).T @ block
         block -= found @ narrow
         squares[rows] = np.einsum("ij,ij->i", block, block)
-    return coordinates + (mean.astype(dtype) - mean) @ axes.T, squares, cross * data.unit
+    if dtype is not float:
+        coordinates += (mean.astype(dtype) - mean) @ axes.T
+    return coordinates, squares, cross * data.unit
 
 
 def estimate_rank(span: Span, n_features: int) -> int:

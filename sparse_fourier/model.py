@@ -124,17 +124,15 @@ class Model:
     def constrained_codes(self, X: np.ndarray) -> np.ndarray:
         """Return the least-squares codes within the prior's support, in the model's unit.
 
-        What missing entries leave open, mean and covariance of the prior fill.
+        Gaps are filled with what mean and covariance of the prior lead to expect, given the other entries.
         """
         gaps = incomplete_rows(X)
         if not gaps.any():
             return self.prior.domain.project(self.least_squares_codes(X), self.gram)
         codes = np.zeros((len(X), len(self.components)))
-        codes[~gaps] = self.prior.domain.project(self.least_squares_codes(X[~gaps]), self.gram)
-        reading = self._read(X[gaps])
-        within = self.prior.domain.project(reading.codes, reading.metric)
-        codes[np.ix_(np.flatnonzero(gaps), np.flatnonzero(self.live))] = within
-        return codes
+        codes[~gaps] = self.least_squares_codes(X[~gaps])
+        codes[np.ix_(np.flatnonzero(gaps), np.flatnonzero(self.live))] = self._read(X[gaps]).completed_codes
+        return self.prior.domain.project(codes, self.gram)
 
     def _read(self, X: np.ndarray) -> Reading:
         """Return what the observed entries of signals say of the codes that live."""

@@ -23,8 +23,12 @@ def array_namespace(*arrays: Array) -> ModuleType:
 
     JAX is never imported here: an array of its kind can only exist where it has been.
     """
-    kind = getattr(sys.modules.get("jax"), "Array", ())  # absent while another thread imports JAX
-    return sys.modules["jax"].numpy if any(isinstance(array, kind) for array in arrays) else np
+    jax = sys.modules.get("jax")
+    kind = getattr(jax, "Array", ())  # absent while another thread imports JAX
+    for array in arrays:
+        if isinstance(array, kind):
+            return sys.modules["jax"].numpy
+    return np
 
 
 def log(x: Array) -> Array:

@@ -36,6 +36,7 @@ PRIORS: dict[str, type[Prior]] = {
     "learned": Learned,
 }
 BASES: dict[str, type[Basis]] = {"free": Free, "nonnegative": Nonnegative, "fourier": Fourier}
+AUTOMATIC_PRIORS = ("uniform", "laplace", "exponential", "simplex", "gaussian", "learned")
 ACTIVATIONS: dict[str, type[Activation]] = {
     "identity": activations.Identity,
     "hard_sigmoid": activations.HardSigmoid,
@@ -56,7 +57,6 @@ OWN_ACTIVATIONS: dict[str, type[Activation]] = {
 }
 AUTOMATIC_BATCH = 200
 MOST_ROWS_OF_FULL_BATCHES = 10_000
-AUTOMATIC_PRIOR = "uniform"
 VARIATIONAL = "variational"
 AUTOMATIC_STARTS = 2
 
@@ -114,7 +114,9 @@ def reject_booleans(owner: str, parameters: dict[str, Any]) -> None:
 
 
 def resolve_prior(prior: str | Prior | None, encoder: str = "auto") -> Prior:
-    """Return the prior that a name or an object stands for; a Gaussian gives the start where there is none.
+    """Return the prior that a name or an object stands for; the default where it is to be chosen.
+
+    Where there is none, a Gaussian gives the start.
 
     Raises
     ------
@@ -126,7 +128,7 @@ def resolve_prior(prior: str | Prior | None, encoder: str = "auto") -> Prior:
     if prior is None:
         return Gaussian()
     if not isinstance(prior, Prior):
-        return PRIORS.get(prior, PRIORS[AUTOMATIC_PRIOR])()
+        return PRIORS.get(prior, PRIORS[AUTOMATIC_PRIORS[0]])()
     if prior.needs_jax:
         check_prior(prior)
     return prior
@@ -139,6 +141,24 @@ def _gaussian(prior: Any) -> Prior:
             "prior='gaussian'."
         )
     return Gaussian()
+
+
+def resolve_rivals(
+    prior: str | Prior, basis: Basis, fit_intercept: bool, penalties: tuple[Penalty, ...] = ()
+) -> tuple[Prior, ...]:
+    """Return the priors that the default is compared with: none where one was named, or the basis decides.
+
+    Densities that are learned need an intercept, and leave no place for penalties.
+    """
+    if isinstance(prior, Prior) or prior in PRIORS or basis.has_own_fit:
+        return ()
+    rivals = [PRIORS[name]() for name in AUTOMATIC_PRIORS[1:]]
+    return tuple(
+        rival
+        for rival in rivals
+        if (not basis.needs_support or rival.support in basis.needs_support)
+        and not (rival.learns and (penalties or not fit_intercept))
+    )
 
 
 def resolve_basis(basis: str | Basis, prior: Prior, n_features: int) -> Basis:

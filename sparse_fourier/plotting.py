@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from matplotlib.image import AxesImage
     from matplotlib.lines import Line2D
 
-__all__ = ["CodesDisplay", "ComponentsDisplay", "LossCurveDisplay", "SpectrumDisplay"]
+__all__ = ["CodesDisplay", "ComparisonDisplay", "ComponentsDisplay", "LossCurveDisplay", "SpectrumDisplay"]
 
 Array = NDArray[Any]
 Style = dict[str, Any]
@@ -33,6 +33,7 @@ _COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 _DARK = "#1a1a1a"
 _GREY = "#8c8c8c"
 _STYLES = ("-", "-.", ":")
+_MARKERS = "osD^v<>PX"
 
 _TRUE_LINE: Style = {"color": _DARK, "linestyle": (0, (4, 3)), "linewidth": 1.2}
 _SPECTRUM: Style = {"color": _GREY, "linewidth": 1.2, "label": "periodogram"}
@@ -963,6 +964,117 @@ def _periodogram(X: Array, record: Any) -> tuple[Array, Array]:
     bases, _ = np.linalg.qr(np.stack([np.sin(angles), np.cos(angles)], axis=2))
     power = (np.einsum("nd,fdk->fnk", centred, bases) ** 2).sum(axis=2).mean(axis=1)
     return fine / record.length, np.sqrt(2.0 * power / X.shape[1])
+
+
+class ComparisonDisplay:
+    """Errors of several methods on several kinds of data: points on a logarithmic axis, a line for each kind.
+
+    The first method is drawn in front, in a colour of its own. All parameters are stored as attributes.
+
+    Parameters
+    ----------
+    errors : array-like of shape (n_methods, n_regimes)
+        Positive; NaN where a method failed or was not run, which leaves a gap.
+    methods : sequence of n_methods str
+        Names of the methods.
+    regimes : sequence of n_regimes str
+        Names of the kinds of data, drawn from top to bottom.
+    xlabel : str, default="relative error"
+        What the errors are.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+        The axes that were given or made.
+    figure_ : matplotlib Figure or SubFigure
+        What holds them.
+    lines_ : list of n_methods matplotlib Line2D
+        The points of each method.
+
+    See Also
+    --------
+    ComponentsDisplay : The components that a method found.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> from sparse_fourier.plotting import ComparisonDisplay
+    >>> display = ComparisonDisplay(
+    ...     errors=[[0.01, 0.02], [0.5, 0.3]], methods=["ours", "PCA"], regimes=["uniform", "Laplace"]
+    ... ).plot(Figure().subplots())
+    >>> len(display.lines_), display.ax_.get_xscale()
+    (2, 'log')
+    """
+
+    ax_: Axes
+    figure_: Figure | SubFigure
+    lines_: list[Line2D]
+
+    def __init__(
+        self,
+        *,
+        errors: ArrayLike,
+        methods: Sequence[str],
+        regimes: Sequence[str],
+        xlabel: str = "relative error",
+    ) -> None:
+        self.errors = errors
+        self.methods = methods
+        self.regimes = regimes
+        self.xlabel = xlabel
+
+    def plot(self, ax: Axes | None = None, *, legend: bool = True) -> Self:
+        """Draw the errors.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Axes to draw on; None makes a new figure.
+        legend : bool, default=True
+            Whether to name the methods, to the right of the axes.
+
+        Returns
+        -------
+        ComparisonDisplay
+            The display itself.
+
+        Raises
+        ------
+        ImportError
+            If Matplotlib is not installed.
+        ValueError
+            If shapes do not fit together.
+        """
+        errors = np.asarray(self.errors, dtype=float)
+        shape = len(self.methods), len(self.regimes)
+        if errors.shape != shape:
+            constraint = f"an array of shape (n_methods, n_regimes) = {shape}"
+            raise _invalid("errors", constraint, errors.shape, "ComparisonDisplay")
+        self.ax_ = _new_axes() if ax is None else ax
+        self.figure_ = self.ax_.figure
+        self.ax_.set_xscale("log")
+        self.lines_ = [self._draw(i, row) for i, row in enumerate(errors)]
+        self.ax_.set_yticks(range(shape[1]), self.regimes)
+        self.ax_.set_ylim(shape[1] - 0.5, -0.5)
+        self.ax_.grid(axis="y", color=_GREY, alpha=0.3)
+        self.ax_.set_xlabel(self.xlabel)
+        if legend:
+            place: Style = {"loc": "upper left", "bbox_to_anchor": (1, 1), "frameon": False}
+            self.ax_.legend(**(_LEGEND | place))
+        return self
+
+    def _draw(self, slot: int, errors: Array) -> Line2D:
+        style: Style = {
+            "linestyle": "none",
+            "marker": _MARKERS[slot % len(_MARKERS)],
+            "label": self.methods[slot],
+        }
+        if slot:
+            style |= {"color": _COLORS[1 + (slot - 1) % (len(_COLORS) - 1)], "markersize": 5, "alpha": 0.75}
+        else:
+            style |= {"color": _COLORS[0], "markersize": 8, "zorder": 3}
+        (line,) = self.ax_.plot(errors, np.arange(len(errors)), **style)
+        return line
 
 
 def _invalid(name: str, constraint: str, value: Any, owner: str = "ComponentsDisplay") -> ValueError:

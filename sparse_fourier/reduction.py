@@ -107,6 +107,38 @@ class Reduced:
         beside = self.span.mean[None][: self.surplus]
         return np.concatenate([self.span.deviations[:, None] * self.span.axes, beside])
 
+    def under(self, prior: Prior) -> Reduced:
+        """Return the same for another prior, where this was for one that divides by the number of samples."""
+        factor = prior.degrees_of_freedom(self.n) / self.n
+        return replace(self, degrees_of_freedom=self.degrees_of_freedom * factor)
+
+    def within(self, rank: int) -> Reduced:
+        """Return the same within fewer dimensions, the rest of which is noise; for complete signals."""
+        left = self.whitened[:, rank:] * self.deviations[rank:]
+        return replace(
+            self,
+            n_components=rank,
+            rank=rank,
+            whitened=self.whitened[:, :rank],
+            axes=self.axes[:rank],
+            squares=self.squares + np.einsum("ij,ij->i", left, left),
+            log_volume=float(np.log(self.deviations[:rank]).sum()),
+            unit_noise=self.unit_noise[:rank, :rank],
+        )
+
+    def with_shares(self) -> Reduced:
+        """Return the same for codes that sum to one: with a component more, and a coordinate that is one."""
+        return replace(
+            self,
+            n_components=self.n_components + 1,
+            rank=self.rank + 1,
+            surplus=1,
+            whitened=np.append(self.whitened, np.ones((len(self.whitened), 1)), axis=1),
+            axes=np.append(self.axes, self.span.mean[None], axis=0),
+            origin=np.zeros_like(self.span.mean),
+            unit_noise=np.pad(self.unit_noise, (0, 1)),
+        )
+
     def problem(self, prior: Prior) -> Problem:
         """Return what is left to be trained under a prior."""
         noise = max(self.noise_variance, self.resolution)

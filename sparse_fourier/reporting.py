@@ -103,7 +103,7 @@ def warn_of(fitted: Fitted, settings: Settings) -> None:
         )
     if fitted.doubts:
         warnings.warn(
-            f"The data do not determine all components under the prior {settings.prior}: "
+            f"The data do not determine all components under the prior {fitted.model.prior}: "
             f"{'; '.join(fitted.doubts)}. Use another prior, more samples or fewer components.",
             IdentifiabilityWarning,
             stacklevel=3,

@@ -49,7 +49,6 @@ class Support(ABC):
     def project(self, codes: np.ndarray, gram: np.ndarray) -> np.ndarray:
         """Return the points u of the set that minimise (u - h) gram (u - h)' for each row h.
 
-        `gram` is one matrix for all rows, or a stack of one for each.
         With `gram = components @ components.T` and least-squares codes h, u reconstructs the
         signals as well as the set allows.
         """
@@ -140,7 +139,6 @@ class Interval(Support):
         if not outside.any():
             return codes
         projected = codes.copy()
-        gram = gram if gram.ndim == 2 else gram[outside]
         projected[outside] = bounded_least_squares(codes[outside], gram, self.lower, self.upper)
         return projected
 
@@ -207,11 +205,7 @@ class Proportions(Support):
         if not outside.any():
             return codes
         projected = codes.copy()
-        if gram.ndim == 2:
-            projected[outside] = proportional_least_squares(codes[outside], gram)
-            return projected
-        for row in np.flatnonzero(outside):
-            projected[row] = proportional_least_squares(codes[row][None], gram[row])[0]
+        projected[outside] = proportional_least_squares(codes[outside], gram)
         return projected
 
     def relax(self, codes: np.ndarray, pull: np.ndarray, gram: np.ndarray, prices: np.ndarray) -> None:
@@ -315,8 +309,8 @@ def bounded_least_squares(codes: np.ndarray, gram: np.ndarray, lower: float, upp
     ----------
     codes : array of shape (n, k)
         Unconstrained least-squares codes.
-    gram : array of shape (k, k) or (n, k, k)
-        Gram matrix of the components, or one for each row.
+    gram : array of shape (k, k)
+        Gram matrix of the components.
     lower, upper : float
         Bounds of every code.
 
@@ -331,7 +325,7 @@ def bounded_least_squares(codes: np.ndarray, gram: np.ndarray, lower: float, upp
     """
     solution = np.clip(codes, lower, upper)
     active = np.arange(len(codes))
-    if gram.ndim == 2 and _independent(gram):
+    if _independent(gram):
         active = _exchange(solution, codes, gram, lower, upper)
     if active.size:
         _descend(solution, codes, active, gram, lower, upper)
@@ -439,9 +433,9 @@ def _descend(
     upper: float,
 ) -> None:
     """Solve some rows in place by cyclic coordinate descent, each until it has settled."""
-    diagonal = np.diagonal(gram, axis1=-2, axis2=-1)
+    diagonal = np.diagonal(gram)
     scale = np.where(diagonal > 0, diagonal, 1.0)
-    coupling = gram / scale[..., None] * (1.0 - np.eye(gram.shape[-1]))
+    coupling = gram / scale[:, None] * (1.0 - np.eye(len(gram)))
     for _ in range(_MAX_SWEEPS):
         change = _sweep(solution, codes, active, coupling, lower, upper)
         active = active[change > _TOLERANCE]
@@ -459,8 +453,7 @@ def _sweep(
 ) -> np.ndarray:
     target, current = codes[active], solution[active]
     before = current.copy()
-    rows = coupling if coupling.ndim == 2 else coupling[active].swapaxes(0, 1)
-    for j, row in enumerate(rows):
+    for j, row in enumerate(coupling):
         pull = ((target - current) * row).sum(axis=1)
         current[:, j] = np.clip(target[:, j] + pull, lower, upper)
     solution[active] = current

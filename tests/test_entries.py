@@ -78,9 +78,14 @@ def test_codes_of_sum_one_keep_their_sum():
     assert decoder.root.shape == (K, K - 1)
 
 
-def test_metric_is_that_of_the_entries_where_they_suffice():
-    found = reading()
-    determined = np.flatnonzero(~found.open.any(axis=1))
-    for row in determined:
-        np.testing.assert_allclose(found.metric[row], W[:, SEEN[row]] @ W[:, SEEN[row]].T)
-    assert np.linalg.eigvalsh(found.metric[1])[0] > 0, "one entry alone, and yet there is a nearest code"
+@pytest.mark.parametrize("noise", [0.01, 1.0])
+def test_completed_codes_are_least_squares_once_gaps_are_filled(noise):
+    codes = reading(noise).completed_codes
+    for row in range(len(X)):
+        seen = SEEN[row]
+        spread = W.T @ COVARIANCE @ W
+        gain = spread[:, seen] @ np.linalg.inv(spread[np.ix_(seen, seen)] + noise * np.eye(seen.sum()))
+        mean = B + MEAN @ W
+        filled = np.where(seen, X[row], mean + gain @ (X[row] - mean)[seen])
+        expected = np.linalg.lstsq(W.T, filled - B, rcond=None)[0]
+        np.testing.assert_allclose(codes[row], expected, rtol=1e-8, atol=1e-8)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.exceptions import ConvergenceWarning
 
-from sparse_fourier import AutoencoderDecomposer, streaming
+from sparse_fourier import AutoencoderDecomposer, runtime, streaming
 from sparse_fourier.datasets import make_sinusoid_mixtures
 from sparse_fourier.metrics import worst_relative_error
 from sparse_fourier.priors import Prior
@@ -244,6 +244,18 @@ def test_warnings_begin_when_rows_suffice():
 
 
 # What is kept
+
+
+def test_any_sequence_of_batch_sizes_compiles_nothing(monkeypatch):
+    def refuse(*arguments):
+        raise AssertionError("nothing is to be compiled")
+
+    monkeypatch.setattr(runtime.Program, "__call__", refuse)
+    sizes = np.random.default_rng(0).integers(1, 40, 100)
+    model = AutoencoderDecomposer(random_state=0)
+    for last, size in zip(np.cumsum(sizes), sizes, strict=True):
+        model.partial_fit(X[last - size : last])
+    assert worst_relative_error(COMPONENTS, model.components_) < 0.01
 
 
 def test_faces_survive_when_rows_are_thinned_out(monkeypatch):

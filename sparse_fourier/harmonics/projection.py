@@ -296,7 +296,8 @@ def refine(problem: Problem, terms: Terms, chart: Chart, max_iter: int) -> Refin
             tried = problem.at(moved(state.terms, expansion.directions, change, problem.record))
             lower = tried if tried.loss < state.loss else None
             if promise <= enough or state.loss <= problem.floor:
-                return Refined(lower or state, iteration, True, promise, chart)
+                last = tried if tried.loss <= state.loss + enough else state
+                return Refined(last, iteration, True, promise, chart)
             damping = damping * 0.1 if lower else max(damping, _FIRST_DAMPING) * 10.0
         if lower is None:
             return Refined(state, iteration, promise <= 1e6 * enough, promise, chart)

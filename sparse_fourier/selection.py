@@ -1,0 +1,377 @@
+"""Which prior the codes ask for, judged on some of the signals before any prior is trained on all of them."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+
+from sparse_fourier import densities as density
+from sparse_fourier.course import Plan, Problem
+from sparse_fourier.densities import Density
+from sparse_fourier.initialization import estimate_rank
+from sparse_fourier.learning import Signals, learn
+from sparse_fourier.objective import Point
+from sparse_fourier.priors import Learned
+from sparse_fourier.priors.base import Prior
+from sparse_fourier.reduction import Reduced
+from sparse_fourier.staging import optimise
+from sparse_fourier.training import Trained
+
+_SAMPLES_TO_JUDGE = 25
+_MOST_ROWS = 3000
+_MOST_CODES = 30_000
+_NATS_OF_AN_ANGLE = 3.5
+_NATS_OF_A_DENSITY = 4.5
+_IDEALISATION = 0.002
+_WITHIN_REACH = 0.15
+_TOLERANCE = 1e-6
+_ITERATIONS = 150
+_ITERATIONS_ALONE = 40
+_ROUNDS = 200
+_STARTS = 2
+_POWERS = 3
+_STANDARD_ERRORS = 5.0
+_FACES_IF_DEPENDENT = 0.75
+_CORNER = 0.25
+_VISITED = 0.05
+_KURTOSIS_OF_A_BOX = 1.8
+_KURTOSIS_OF_NOISE = 0.2
+_LEFT_TO_NOISE = 2
+
+
+class Choice(NamedTuple):
+    """The prior chosen, and what was said for each.
+
+    Attributes
+    ----------
+    prior : Prior
+    scores : dict
+        Name of each candidate that was compared -> penalised log-likelihood, in nats per sample; empty
+        where there was nothing to compare.
+    trained : Trained or None
+        The prior as it came out, where it has been trained on all signals already.
+    """
+
+    prior: Prior
+    scores: dict[str, float]
+    trained: Trained | None
+
+
+class Fit(NamedTuple):
+    """A prior trained on the signals that are looked at.
+
+    Attributes
+    ----------
+    prior : Prior
+        As learned, where it learns.
+    problem : Problem
+    point : Point
+    """
+
+    prior: Prior
+    problem: Problem
+    point: Point
+
+    @property
+    def codes(self) -> np.ndarray:
+        """Codes of the signals, of shape (n, k)."""
+        return self.point.encode(self.problem.whitened)
+
+    @property
+    def log_likelihood(self) -> float:
+        """Mean over the signals, in nats."""
+        variances = self.problem.blur_of(self.point, np.arange(len(self.problem.weights))) ** 2
+        log_prior = self.prior.log_likelihoods(self.codes, variances)
+        volume = np.linalg.slogdet(self.point.unmixing)[1]
+        return float(self.problem.weights @ log_prior + volume - self.problem.constant)
+
+    @property
+    def score(self) -> float:
+        """The log-likelihood less the price of the prior's freedom, per sample."""
+        dimensions = len(self.point.offset) - self.prior.domain.surplus
+        return self.log_likelihood - price(self.prior, dimensions, self.problem.n_samples)
+
+
+def price(prior: Prior, k: int, n_samples: float) -> float:
+    """Return the price of a prior's freedom, in nats per sample.
+
+    Nats in all are twice what a prior gains on Gaussian codes, which need it not, as in Akaike's criterion: a
+    learned density follows accidents of the samples, and whatever tells one basis from another takes the
+    likeliest angle of every two codes. A learned density also pays for what real codes differ from the
+    idealisation that a named one is, and this share does not fade with more samples.
+    """
+    if not prior.identifies_basis:
+        return 0.0
+    angles = _NATS_OF_AN_ANGLE * k * (k - 1) / 2
+    if not prior.learns:
+        return angles / n_samples
+    return (angles + _NATS_OF_A_DENSITY * k) / n_samples + _IDEALISATION * k
+
+
+def choose(
+    data: Reduced, candidates: Sequence[Prior], train: Callable[[], Trained], *, fixed: bool
+) -> Choice:
+    """Return the prior that the codes ask for; the first where samples are too few to judge.
+
+    If that is a box, and codes fill it evenly, no other prior is needed. Else the largest penalised
+    likelihood decides, unless its prior has no bounds and the box is filled all the same: up to all of its
+    faces, and in its corners. A likelihood that takes codes for independent may prefer another basis where
+    they are not; the smallest box is the right one either way.
+
+    Parameters
+    ----------
+    data : Reduced
+        Of codes that do not sum to one.
+    candidates : sequence of Prior
+    train : callable
+        Trains the first of them on all signals.
+    fixed : bool
+        Whether the number of components is given, so that proportions have to have as many.
+    """
+    if len(candidates) == 1 or data.n < _SAMPLES_TO_JUDGE * data.rank:
+        return Choice(candidates[0], {}, None)
+    whole = train() if _is_box(candidates[0]) and may_fill_box(data) else None
+    if whole is not None:
+        fitted = Fit(candidates[0], data.problem(candidates[0]), whole.point)
+        if is_even(fitted.codes, fitted.problem.weights, data.n):
+            return Choice(fitted.prior, {str(fitted.prior): fitted.score}, whole)
+    asked = data.n_components if fixed else None
+    comparison = _Comparison(_informative(data, asked), asked)
+    fits = comparison.fits(candidates)
+    best = max(fits, key=lambda i: fits[i].score)
+    if not fits[best].prior.domain.is_bounded:
+        boxes = [i for i, found in fits.items() if _is_box(found.prior)]
+        best = next((i for i in boxes if fills_box(fits[i], comparison.faces)), best)
+    scores = {str(candidates[i]): found.score for i, found in fits.items()}
+    return Choice(candidates[best], scores, None if best else whole)
+
+
+def may_fill_box(data: Reduced) -> bool:
+    """Return whether signals may have independent uniform codes, by one number.
+
+    The mean fourth power of the norm of whitened signals [1]_ does not depend on the basis.
+
+    References
+    ----------
+    .. [1] K. V. Mardia, "Measures of multivariate skewness and kurtosis with applications", Biometrika 57(3),
+       519-530, 1970.
+    """
+    k = data.whitened.shape[1]
+    if data.rank != data.n_components or data.anchored:
+        return False
+    share, powers = data.weights / data.n, np.einsum("ij,ij->i", data.whitened, data.whitened) ** 2
+    mean = share @ powers
+    error = np.sqrt(share @ (powers - mean) ** 2 / data.n)
+    expected = k * (k - 1 + _KURTOSIS_OF_A_BOX)
+    return bool(abs(mean - expected) < _KURTOSIS_OF_NOISE * k + _STANDARD_ERRORS * error)
+
+
+def is_even(codes: np.ndarray, weights: np.ndarray, n_samples: float) -> bool:
+    """Return whether codes fill the unit box evenly, as far as polynomials of two at a time can tell."""
+    powers = _legendre(2 * codes.T - 1)
+    singles = n_samples * float(((powers @ weights) ** 2).sum())
+    return _is_chi_squared(singles + _dependence(powers, weights, n_samples), codes.shape[1], _POWERS)
+
+
+def _informative(data: Reduced, asked: int | None) -> Reduced:
+    """Return the data without a last dimension that is noise, where so many components may be proportions."""
+    judged = data.gaps is None and not data.anchored and data.n_left >= _LEFT_TO_NOISE
+    if asked != data.rank or data.rank < 2 or not judged:
+        return data
+    rank = estimate_rank(data.span, len(data.span.mean))
+    return data.within(rank) if rank == data.rank - 1 else data
+
+
+def _is_box(prior: Prior) -> bool:
+    return prior.domain.is_bounded and not prior.domain.surplus
+
+
+class _Comparison:
+    """Priors fitted to the same signals, as far as each is in question."""
+
+    def __init__(self, data: Reduced, asked: int | None) -> None:
+        self._data, self._asked = data, asked
+        self._problem = some_rows(data.problem(Learned()))
+        self._learned, densities = learn_densities(self._problem)
+        self._bounded = all(each.edges == 2 for each in densities)
+        self._dependent = are_dependent(self._learned.codes, self._problem.weights, self._problem.n_samples)
+
+    @property
+    def faces(self) -> float:
+        """Share of its faces that a box has to show: not all where nothing else explains the codes."""
+        return _FACES_IF_DEPENDENT if self._dependent else 1.0
+
+    def fits(self, candidates: Sequence[Prior]) -> dict[int, Fit]:
+        """Return the candidates that make sense, by their place among all."""
+        return {i: self._fit(prior) for i, prior in enumerate(candidates) if self._makes_sense(prior)}
+
+    def _makes_sense(self, prior: Prior) -> bool:
+        """Return whether a prior may be chosen: proportions where their number is right and codes depend.
+
+        One code in a box is two proportions, which is taken where two components are asked for.
+        """
+        rank, asked = self._data.rank, self._asked
+        if not prior.domain.surplus:
+            return not (_is_box(prior) and rank == 1 and asked == 2)
+        if self._data.anchored:
+            return False
+        return asked == rank + 1 if asked is not None else rank > 1 and self._dependent
+
+    def _fit(self, prior: Prior) -> Fit:
+        if prior.domain.surplus:
+            return trained(some_rows(self._data.with_shares().problem(prior)))
+        if prior.learns:
+            return self._learned
+        problem = replace(self._problem, prior=prior, floor=prior.resolution(self._problem.n_samples) ** 2)
+        return self._fit_named(problem) if prior.identifies_basis else trained(problem)
+
+    def _fit_named(self, problem: Problem) -> Fit:
+        """Return the fit of all codes together where it may matter, else of each code for itself."""
+        alone = one_by_one(problem, self._learned)
+        behind = self._learned.log_likelihood - alone.log_likelihood
+        anywhere = _is_box(problem.prior) and self._dependent
+        bounded = _is_box(problem.prior) and self._bounded
+        if not (anywhere or bounded or behind < _WITHIN_REACH * len(alone.point.offset)):
+            return alone
+        own_starts = anywhere or problem.average is not None or len(alone.point.offset) < 3
+        together = trained(problem, None if own_starts else self._learned)
+        return max(alone, together, key=lambda found: found.score)
+
+
+def learn_densities(problem: Problem) -> tuple[Fit, tuple[Density, ...]]:
+    """Return the fit of independent codes with densities that are learned, and these."""
+    mean, whitening = _whitening(problem.whitened, problem.weights)
+    signals = Signals((problem.whitened - mean) @ whitening, problem.weights, problem.n_samples)
+    outcome = learn(signals, None, np.random.RandomState(0), max_iter=_ROUNDS, tell=lambda *_: False)
+    unmixing = outcome.point.unmixing @ whitening
+    point = Point(unmixing, outcome.point.offset - unmixing @ mean)
+    return Fit(Learned().learned(outcome.densities), problem, point), outcome.densities
+
+
+def trained(problem: Problem, start: Fit | None = None) -> Fit:
+    """Return the prior trained roughly, from the basis of another fit or else from its own starts."""
+    init = None if start is None else np.linalg.inv(_upwards(start)).T
+    plan = Plan(_STARTS, _TOLERANCE, _ITERATIONS, init, None)
+    return Fit(problem.prior, problem, optimise(problem, plan, np.random.RandomState(0)).point)
+
+
+def _upwards(fitted: Fit) -> np.ndarray:
+    """Return the unmixing with signs that give codes their long tails upwards."""
+    codes = fitted.codes - fitted.problem.weights @ fitted.codes
+    skewness = fitted.problem.weights @ codes**3
+    return fitted.point.unmixing * np.where(skewness < 0, -1.0, 1.0)[:, None]
+
+
+def one_by_one(problem: Problem, basis: Fit) -> Fit:
+    """Return the prior with every code of another fit for itself; it can only become likelier together."""
+    codes, unmixing = basis.codes, basis.point.unmixing
+    mean = problem.weights @ codes
+    spread = np.sqrt(problem.weights @ (codes - mean) ** 2)
+    noise = np.einsum("ji,ik,jk->j", unmixing, problem.noise, unmixing) / spread**2
+    plan = Plan(1, _TOLERANCE, _ITERATIONS_ALONE, None, None)
+    factors, shifts = np.empty(len(mean)), np.empty(len(mean))
+    for j in range(len(mean)):
+        standard = ((codes[:, j] - mean[j]) / spread[j])[:, None]
+        own = replace(problem, whitened=standard, noise=noise[j : j + 1, None], average=None)
+        point = optimise(own, plan, np.random.RandomState(0)).point
+        factors[j] = point.unmixing[0, 0] / spread[j]
+        shifts[j] = point.offset[0] - factors[j] * mean[j]
+    point = Point(factors[:, None] * unmixing, factors * basis.point.offset + shifts)
+    return Fit(problem.prior, problem, point)
+
+
+def some_rows(problem: Problem) -> Problem:
+    """Return the problem of few enough of its signals for a fit without compiling, whitened anew."""
+    n, k = problem.whitened.shape
+    most = min(_MOST_ROWS, _MOST_CODES // k)
+    if n <= most:
+        return problem
+    chosen = np.random.RandomState(0).permutation(n)[:most]
+    share = problem.weights[chosen] / problem.weights[chosen].sum()
+    n_samples = float(problem.n_samples * problem.weights[chosen].sum())
+    free = k - problem.prior.domain.surplus
+    mean, whitening, whitened = np.zeros(k), np.eye(k), problem.whitened[chosen]
+    mean[:free], whitening[:free, :free] = _whitening(whitened[:, :free], share)
+    anchored = problem.average is not None
+    whitened = (whitened if anchored else whitened - mean) @ whitening
+    return replace(
+        problem,
+        whitened=whitened,
+        weights=share,
+        n_samples=n_samples,
+        noise=whitening @ problem.noise @ whitening,
+        floor=problem.prior.resolution(n_samples) ** 2,
+        constant=problem.constant - np.linalg.slogdet(whitening)[1],
+        average=share @ whitened if anchored else None,
+        inflation=None if problem.inflation is None else problem.inflation[chosen],
+    )
+
+
+def _whitening(coordinates: np.ndarray, share: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the mean, and the symmetric matrix that gives coordinates unit covariance."""
+    mean = share @ coordinates
+    centred = coordinates - mean
+    values, vectors = np.linalg.eigh((centred * share[:, None]).T @ centred)
+    values = np.maximum(values, np.finfo(float).eps * values[-1])
+    return mean, (vectors / np.sqrt(values)) @ vectors.T
+
+
+def are_dependent(codes: np.ndarray, weights: np.ndarray, n_samples: float) -> bool:
+    """Return whether codes depend on each other, two by two.
+
+    Polynomials of their ranks are uncorrelated where codes are independent; the sum of their squared
+    correlations is then a chi-squared variable.
+    """
+    powers = _legendre(2 * _ranks(codes, weights).T - 1)
+    return not _is_chi_squared(_dependence(powers, weights, n_samples), codes.shape[1], 0)
+
+
+def _dependence(powers: np.ndarray, weights: np.ndarray, n_samples: float) -> float:
+    """Return the squared correlations of all powers of every two codes, times the number of samples."""
+    pairs = itertools.combinations(powers, 2)
+    return n_samples * sum(float((((one * weights) @ other.T) ** 2).sum()) for one, other in pairs)
+
+
+def _is_chi_squared(total: float, k: int, n_singles: int) -> bool:
+    """Return whether a sum of squares over pairs of k codes, and some of each, is as small as by chance."""
+    expected = _POWERS**2 * k * (k - 1) / 2 + n_singles * k
+    return total <= expected + _STANDARD_ERRORS * np.sqrt(2 * expected)
+
+
+def _ranks(codes: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Return the share of weight below each code."""
+    order = np.argsort(codes, axis=0, kind="stable")
+    below = np.cumsum(weights[order], axis=0) - 0.5 * weights[order]
+    ranks = np.empty_like(codes)
+    np.put_along_axis(ranks, order, below, axis=0)
+    return ranks
+
+
+def _legendre(x: np.ndarray) -> np.ndarray:
+    """Return the first polynomials, of variance one over [-1, 1], of shape (k, n_powers, n)."""
+    polynomials = x, 0.5 * (3 * x**2 - 1), 0.5 * (5 * x**3 - 3 * x)
+    return np.stack([np.sqrt(2 * p + 1) * values for p, values in enumerate(polynomials, 1)], axis=1)
+
+
+def fills_box(fitted: Fit, share: float = 1.0) -> bool:
+    """Return whether codes end abruptly at this share of the faces of the box, and visit its corners."""
+    codes, weights, n = fitted.codes, fitted.problem.weights, fitted.problem.n_samples
+    blur = np.maximum(fitted.problem.blur(fitted.point), 1 / n)
+    edges = [density.choose(h, weights, n, float(s)).edges for h, s in zip(codes.T, blur, strict=True)]
+    return sum(edges) >= 2 * share * len(edges) and visits_corners(codes, weights)
+
+
+def visits_corners(codes: np.ndarray, weights: np.ndarray) -> bool:
+    """Return whether every two codes come near all four corners of their square."""
+    low, high = codes < _CORNER, codes > 1 - _CORNER
+    least = _VISITED * _CORNER**2
+    return all(
+        weights @ (one[:, i] & other[:, j]) > least
+        for i, j in itertools.combinations(range(codes.shape[1]), 2)
+        for one in (low, high)
+        for other in (low, high)
+    )
