@@ -129,9 +129,9 @@ def resolve_prior(prior: str | Prior | None) -> Prior:
     return prior
 
 
-def resolve_rivals(prior: str | Prior, basis: Basis, fit_intercept: bool) -> tuple[Prior, ...]:
+def resolve_rivals(prior: str | Prior | None, basis: Basis, fit_intercept: bool) -> tuple[Prior, ...]:
     """Return the priors that the default is compared with: none where one was named, or the basis decides."""
-    if isinstance(prior, Prior) or prior in PRIORS or basis.has_own_fit:
+    if prior is None or isinstance(prior, Prior) or prior in PRIORS or basis.has_own_fit:
         return ()
     rivals = [PRIORS[name]() for name in AUTOMATIC_PRIORS[1:]]
     return tuple(
