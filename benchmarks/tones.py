@@ -12,7 +12,8 @@ from functools import partial
 import numpy as np
 
 from benchmarks import methods, problems
-from benchmarks.fields import OURS, AtMost, Criterion, Field, Line, parser, report, run_field, run_rows
+from benchmarks.bars import AtMost
+from benchmarks.fields import OURS, Criterion, Field, Line, parser, report, run_field, run_rows
 from benchmarks.report import figure
 from benchmarks.spectral_rivals import SPECTRAL
 from benchmarks.speed import DRAW, compare, fresh_process, picard_after_pca
