@@ -144,13 +144,13 @@ def _gaussian(prior: Any) -> Prior:
 
 
 def resolve_rivals(
-    prior: str | Prior, basis: Basis, fit_intercept: bool, penalties: tuple[Penalty, ...] = ()
+    prior: str | Prior | None, basis: Basis, fit_intercept: bool, penalties: tuple[Penalty, ...] = ()
 ) -> tuple[Prior, ...]:
     """Return the priors that the default is compared with: none where one was named, or the basis decides.
 
     Densities that are learned need an intercept, and leave no place for penalties.
     """
-    if isinstance(prior, Prior) or prior in PRIORS or basis.has_own_fit:
+    if prior is None or isinstance(prior, Prior) or prior in PRIORS or basis.has_own_fit:
         return ()
     rivals = [PRIORS[name]() for name in AUTOMATIC_PRIORS[1:]]
     return tuple(
