@@ -352,9 +352,9 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
 
         The number of components, their order and signs are settled when 100 rows have come, or ten for each
         component; before that they may change from call to call, without warnings, and a single row gives
-        components of zero. A network is trained on them from where it was, for `max_iter` iterations or
-        epochs each time. After `fit`, of whose rows nothing is kept, signals drawn from its model stand for
-        them.
+        components of zero. With `prior="auto"` the prior is chosen anew at every fit. A network is trained on
+        the rows from where it was, for `max_iter` iterations or epochs each time. After `fit`, of whose rows
+        nothing is kept, signals drawn from its model stand for them.
         """
         draft = self._view(dict(self.__dict__))
         draft._validate_params()
