@@ -133,6 +133,13 @@ def test_weights_are_repetitions(X):
     assert weighted.loss_ == pytest.approx(repeated.loss_, rel=1e-12)
 
 
+def test_batches_lead_to_the_fit_of_all_of_them(X):
+    whole, streamed = decomposer().fit(X), decomposer()
+    for rows in np.array_split(X, 4):
+        streamed.partial_fit(rows)
+    assert streamed.score(X) == pytest.approx(whole.score(X), abs=1e-9)
+
+
 @pytest.mark.parametrize("scale", [1e-150, 1e-3, 1e150])
 def test_unit_of_the_signals_does_not_matter(X, scale):
     plain, scaled = decomposer().fit(X), decomposer().fit(scale * X)
