@@ -444,7 +444,7 @@ WRONG = [
     ("hidden_layer_sizes", [(0,), (2.5,), ("x",), 3]),
     ("hidden_activation", ["x", None]),
     ("fit_intercept", ["yes", 2]),
-    ("penalty", ["l1", lambda model, X, codes: 0.0]),
+    ("penalty", ["l1", 3.0, ["l1"]]),
     ("init", ["random", 3]),
     ("solver", ["x", 3, None]),
     ("learning_rate", [0, True, -1.0, np.nan, np.inf, "x"]),

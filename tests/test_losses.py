@@ -7,6 +7,7 @@ from sparse_fourier.activations import Identity, ReLU
 from sparse_fourier.losses import Batch, NegativeLogLikelihood, SquaredError, Tabulated
 from sparse_fourier.minibatch import evaluate, stack
 from sparse_fourier.networks import Autoencoder, Encoder, Layer
+from sparse_fourier.penalties.base import FunctionPenalty
 from sparse_fourier.priors import Laplace, Learned, Uniform
 
 RNG = np.random.default_rng(0)
@@ -66,11 +67,13 @@ def test_penalties_see_model_signals_and_codes_and_are_added():
         return 0.25 * (model.components**2).sum() + (codes - model.encode(signals)).sum()
 
     plain = loss_of(SquaredError((), 1.0))
-    added = MODEL.components**2
+    n_of_unit_norm = len(MODEL.components)
     penalised = SquaredError((), 1.0)(MODEL, Batch(X, WEIGHTS, WEIGHTS.sum()), 1.0, 1.0)[0]
     assert penalised == pytest.approx(plain)
-    penalised = SquaredError((penalty,), 1.0)(MODEL, Batch(X, WEIGHTS, WEIGHTS.sum()), 1.0, 1.0)[0]
-    assert penalised == pytest.approx(plain + 0.25 * added.sum(), rel=1e-12)
+    penalised = SquaredError((FunctionPenalty(penalty),), 1.0)(
+        MODEL, Batch(X, WEIGHTS, WEIGHTS.sum()), 1.0, 1.0
+    )[0]
+    assert penalised == pytest.approx(plain + 0.25 * n_of_unit_norm, rel=1e-12)
 
 
 def test_tables_of_learned_densities_are_close_to_them():
