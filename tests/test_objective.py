@@ -148,7 +148,7 @@ def value_and_model(objective, point, width):
 
 
 def compiled_value_and_model():
-    runtime._start()
+    runtime.start()
     import jax
 
     program = jax.jit(value_and_model)

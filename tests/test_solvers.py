@@ -82,7 +82,7 @@ def exact_parallelogram(points):
 
 def compiled_step():
     """Return a function that takes one step of all starts in a program of its own."""
-    runtime._start()
+    runtime.start()
     import jax
 
     solver = Newton(TOL)

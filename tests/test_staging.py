@@ -134,7 +134,7 @@ def test_all_rows_with_all_codes_are_the_objective():
 
 
 def compiled_value(objective, point):
-    runtime._start()
+    runtime.start()
     runtime.register(objective)
     import jax
 
