@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from benchmarks import fields, independence, methods, nonnegative, problems, rivals
+from benchmarks import fields, independence, methods, nonnegative, problems, regimes, rivals
 from benchmarks.bars import AtLeast, AtMost, TimesBestRival
 from benchmarks.fields import Criterion, Field
 from sparse_fourier.metrics import matched_cosine
@@ -83,7 +83,7 @@ def test_times_are_ratios():
     assert not fields.timed_line("t", draw, constant(1), theirs, {"r": 0.0}, 3)[0].met
 
 
-@pytest.mark.parametrize("bench", [independence, nonnegative])
+@pytest.mark.parametrize("bench", [independence, nonnegative, regimes])
 def test_benches_list_their_rows(bench, capsys):
     assert bench.main(["--list"]) == 0
     assert len(capsys.readouterr().out.splitlines()) >= 8

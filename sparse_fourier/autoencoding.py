@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
@@ -11,7 +11,14 @@ import numpy as np
 from sparse_fourier.activations import Activation
 from sparse_fourier.canonical import mean_signs, order_by_variance
 from sparse_fourier.fitting import Fitted, Settings, fit, order_like
-from sparse_fourier.losses import Batch, Loss, NegativeLogLikelihood, SquaredError, Tabulated
+from sparse_fourier.losses import (
+    Batch,
+    Loss,
+    NegativeLogLikelihood,
+    SquaredError,
+    Tabulated,
+    examine_penalties,
+)
 from sparse_fourier.minibatch import (
     Outcome,
     Regime,
@@ -28,14 +35,23 @@ from sparse_fourier.model import Model
 from sparse_fourier.networks import Autoencoder, Encoder, Layer
 from sparse_fourier.objective import Point
 from sparse_fourier.optimizers import Optimizer
+from sparse_fourier.penalties.base import Penalty
+from sparse_fourier.penalties.checks import refuse_weights
 from sparse_fourier.priors import Gaussian, Prior
 from sparse_fourier.quasinewton import Minimum, minimise
 from sparse_fourier.reduction import checked_init
 from sparse_fourier.training import Progress, Trained
+from sparse_fourier.variational import (
+    EvidenceBound,
+    VariationalAutoencoder,
+    closed_form_posterior,
+    with_evidence,
+)
 
 _BLOCK = 8192
 _ROWS_OF_START = 20_000
 _STANDARD_ERRORS = 3.0
+_LARGEST_EXPONENT = 1000
 
 
 @dataclass(frozen=True)
@@ -57,9 +73,11 @@ class Network:
         Zero: no rows are held out.
     has_prior : bool
         Whether the loss is a likelihood; else it is the squared error.
+    variational : bool
+        Whether codes are the means of Gaussians, and the loss is the bound of the evidence.
     literal : bool
         Whether training begins at random weights, on signals as they are, and ends where it ends.
-    penalties : tuple
+    penalties : tuple of Penalty
     """
 
     activation: Activation
@@ -72,7 +90,19 @@ class Network:
     validation_fraction: float
     has_prior: bool
     literal: bool
-    penalties: tuple[Any, ...] = ()
+    penalties: tuple[Penalty, ...] = ()
+    variational: bool = False
+
+    @property
+    def kind(self) -> type[Autoencoder]:
+        """What is trained."""
+        return VariationalAutoencoder if self.variational else Autoencoder
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether the closed form leaves nothing to train."""
+        untrained = self.optimizer is None and not self.hidden_layer_sizes
+        return self.variational and untrained and not self.penalties
 
 
 class Record(NamedTuple):
@@ -104,10 +134,8 @@ class Record(NamedTuple):
         """Return whether a network has the layers and the optimiser of this record."""
         encoder = self.state.model.encoder
         sizes = tuple(layer.bias.shape[1] for layer in encoder.hidden[:-1])
-        same = (encoder.activation, encoder.hidden_activation) == (
-            network.activation,
-            network.hidden_activation,
-        )
+        kinds = encoder.activation, encoder.hidden_activation, type(self.state.model)
+        same = kinds == (network.activation, network.hidden_activation, network.kind)
         moments = len(self.state.moments) == (
             len(network.optimizer.init(self.state.model)) if network.optimizer else 0
         )
@@ -186,13 +214,17 @@ def fit_network(
     if np.isnan(X).any():
         X = closed_form(X, weights, settings).model.filled(X)
     seen, held_out = _split(len(X), network.validation_fraction, rng)
-    if record is None:
+    if record is None or network.is_settled:
         begin = _begin_literally if network.literal else _begin_at_closed_form
         record = begin(X[seen], weights[seen], settings, network, rng)
     if not record.rank:
         plain = fit(X, weights, settings, rng) if network.has_prior else closed_form(X, weights, settings)
         return FittedNetwork(**vars(plain))
-    course = _Course(record, network, _loss(record, network, settings))
+    unit = np.ldexp(1.0, int(np.clip(record.origin.exponent, -_LARGEST_EXPONENT, _LARGEST_EXPONENT)))
+    loss = replace(
+        _loss(record, network, settings), origin=unit * record.centre, unit=np.float64(unit * record.scale)
+    )
+    course = _Course(record, network, loss)
     trained = course.train(X, weights, seen, held_out, settings, rng)
     return _finish(X, weights, settings, course, trained)
 
@@ -247,7 +279,12 @@ def _begin_at_closed_form(
     if not fitted.rank:
         return record
     Z, share = record.prepared(X[thinned]).astype(float), weights[thinned] / weights[thinned].sum()
-    models = [_start(Z, share, record, settings, network, rng, r) for r in range(settings.n_starts)]
+    models = [
+        _variational_start(record, weights.sum(), network, rng)
+        if network.variational
+        else _start(Z, share, record, settings, network, rng, number)
+        for number in range(settings.n_starts)
+    ]
     n_left = max(X.shape[1] - fitted.rank, 1)
     errors = [share @ ((Z - model.decode(model.encode(Z))) ** 2).sum(axis=1) for model in models]
     noise = np.maximum(np.array(errors) / n_left, origin.resolution / scale**2)
@@ -257,13 +294,7 @@ def _begin_at_closed_form(
 def _unit_of_training(
     X: np.ndarray, weights: np.ndarray, origin: Model, settings: Settings, network: Network
 ) -> tuple[np.ndarray, float]:
-    """Return what is subtracted from signals, and by what they are divided, in the model's unit.
-
-    A penalty is shown signals as they came.
-    """
-    d = X.shape[1]
-    if network.penalties:
-        return np.zeros(d), float(np.ldexp(1.0, -origin.exponent))
+    """Return what is subtracted from signals, and by what they are divided, in the model's unit."""
     unit, share = np.ldexp(X.astype(float), -origin.exponent), weights / weights.sum()
     centre = share @ unit * _is_centred(network, settings)
     return centre, float(np.sqrt(share @ ((unit - centre) ** 2).mean(axis=1))) or 1.0
@@ -298,6 +329,20 @@ def _start(
     if number or not (network.has_prior and activation.is_affine):
         components, intercept = _best_decoder(encoder(Z), Z, share, _is_centred(network, settings))
     return Autoencoder(encoder, components, intercept)
+
+
+def _variational_start(
+    record: Record, n_samples: float, network: Network, rng: np.random.RandomState
+) -> VariationalAutoencoder:
+    """Return probabilistic principal component analysis."""
+    origin, centre, scale = record.origin, record.centre, record.scale
+    components, layer, log_variances = closed_form_posterior(origin, n_samples)
+    skip = layer.of_inputs(-centre / scale, 1 / scale)
+    d, k = skip.weights.shape
+    encoder = _encoder(skip, _hidden(network, d, k, rng), network)
+    return VariationalAutoencoder(
+        encoder, components / scale, (origin.intercept - centre) / scale, log_variances
+    )
 
 
 def _through_tangent(layer: Layer, activation: Activation) -> Layer:
@@ -349,7 +394,7 @@ def _is_centred(network: Network, settings: Settings) -> bool:
     return settings.fit_intercept and not (network.has_prior and settings.prior.domain.surplus)
 
 
-def _stacked(models: list[Autoencoder], noise: np.ndarray, network: Network, dtype: Any) -> TrainingState:
+def _stacked(models: Sequence[Autoencoder], noise: np.ndarray, network: Network, dtype: Any) -> TrainingState:
     """Return the state before the first step, from all starts."""
     stacked = stack(models, dtype if network.optimizer else np.float64)
     noise = noise.astype(dtype)
@@ -365,13 +410,14 @@ def _loss(record: Record, network: Network, settings: Settings) -> Loss:
     if not network.has_prior:
         return SquaredError(network.penalties, centred)
     origin = record.origin
+    floor = origin.resolution / record.scale**2
+    if network.variational:
+        return EvidenceBound(network.penalties, centred, floor)
     k = len(origin.components)
     span = len(origin.prior.domain.edges(origin.components))
     prior: Any = Tabulated.of(origin.prior, k) if origin.prior.learns else origin.prior
     precision = np.linalg.inv(origin.prior.code_covariance(k)[:span, :span])
-    return NegativeLogLikelihood(
-        network.penalties, centred, prior, precision, origin.resolution / record.scale**2
-    )
+    return NegativeLogLikelihood(network.penalties, centred, prior, precision, floor)
 
 
 class _Trained(NamedTuple):
@@ -413,6 +459,14 @@ class _Course:
         dtype = X.dtype if network.optimizer else np.dtype(float)
         data = self._batch(X[seen], weights[seen], dtype)
         before = self.record.state
+        if network.is_settled:
+            loss = evaluate(before.model, self.loss, data, before.noise)
+            return _Trained(self.record, loss[:1], True, 0.0, False, 1.0)
+        if network.penalties:
+            refuse_weights(network.penalties, weights)
+            rows = len(data.weights) if network.optimizer is None else network.batch_size
+            self.loss = self.loss.drawn((rows, X.shape[1]), rng)
+            examine_penalties(self.loss, taken(before.model, 0), data)
         if network.optimizer is None:
             outcome = self._by_quasi_newton(data, settings)
         else:
@@ -523,7 +577,10 @@ def _finish(
         code_floor=floor[order],
         encoder=encoder.recoded(order, factors, shifts if network.activation.is_affine else None),
     )
-    model = _with_noise(model, signals) if network.has_prior else _with_likelihood(model, signals)
+    if isinstance(plain, VariationalAutoencoder):
+        model = _with_evidence(model, signals, plain, codes, record)
+    else:
+        model = _with_noise(model, signals) if network.has_prior else _with_likelihood(model, signals)
     return _measured(model, signals, record, trained, curve, settings)
 
 
@@ -657,6 +714,17 @@ def _with_noise(model: Model, signals: _Signals) -> Model:
     live = model.components[model.live]
     n_left = model.components.shape[1] - len(model.prior.domain.edges(live))
     return replace(model, noise_variance=_per_dimension(residual, model.prior, signals.n, n_left))
+
+
+def _with_evidence(
+    model: Model, signals: _Signals, plain: VariationalAutoencoder, codes: np.ndarray, record: Record
+) -> Model:
+    """Return the model with the evidence of the decoder as trained, and the noise that fits it best."""
+    components = plain.components * record.scale
+    intercept = plain.intercept * record.scale + record.centre
+    error = float(signals.share @ signals.squares(codes, components, intercept))
+    noise = (error + float(plain.spread) * record.scale**2) / components.shape[1]
+    return with_evidence(model, (components, intercept), max(noise, model.resolution))
 
 
 def _per_dimension(residual: float, prior: Prior, n: float, n_left: int) -> float:

@@ -63,9 +63,12 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         whether components are sums of several sinusoids, or decay.
     noise : {"gaussian"}, default="gaussian"
         What is assumed of the noise.
-    encoder : {"auto", "affine", "mlp"}, default="auto"
+    encoder : {"auto", "affine", "mlp", "variational"}, default="auto"
         How codes are computed. "auto": by an affine map, restricted to the prior's support in the metric of
         the reconstruction; or by a network, where `hidden_layer_sizes` or an `activation` is given.
+        "variational": as means of Gaussians that stand for the posterior of Gaussian codes, under a lower
+        bound of the evidence. Without hidden layers or penalties that is probabilistic principal component
+        analysis, its variances divided by n.
     activation : str, Activation or callable, default=None
         What the encoder does to its affine map: "identity", "hard_sigmoid", "sigmoid", "tanh", "relu",
         "softplus", "softmax", "top_k", or an object of `sparse_fourier.activations`, or an elementwise
@@ -80,8 +83,13 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
     fit_intercept : bool, default=True
         Whether signals have an intercept: the mean of X for codes on the real line, else the signal
         whose codes are all zero. Without one it is zero.
-    penalty : None, default=None
-        Not supported yet.
+    penalty : Penalty, callable or list of them, default=None
+        What is added to the objective: see `sparse_fourier.penalties`. A callable is called as
+        `penalty(model, X, codes)`, where `model` has `encode`, `components` and `intercept`, and returns a
+        scalar. With codes of least squares, training begins at the fit without penalty and ends where
+        likelihood and penalties together are best, components anywhere in the space of signals; entries
+        that are missing are filled by the fit without. Not for the prior "learned", and for `basis="free"`
+        alone.
     init : array-like of shape (k, d), default=None
         Components to start from, instead of the starts that `n_init` counts.
     solver : {"auto", "lbfgs", "adam", "rmsprop", "sgd"} or optax.GradientTransformation, default="auto"
@@ -344,9 +352,9 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
 
         The number of components, their order and signs are settled when 100 rows have come, or ten for each
         component; before that they may change from call to call, without warnings, and a single row gives
-        components of zero. A network is trained on them from where it was, for `max_iter` iterations or
-        epochs each time. After `fit`, of whose rows nothing is kept, signals drawn from its model stand for
-        them.
+        components of zero. With `prior="auto"` the prior is chosen anew at every fit. A network is trained on
+        the rows from where it was, for `max_iter` iterations or epochs each time. After `fit`, of whose rows
+        nothing is kept, signals drawn from its model stand for them.
         """
         draft = self._view(dict(self.__dict__))
         draft._validate_params()
@@ -614,20 +622,27 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
                 f"n_components={k} must not be larger than n_features = {d} under the prior "
                 f"{self.prior!r}, which measures the volume of the components. Lower n_components."
             )
-        prior = parameters.resolve_prior(self.prior)
+        prior = parameters.resolve_prior(self.prior, self.encoder)
         if prior.learns and not self.fit_intercept:
             raise ValueError(
                 f"fit_intercept=False cannot be used under the prior {prior}, whose densities have a place "
                 "of their own. Use fit_intercept=True or another prior."
             )
-        network = parameters.resolve_network(self.get_params(deep=False), prior, len(X))
         basis = parameters.resolve_basis(self.basis, prior, d)
-        rivals = parameters.resolve_rivals(self.prior, basis, self.fit_intercept) if network is None else ()
+        given = self.get_params(deep=False)
+        penalties = parameters.resolve_penalties(self.penalty)
+        network = parameters.resolve_network(given, prior, len(X), penalties)
+        if network is None:
+            parameters.reject_penalties(penalties, prior, basis)
+            rivals = parameters.resolve_rivals(self.prior, basis, self.fit_intercept, penalties)
+        else:
+            rivals = ()
         settings = Settings(
             prior=prior,
             rivals=rivals,
             fit_intercept=self.fit_intercept,
             basis=basis,
+            penalties=() if network else penalties,
             n_components=int(k) if isinstance(k, np.integer) else k,
             n_starts=parameters.resolve_starts(self.n_init, network=network is not None),
             tol=float(self.tol),
@@ -648,7 +663,7 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         self.explained_variance_ = _in_units(explained, scale)
         self.explained_variance_ratio_ = explained / (fitted.total_variance or 1.0)
         self.noise_variance_ = float(_in_units(np.array(model.noise_variance), scale))
-        self.prior_ = None if model.likelihood else _prior_in_user_units(model)
+        self.prior_ = None if self.prior is None else _prior_in_user_units(model)
         self.prior_scores_ = fitted.scores
         self._record = fitted.record if isinstance(fitted, FittedNetwork) else None
         self._publish_basis(fitted.basis, model)

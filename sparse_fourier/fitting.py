@@ -17,10 +17,13 @@ from sparse_fourier.course import Plan
 from sparse_fourier.matching import match_rows
 from sparse_fourier.model import Model
 from sparse_fourier.objective import Point
+from sparse_fourier.penalised import bend
+from sparse_fourier.penalties.base import Penalty
 from sparse_fourier.placing import place
 from sparse_fourier.priors.base import CodesAsTrained, Prior
 from sparse_fourier.reduction import (
     Reduced,
+    Solution,
     checked_init,
     onto_components,
     onto_components_of_entries,
@@ -52,6 +55,7 @@ class Settings:
     callback: Callable[[Progress], Any] | None
     fit_intercept: bool = True
     basis: Basis = field(default_factory=Free)
+    penalties: tuple[Penalty, ...] = ()
     reference: np.ndarray | None = None
     rivals: tuple[Prior, ...] = ()
 
@@ -113,6 +117,8 @@ def fit(X: np.ndarray, weights: np.ndarray, settings: Settings, rng: np.random.R
     rng : RandomState
         Draws the starts.
     """
+    if settings.penalties and np.isnan(X).any():
+        X = fit(X, weights, replace(settings, penalties=()), rng).model.filled(X)
     data = _reduced(X, weights, settings)
     if data.rank == data.surplus:
         return _fit_constant(data, settings)
@@ -125,7 +131,12 @@ def fit(X: np.ndarray, weights: np.ndarray, settings: Settings, rng: np.random.R
     if settings.basis.has_own_fit:
         fitted = _fit_own_components(data, X, weights, settings, rng)
     else:
-        fitted = _finish(data, settings, trained or _train(data, settings, rng))
+        trained = trained or _train(data, settings, rng)
+        solution = _in_span(data, settings, trained)
+        if settings.penalties:
+            plan = _plan(data, settings)
+            data, solution, trained = bend(data, settings.prior, trained, X, settings.penalties, plan, rng)
+        fitted = _finish(data, settings, trained, solution)
     if settings.basis.leaves_span:
         fitted = _fitted_to_signals(fitted, X, data)
     fitted = replace(fitted, scores=scores)
@@ -183,7 +194,8 @@ def _fit_own_components(
         decrement=max(trained.decrement, 0.5 * data.n_left * learned.promise),
         stopped=stopped or trained.stopped,
     )
-    return _finish(data, replace(settings, basis=learned.basis), trained)
+    settings = replace(settings, basis=learned.basis)
+    return _finish(data, settings, trained, _in_span(data, settings, trained))
 
 
 def _in_its_coordinates(
@@ -212,25 +224,31 @@ def _plan(data: Reduced, settings: Settings) -> Plan:
     return Plan(settings.n_starts, settings.tol, settings.max_iter, init, settings.callback)
 
 
-def _finish(data: Reduced, settings: Settings, trained: Trained) -> Fitted:
-    """Correct the support for the shortfall of extremes, and bring the codes into the prior's normal form."""
+def _in_span(data: Reduced, settings: Settings, trained: Trained) -> Solution:
+    """Return what was trained, with the support corrected for the shortfall of extremes."""
     prior = trained.prior or settings.prior
-    basis, free_axes = settings.basis, 1 if settings.basis.has_own_fit else data.rank
+    free_axes = 1 if settings.basis.has_own_fit else data.rank
     point = _widened(trained.point, prior, free_axes, data.n)
     components = np.linalg.solve(point.unmixing.T, data.axes)
-    codes = point.encode(data.whitened)
+    noise = np.sqrt(point.noise_variances(data.noise))
+    return Solution(prior, components, data.origin, point.offset, point.encode(data.whitened), noise)
+
+
+def _finish(data: Reduced, settings: Settings, trained: Trained, solution: Solution) -> Fitted:
+    """Bring the codes into the prior's normal form."""
+    prior, components, origin, offset, codes, noise, penalty = solution
+    basis = settings.basis
     share = data.weights / data.n
     mean_codes = share @ codes
     deviations = np.sqrt(share @ (codes - mean_codes) ** 2)
-    noise = np.sqrt(point.noise_variances(data.noise))
     factors, shifts = prior.normal_form(
         CodesAsTrained(components, data.span.average, mean_codes, deviations, noise, data.n, data.anchored)
     )
     if settings.reference is not None:
         factors, shifts = _turned_like(settings.reference, prior, components, factors, shifts)
     if data.anchored:
-        shifts = -factors * point.offset
-    intercept = data.origin - (point.offset + shifts / factors) @ components
+        shifts = -factors * offset
+    intercept = origin - (offset + shifts / factors) @ components
     if settings.reference is None:
         order = order_by_variance(deviations**2 * (components**2).sum(axis=1))
     else:
@@ -245,7 +263,7 @@ def _finish(data: Reduced, settings: Settings, trained: Trained) -> Fitted:
     codes = (factors * codes + shifts)[:, order]
     floor = trained.floor * factors[order] ** 2
     model = _model(data, prior.mapped(factors, shifts).taken(order), components, intercept, floor)
-    curve = np.append(trained.curve, _final_loss(model, codes, data))
+    curve = np.append(trained.curve, _final_loss(model, codes, data) + penalty)
     variances = (factors * deviations)[order] ** 2 * data.n / max(data.n - 1, 1)
     return _fitted(data, model, basis, variances, curve, trained, _doubts(data, basis, model, codes, trained))
 

@@ -6,19 +6,23 @@ Written for NumPy and JAX; a loss is a tree of arrays itself, so that strengths 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
-from typing import Any, ClassVar, NamedTuple
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 
+from sparse_fourier import runtime
 from sparse_fourier.namespace import Array, array_namespace, constant
-from sparse_fourier.networks import Autoencoder
+from sparse_fourier.networks import Autoencoder, SeenAutoencoder
+from sparse_fourier.penalties.base import Penalty, total_penalty
+from sparse_fourier.penalties.checks import examine
 from sparse_fourier.priors import Prior
 from sparse_fourier.supports import SUPPORTS
 
 _GRID = 1025
 _REACH = 12.0
 _LOWEST = -1e3
+_FEW = 256
 
 
 class Batch(NamedTuple):
@@ -35,14 +39,17 @@ class Loss(ABC):
 
     Attributes
     ----------
-    penalties : tuple
-        Each is called as `penalty(model, X, codes)`.
+    penalties : tuple of Penalty
     centred : float
         One where there is an intercept, else zero.
+    origin, unit : array of shape (d,), or number, and number
+        The user's signals are origin + unit times those of a batch.
     """
 
-    penalties: tuple[Any, ...]
+    penalties: tuple[Penalty, ...]
     centred: float
+    origin: Array = field(default=0.0, kw_only=True)
+    unit: Array = field(default=1.0, kw_only=True)
 
     needs_noise: ClassVar[bool] = False
     """Whether the noise variance is a part of the loss."""
@@ -61,15 +68,62 @@ class Loss(ABC):
         residuals = batch.signals - codes @ model.components - self.centred * model.intercept
         squares = batch.weights @ (residuals * residuals).sum(axis=1) / batch.total
         value, noise = self.of_squares(model, batch, codes, squares, noise, share)
-        for penalty in self.penalties:
-            value = value + penalty(model, batch.signals, codes)
-        return value, noise
+        return value + self.penalty(model, batch, codes), noise
+
+    def penalty(self, model: Autoencoder, batch: Batch, codes: Array) -> Array:
+        """Return the sum of the penalties, which are shown signals and model as the user knows them."""
+        if not self.penalties:
+            return 0.0
+        seen = SeenAutoencoder(model, self.origin, self.unit)
+        signals = self.unit * batch.signals + self.origin
+        return total_penalty(self.penalties, seen, signals, codes * seen.sizes, batch.weights / batch.total)
+
+    def drawn(self, shape: tuple[int, int], rng: np.random.RandomState) -> Self:
+        """Return the loss with the random numbers that its penalties need for batches of a shape."""
+        return replace(self, penalties=tuple(penalty.drawn(shape, rng) for penalty in self.penalties))
 
     @abstractmethod
     def of_squares(
         self, model: Autoencoder, batch: Batch, codes: Array, squares: Array, noise: Array, share: Array
     ) -> tuple[Array, Array]:
         """Return the same without penalties, given the mean squared length of the residuals."""
+
+
+def examine_penalties(loss: Loss, model: Autoencoder, data: Batch) -> None:
+    """Examine the penalties of a loss numerically, on some of the signals.
+
+    Raises
+    ------
+    ValueError
+        If one fails.
+    """
+    signals = np.asarray(data.signals[:_FEW])
+    few = Batch(signals, np.ones(len(signals), signals.dtype), signals.dtype.type(len(signals)))
+    examine(
+        loss.penalties,
+        lambda: _slope_of(loss, model, few),
+        lambda penalty: _slope_of(replace(loss, penalties=(penalty,)), model, few),
+    )
+
+
+def _slope_of(loss: Loss, model: Autoencoder, batch: Batch) -> tuple[Any, Any]:
+    arguments = runtime.in_dtype(loss, batch.signals.dtype), model, batch
+    return _slope(runtime.signature(*arguments), *arguments)
+
+
+def _value_and_slope(loss: Loss, model: Autoencoder, batch: Batch) -> tuple[Any, Any]:
+    """Return the sum of the penalties, and all gradients of the sum of its entries in a row."""
+    import jax
+    import jax.numpy as jnp
+
+    def value(model: Autoencoder) -> Array:
+        return jnp.asarray(loss.penalty(model, batch, model.encode(batch.signals)))
+
+    gradient = jax.grad(lambda model: value(model).sum())(model)
+    return value(model), jnp.concatenate([jnp.ravel(leaf) for leaf in jax.tree_util.tree_leaves(gradient)])
+
+
+_slope = runtime.Program(_value_and_slope)
 
 
 @dataclass(frozen=True, eq=False)

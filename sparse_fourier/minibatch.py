@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -297,6 +297,7 @@ class _Run:
         rng: np.random.RandomState,
     ) -> None:
         dtype = data.weights.dtype
+        self._loss, self._rng, self._shape = loss, rng, (regime.batch_size, data.signals.shape[1])
         self._parts = runtime.in_dtype((loss, optimizer), dtype)
         self._state, self._regime, self._dtype = state, regime, dtype
         self._data = data._replace(signals=runtime.on_device(data.signals))
@@ -337,6 +338,7 @@ class _Run:
     def _steps(self, n_steps: int) -> tuple[np.ndarray, np.ndarray]:
         """Take steps, smaller ones where the loss becomes non-finite; return losses and batch sizes."""
         rows, seen = self._feed.take(n_steps)
+        self._parts = runtime.in_dtype(self._loss.drawn(self._shape, self._rng), self._dtype), self._parts[1]
         for _ in range(_RETRIES + 1):
             state, values = self._advance(rows, seen)
             if _is_finite(state, values):
@@ -401,11 +403,11 @@ def first_state(model: Any, optimizer: Optimizer, noise: np.ndarray) -> Training
     return TrainingState(model, optimizer.init(model), noise, np.int32(0))
 
 
-def stack(models: list[Any], dtype: Any) -> Any:
+def stack(models: Sequence[Any], dtype: Any) -> Any:
     """Return models as one, with a leading axis, in a precision."""
     import jax
 
-    runtime.register(models)
+    runtime.register(list(models))
     return jax.tree_util.tree_map(lambda *parts: np.stack(parts).astype(dtype), *models)
 
 

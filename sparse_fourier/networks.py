@@ -8,7 +8,7 @@ from typing import ClassVar, NamedTuple, Self
 import numpy as np
 
 from sparse_fourier.activations import Activation
-from sparse_fourier.namespace import Array
+from sparse_fourier.namespace import Array, array_namespace
 
 _BLOCK = 8192
 
@@ -100,6 +100,11 @@ class Autoencoder:
         """Return the codes of signals."""
         return self.encoder(X)
 
+    @property
+    def has_free_scale(self) -> bool:
+        """Whether codes may be multiplied by numbers, and components divided by them."""
+        return self.encoder.activation.homogeneous
+
     def decode(self, codes: Array) -> Array:
         """Return the signals of codes."""
         return codes @ self.components + self.intercept
@@ -107,3 +112,43 @@ class Autoencoder:
 
 def _after(layer: Layer, order: np.ndarray, factors: np.ndarray) -> Layer:
     return Layer((layer.weights * factors)[:, order], (layer.bias * factors)[order])
+
+
+@dataclass(frozen=True, eq=False)
+class SeenAutoencoder:
+    """What a penalty is shown: an autoencoder in the user's unit, components of unit norm where that is free.
+
+    Attributes
+    ----------
+    model : Autoencoder
+        Of signals (x - origin) / unit.
+    origin : array of shape (d,) or number
+    unit : float
+    """
+
+    model: Autoencoder
+    origin: Array
+    unit: Array
+
+    @property
+    def sizes(self) -> Array:
+        """What codes are multiplied by, of shape (k,)."""
+        xp = array_namespace(self.model.components)
+        squares = (self.model.components**2).sum(axis=1)
+        if not self.model.has_free_scale:
+            return xp.ones_like(squares)
+        return self.unit * xp.sqrt(xp.where(squares > 0, squares, 1.0))
+
+    @property
+    def components(self) -> Array:
+        """The components."""
+        return self.unit * self.model.components / self.sizes[:, None]
+
+    @property
+    def intercept(self) -> Array:
+        """The intercept."""
+        return self.unit * self.model.intercept + self.origin
+
+    def encode(self, X: Array) -> Array:
+        """Return the codes of signals."""
+        return self.model.encode((X - self.origin) / self.unit) * self.sizes

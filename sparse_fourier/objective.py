@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from sparse_fourier.namespace import Array, array_namespace, evaluated_once, tree_map
+from sparse_fourier.namespace import Array, array_namespace, evaluated_once, log, tree_map
 
 _BLOCK_ENTRIES = 1 << 17
 
@@ -35,19 +35,19 @@ class Terms(NamedTuple):
         return self.reconstruction + self.volume + self.prior
 
 
-def reconstruction_term(squared_residuals: Array, noise_variance: float, n_left: float) -> Array:
+def reconstruction_term(squared_residuals: Array, noise_variance: Array, n_left: float) -> Array:
     """Return -log density of the residual in the `n_left` directions that the span leaves."""
     if n_left == 0:
         return squared_residuals * 0.0
-    normaliser = n_left * np.log(2 * np.pi * noise_variance)
+    normaliser = n_left * log(2 * np.pi * noise_variance)
     return 0.5 * (squared_residuals / noise_variance + normaliser)
 
 
 def likelihood_terms(
     squared_residuals: Array,
     log_prior: Array,
-    gram: np.ndarray,
-    noise_variance: float,
+    gram: Array,
+    noise_variance: Array,
     n_features: int,
 ) -> Terms:
     """Return the likelihood by terms.
@@ -68,7 +68,7 @@ def likelihood_terms(
     k = gram.shape[0]
     return Terms(
         reconstruction_term(squared_residuals, noise_variance, n_features - k),
-        0.5 * np.linalg.slogdet(gram)[1],
+        0.5 * array_namespace(gram).linalg.slogdet(gram)[1],
         -log_prior,
     )
 

@@ -22,6 +22,8 @@ from sparse_fourier.activations import Activation
 from sparse_fourier.autoencoding import Network
 from sparse_fourier.bases import Basis, Fourier, Free, Nonnegative
 from sparse_fourier.optimizers import SGD, Adam, Optimizer, RMSProp, Transformed
+from sparse_fourier.penalties import Penalty
+from sparse_fourier.penalties.base import FunctionPenalty
 from sparse_fourier.priors import Exponential, Gaussian, Laplace, Learned, Prior, Simplex, Uniform
 from sparse_fourier.priors.checks import check_prior
 
@@ -55,6 +57,7 @@ OWN_ACTIVATIONS: dict[str, type[Activation]] = {
 }
 AUTOMATIC_BATCH = 200
 MOST_ROWS_OF_FULL_BATCHES = 10_000
+VARIATIONAL = "variational"
 AUTOMATIC_STARTS = 2
 
 
@@ -71,12 +74,12 @@ CONSTRAINTS: dict[str, list[Any]] = {
     "prior": [_names("auto", *PRIORS), Prior, None],
     "basis": [_names(*BASES), *BASES.values()],
     "noise": [_names("gaussian")],
-    "encoder": [_names("auto", "affine", "mlp")],
+    "encoder": [_names("auto", "affine", "mlp", VARIATIONAL)],
     "activation": [_names(*ACTIVATIONS), Activation, callable, None],
     "hidden_layer_sizes": ["array-like"],
     "hidden_activation": [_names(*ACTIVATIONS), Activation, callable],
     "fit_intercept": ["boolean"],
-    "penalty": [None],
+    "penalty": [None, callable, list, tuple],
     "init": ["array-like", None],
     "solver": [_names("auto", FULL_BATCH, *OPTIMIZERS), HasMethods(["init", "update"])],
     "learning_rate": [Interval(Real, 0, None, closed="neither"), callable, _names("auto")],
@@ -110,7 +113,7 @@ def reject_booleans(owner: str, parameters: dict[str, Any]) -> None:
             )
 
 
-def resolve_prior(prior: str | Prior | None) -> Prior:
+def resolve_prior(prior: str | Prior | None, encoder: str = "auto") -> Prior:
     """Return the prior that a name or an object stands for; the default where it is to be chosen.
 
     Where there is none, a Gaussian gives the start.
@@ -118,8 +121,10 @@ def resolve_prior(prior: str | Prior | None) -> Prior:
     Raises
     ------
     ValueError
-        If an object fails its examination.
+        If an object fails its examination, or is not what the encoder needs.
     """
+    if encoder == VARIATIONAL:
+        return _gaussian(prior)
     if prior is None:
         return Gaussian()
     if not isinstance(prior, Prior):
@@ -129,8 +134,22 @@ def resolve_prior(prior: str | Prior | None) -> Prior:
     return prior
 
 
-def resolve_rivals(prior: str | Prior | None, basis: Basis, fit_intercept: bool) -> tuple[Prior, ...]:
-    """Return the priors that the default is compared with: none where one was named, or the basis decides."""
+def _gaussian(prior: Any) -> Prior:
+    if prior != "auto" and not isinstance(resolve_prior(prior), Gaussian) or prior is None:
+        raise ValueError(
+            f"encoder={VARIATIONAL!r} needs the Gaussian prior. Got prior={prior!r} instead; use "
+            "prior='gaussian'."
+        )
+    return Gaussian()
+
+
+def resolve_rivals(
+    prior: str | Prior | None, basis: Basis, fit_intercept: bool, penalties: tuple[Penalty, ...] = ()
+) -> tuple[Prior, ...]:
+    """Return the priors that the default is compared with: none where one was named, or the basis decides.
+
+    Densities that are learned need an intercept, and leave no place for penalties.
+    """
     if prior is None or isinstance(prior, Prior) or prior in PRIORS or basis.has_own_fit:
         return ()
     rivals = [PRIORS[name]() for name in AUTOMATIC_PRIORS[1:]]
@@ -138,7 +157,7 @@ def resolve_rivals(prior: str | Prior | None, basis: Basis, fit_intercept: bool)
         rival
         for rival in rivals
         if (not basis.needs_support or rival.support in basis.needs_support)
-        and (fit_intercept or not rival.learns)
+        and not (rival.learns and (penalties or not fit_intercept))
     )
 
 
@@ -181,7 +200,9 @@ def resolve_activation(activation: Any) -> Activation:
     return activation if isinstance(activation, Activation) else activations.examined(activation)
 
 
-def resolve_network(parameters: dict[str, Any], prior: Prior, n_samples: int) -> Network | None:
+def resolve_network(
+    parameters: dict[str, Any], prior: Prior, n_samples: int, penalties: tuple[Penalty, ...]
+) -> Network | None:
     """Return the network that the parameters ask for; None where codes are those of least squares.
 
     Raises
@@ -192,8 +213,14 @@ def resolve_network(parameters: dict[str, Any], prior: Prior, n_samples: int) ->
     sizes, has_prior = _hidden_sizes(parameters), parameters["prior"] is not None
     solver, given = parameters["solver"], parameters["activation"]
     activation = _activation_of_codes(given, prior, has_prior=has_prior)
-    plain = not sizes and (given is None if has_prior else activation.is_affine)
-    if plain and solver == "auto":
+    variational = parameters["encoder"] == VARIATIONAL
+    if variational and not activation.is_affine:
+        raise ValueError(
+            f"encoder={VARIATIONAL!r} needs codes on all of the real line. Got activation={given!r} instead; "
+            "use activation=None."
+        )
+    plain = not (sizes or variational) and (given is None if has_prior else activation.is_affine)
+    if plain and solver == "auto" and (has_prior or not penalties):
         return None
     if plain and has_prior:
         raise ValueError(
@@ -222,6 +249,8 @@ def resolve_network(parameters: dict[str, Any], prior: Prior, n_samples: int) ->
         validation_fraction=float(parameters["early_stopping"] and parameters["validation_fraction"]),
         has_prior=has_prior,
         literal=not (has_prior or sizes or optimizer is None),
+        penalties=penalties,
+        variational=variational,
     )
 
 
@@ -233,7 +262,7 @@ def _hidden_sizes(parameters: dict[str, Any]) -> tuple[int, ...]:
             "The 'hidden_layer_sizes' parameter of AutoencoderDecomposer must be a tuple of ints in the "
             f"range [1, inf). Got {given!r} instead."
         )
-    if bool(sizes.size) != (encoder == "mlp") and encoder != "auto":
+    if bool(sizes.size) != (encoder == "mlp") and encoder not in ("auto", VARIATIONAL):
         needed = "at least one layer" if encoder == "mlp" else "the empty tuple"
         raise ValueError(
             f"encoder={encoder!r} needs hidden_layer_sizes to be {needed}. Got {given!r} instead; use "
@@ -286,3 +315,50 @@ def _rate(given: Any, optimizer: Optimizer | None) -> Any:
 
 def _batch_size(given: Any) -> int:
     return AUTOMATIC_BATCH if isinstance(given, str) else int(given)
+
+
+def resolve_penalties(penalty: Any) -> tuple[Penalty, ...]:
+    """Return the penalties that None, one of them, or a list stands for.
+
+    Raises
+    ------
+    InvalidParameterError
+        If something else is among them, or a number among their parameters is not what it must be.
+    """
+    parts = penalty if isinstance(penalty, list | tuple) else [] if penalty is None else [penalty]
+    for part in parts:
+        _validate_penalty(part)
+    return tuple(part if isinstance(part, Penalty) else FunctionPenalty(part) for part in parts)
+
+
+def reject_penalties(penalties: tuple[Penalty, ...], prior: Prior, basis: Basis) -> None:
+    """Refuse penalties, with codes of least squares, for which the prior or the basis leaves no place.
+
+    Raises
+    ------
+    ValueError
+    """
+    names = [str(penalty) for penalty in penalties]
+    if names and prior.learns:
+        raise ValueError(
+            f"The penalties {names} cannot be used under the prior {prior}, whose densities are learned in "
+            "turn with the basis. Use another prior."
+        )
+    if names and (basis.leaves_span or not isinstance(basis, Free)):
+        raise ValueError(f"The penalties {names} can only be used with basis='free'. Got {basis!r} instead.")
+
+
+def _validate_penalty(penalty: Any) -> None:
+    if not callable(penalty):
+        raise InvalidParameterError(
+            "The 'penalty' parameter of AutoencoderDecomposer must be None, a Penalty, a callable or a list "
+            f"of these. Got {penalty!r} instead."
+        )
+    ranges = penalty.ranges if isinstance(penalty, Penalty) else {}
+    for name, (low, high) in ranges.items():
+        value: Any = getattr(penalty, name)
+        if not (isinstance(value, Real) and low <= float(value) < high):
+            raise InvalidParameterError(
+                f"The {name!r} parameter of {penalty} must be a float in the range [{low:g}, {high:g}). "
+                f"Got {value!r} instead."
+            )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -153,6 +153,32 @@ class Reduced:
         return Problem(
             prior, self.whitened, share, self.n, self.noise, floor, constant, average, gaps.inflation
         )
+
+
+class Solution(NamedTuple):
+    """Components and codes in the form that training left them in.
+
+    Attributes
+    ----------
+    prior : Prior
+    components : array of shape (k, d)
+    origin : array of shape (d,)
+        The signal whose codes are `offset`.
+    offset : array of shape (k,)
+    codes : array of shape (n, k)
+    noise : array of shape (k,)
+        Standard deviations of the noise of the codes.
+    penalty : float
+        What is added to the likelihood.
+    """
+
+    prior: Prior
+    components: np.ndarray
+    origin: np.ndarray
+    offset: np.ndarray
+    codes: np.ndarray
+    noise: np.ndarray
+    penalty: float = 0.0
 
 
 def reduce_signals(

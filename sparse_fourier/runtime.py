@@ -177,13 +177,14 @@ def in_dtype(tree: Any, dtype: Any) -> Any:
     return jax.tree_util.tree_map(cast, tree)
 
 
-def on_device(array: np.ndarray) -> Any:
-    """Return an array where programs run, for many calls; nobody may write to it any more."""
+def on_device(tree: Any) -> Any:
+    """Return arrays where programs run, for many calls; nobody may write to them any more."""
+    start()
     import jax
 
-    start()
+    register(tree)
     with settings():
-        return jax.block_until_ready(jax.device_put(array))
+        return jax.block_until_ready(jax.device_put(tree))
 
 
 def bucket(n: int) -> int:

@@ -22,6 +22,7 @@ from sparse_fourier.staging import optimise
 from sparse_fourier.training import Trained
 
 _SAMPLES_TO_JUDGE = 25
+_MOST_SAMPLES = 1e12
 _MOST_ROWS = 3000
 _MOST_CODES = 30_000
 _NATS_OF_AN_ANGLE = 3.5
@@ -115,7 +116,7 @@ def price(prior: Prior, k: int, n_samples: float) -> float:
 def choose(
     data: Reduced, candidates: Sequence[Prior], train: Callable[[], Trained], *, fixed: bool
 ) -> Choice:
-    """Return the prior that the codes ask for; the first where samples are too few to judge.
+    """Return the prior that the codes ask for; the first where samples are too few, or weights beyond counts.
 
     If that is a box, and codes fill it evenly, no other prior is needed. Else the largest penalised
     likelihood decides, unless its prior has no bounds and the box is filled all the same: up to all of its
@@ -132,7 +133,7 @@ def choose(
     fixed : bool
         Whether the number of components is given, so that proportions have to have as many.
     """
-    if len(candidates) == 1 or data.n < _SAMPLES_TO_JUDGE * data.rank:
+    if len(candidates) == 1 or not _SAMPLES_TO_JUDGE * data.rank <= data.n <= _MOST_SAMPLES:
         return Choice(candidates[0], {}, None)
     whole = train() if _is_box(candidates[0]) and may_fill_box(data) else None
     if whole is not None:

@@ -5,6 +5,7 @@ from sklearn.utils import estimator_checks as checks
 
 from sparse_fourier import AutoencoderDecomposer
 from sparse_fourier.bases import Fourier
+from sparse_fourier.penalties import L1, Smoothness
 from sparse_fourier.priors import Uniform
 
 BY_HAND = [
@@ -25,6 +26,8 @@ VARIANTS = [
     AutoencoderDecomposer(n_components=1, prior=Uniform(), n_init=1, max_iter=100, random_state=0),
     AutoencoderDecomposer(n_components=0.9, prior="uniform", random_state=0),
     AutoencoderDecomposer(basis="fourier", random_state=0),
+    AutoencoderDecomposer(1, prior="laplace", penalty=[Smoothness(0.1), L1(0.01)], random_state=0),
+    AutoencoderDecomposer(2, encoder="variational", random_state=0),
     AutoencoderDecomposer(n_components=1, prior="laplace", basis=Fourier(damped=True), random_state=0),
 ]
 NETWORKS = [

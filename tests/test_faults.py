@@ -229,7 +229,7 @@ def test_small_types_are_computed_in_double_precision(dtype):
     data = np.clip(np.rint(60 * X + 120), 0, 127).astype(dtype)
     if dtype == "bool":
         data = X > 0.5
-    found, expected = fitted(data), fitted(data.astype(float))
+    found, expected = (fitted(each, prior="uniform") for each in (data, data.astype(float)))
     assert_equal_models(found, expected)
     assert found.components_.dtype == found.transform(data).dtype == np.float64
 
