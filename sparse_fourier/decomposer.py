@@ -14,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from sparse_fourier import parameters, runtime
 from sparse_fourier.autoencoding import FittedNetwork, Network, Record, closed_form, fit_network
 from sparse_fourier.bases import Basis
+from sparse_fourier.dictionaries import fit_overcomplete
 from sparse_fourier.fitting import Fitted, Settings, fit
 from sparse_fourier.model import Model
 from sparse_fourier.priors import Prior
@@ -45,7 +46,7 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
     n_components : int, float in (0, 1) or "auto", default="auto"
         Number of components k; or the share of variance that they are to explain; or "auto": the
         number that stands above white noise (exactly low rank is recognised too); on coloured noise
-        a guess, with a warning.
+        a guess, with a warning. More components than features are sparse codes: see the Notes.
     prior : str, Prior or None, default="auto"
         What is assumed of the codes. "uniform": they fill the unit box, and the components span the
         smallest box that holds the data. "simplex": they are proportions, and the components are the
@@ -53,9 +54,9 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         "laplace": they are sparse. "learned": they are independent, with densities that are learned.
         "gaussian": principal component analysis. "auto": whichever of these the signals ask for, see Notes;
         "uniform" where there are fewer than 25 signals to a component, with `basis="fourier"`, and for
-        networks. Or an object: one of `sparse_fourier.priors`, or one's own. None: nothing is assumed, and
-        the mean squared error of the reconstruction is minimised, which settles the span of the components
-        alone.
+        networks; "laplace" where there are more components than features. Or an object: one of
+        `sparse_fourier.priors`, or one's own. None: nothing is assumed, and the mean squared error of the
+        reconstruction is minimised, which settles the span of the components alone.
     basis : {"free", "nonnegative", "fourier"} or Basis, default="free"
         What is assumed of the components. "nonnegative": they, and the intercept, have no negative
         entries; for codes that cannot be negative either. "fourier": they are sinusoids of learned
@@ -210,6 +211,22 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
     independent finds another basis where they are not; the smallest box needs no independence.
     "simplex" takes part where the codes that are found otherwise depend on each other, or where signals have
     one dimension less than `n_components`; "learned" not with `fit_intercept=False`.
+
+    With more components than features (`prior="laplace"`, or "exponential" for codes that are not negative)
+    codes are sparse and components have unit norm. Codes minimise the squared error with at most a certain
+    number of them active, each of which has to lower it by a certain price; both follow from the data, by the
+    length of a description in bits. `transform` looks for that minimum by matching pursuit from several first
+    components. Training alternates such codes with sweeps over the components (approximate K-SVD [1]_), and
+    replaces weak components by directions in which residuals cluster. The intercept is then what minimises
+    the residuals, signs are those of a fixed functional, `noise_variance_` counts the active codes of each
+    signal, `loss_` and `score` are minus or plus the logarithm of the joint density of signals and codes,
+    which is not a likelihood, and comparable only between models of as many components. Every sweep is one
+    iteration.
+
+    References
+    ----------
+    .. [1] R. Rubinstein, M. Zibulevsky and M. Elad, "Efficient implementation of the K-SVD algorithm using
+       batch orthogonal matching pursuit", Technion, 2008.
 
     Examples
     --------
@@ -458,7 +475,8 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         Returns
         -------
         float
-            Comparable between priors and numbers of components.
+            Comparable between priors and numbers of components, as long as these are no more than the
+            features.
         """
         view = self._view()
         check_is_fitted(view)
@@ -591,7 +609,7 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
                 return fit_network(X, weights, settings, network, rng, record)
             if self.prior is None:
                 return closed_form(X, weights, settings)
-            return fit(X, weights, settings, rng)
+            return _fit_without_network(X, weights, settings, rng)
 
         return learn
 
@@ -602,7 +620,7 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
             return fit_network(X, weights, settings, network, rng, self._begun(network, X))
         if self.prior is None:
             return closed_form(X, weights, settings)
-        return fit(X, weights, settings, rng)
+        return _fit_without_network(X, weights, settings, rng)
 
     def _begun(self, network: Network, X: np.ndarray) -> Record | None:
         """Return where training goes on, if it does."""
@@ -617,12 +635,10 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
     def _settings(self, X: np.ndarray) -> tuple[Settings, Network | None]:
         d = X.shape[1]
         k = None if isinstance(self.n_components, str) else self.n_components
-        if isinstance(k, int | np.integer) and k > d:
-            raise ValueError(
-                f"n_components={k} must not be larger than n_features = {d} under the prior "
-                f"{self.prior!r}, which measures the volume of the components. Lower n_components."
-            )
-        prior = parameters.resolve_prior(self.prior, self.encoder)
+        overcomplete = isinstance(k, int | np.integer) and k > d
+        prior = parameters.resolve_prior(self.prior, self.encoder, overcomplete=overcomplete)
+        if overcomplete:
+            parameters.refuse_overcomplete(prior, self.get_params(deep=False), d)
         if prior.learns and not self.fit_intercept:
             raise ValueError(
                 f"fit_intercept=False cannot be used under the prior {prior}, whose densities have a place "
@@ -635,6 +651,7 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         if network is None:
             parameters.reject_penalties(penalties, prior, basis)
             rivals = parameters.resolve_rivals(self.prior, basis, self.fit_intercept, penalties)
+            rivals = () if overcomplete else rivals
         else:
             rivals = ()
         settings = Settings(
@@ -686,6 +703,12 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         largest = np.finfo(float).max
         with np.errstate(over="ignore"):
             return np.clip(-self._state.losses(X), -largest, largest)
+
+
+def _fit_without_network(X: np.ndarray, weights: np.ndarray, settings: Settings, rng: Any) -> Fitted:
+    is_number = isinstance(settings.n_components, int)
+    overcomplete = is_number and settings.n_components > X.shape[1]
+    return (fit_overcomplete if overcomplete else fit)(X, weights, settings, rng)
 
 
 def _to_user_units(model: Model, dtype: Any) -> tuple[np.ndarray, np.ndarray]:

@@ -66,7 +66,7 @@ class Fitted:
 
     Attributes
     ----------
-    model : Model
+    model : Model or SparseModel
     rank : int
         Number of components that are not zero.
     trusted : bool
@@ -90,7 +90,7 @@ class Fitted:
         Name of each prior that was compared -> its penalised log-likelihood in nats per sample.
     """
 
-    model: Model
+    model: Any
     rank: int
     trusted: bool
     n_samples: float

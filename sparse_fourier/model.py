@@ -111,6 +111,11 @@ class Model:
         return np.where(self.live, (self.intercept + middle) @ self.unmixing - code, 0.0)
 
     @property
+    def faces(self) -> tuple[float, ...]:
+        """Where codes end."""
+        return self.prior.domain.faces
+
+    @property
     def code_exponent(self) -> int:
         """Binary exponent of the unit of the codes."""
         bound = self.encoder is not None and not self.encoder.activation.homogeneous

@@ -58,6 +58,7 @@ OWN_ACTIVATIONS: dict[str, type[Activation]] = {
 AUTOMATIC_BATCH = 200
 MOST_ROWS_OF_FULL_BATCHES = 10_000
 VARIATIONAL = "variational"
+SPARSE_PRIOR = "laplace"
 AUTOMATIC_STARTS = 2
 
 
@@ -113,10 +114,16 @@ def reject_booleans(owner: str, parameters: dict[str, Any]) -> None:
             )
 
 
-def resolve_prior(prior: str | Prior | None, encoder: str = "auto") -> Prior:
+def resolve_prior(prior: str | Prior | None, encoder: str = "auto", *, overcomplete: bool = False) -> Prior:
     """Return the prior that a name or an object stands for; the default where it is to be chosen.
 
     Where there is none, a Gaussian gives the start.
+
+    Parameters
+    ----------
+    prior : str or Prior
+    overcomplete : bool
+        Whether there are more components than features.
 
     Raises
     ------
@@ -128,7 +135,7 @@ def resolve_prior(prior: str | Prior | None, encoder: str = "auto") -> Prior:
     if prior is None:
         return Gaussian()
     if not isinstance(prior, Prior):
-        return PRIORS.get(prior, PRIORS[AUTOMATIC_PRIORS[0]])()
+        return PRIORS.get(prior, PRIORS[SPARSE_PRIOR if overcomplete else AUTOMATIC_PRIORS[0]])()
     if prior.needs_jax:
         check_prior(prior)
     return prior
@@ -159,6 +166,29 @@ def resolve_rivals(
         if (not basis.needs_support or rival.support in basis.needs_support)
         and not (rival.learns and (penalties or not fit_intercept))
     )
+
+
+def refuse_overcomplete(prior: Prior, parameters: dict[str, Any], n_features: int) -> None:
+    """Refuse more components than features where that makes no sense or is not supported.
+
+    Raises
+    ------
+    ValueError
+        If the prior needs the volume of the components, the basis is not free, or a network is asked for.
+    """
+    excess = f"n_components={parameters['n_components']} must not be larger than n_features = {n_features}"
+    if not prior.allows_overcomplete:
+        names = sorted(name for name, kind in PRIORS.items() if kind.allows_overcomplete)
+        raise ValueError(
+            f"{excess} under the prior {prior}, which measures the volume of the components. Lower "
+            f"n_components, or use one of the priors {names}."
+        )
+    plain = {"basis": "free", "activation": None, "encoder": "auto", "solver": "auto"}
+    plain |= {"hidden_layer_sizes": (), "penalty": None}
+    for name, value in plain.items():
+        given = parameters[name]
+        if not (given is value or given == value or isinstance(given, Free)):
+            raise ValueError(f"{excess} with {name}={given!r}. Lower n_components, or use {name}={value!r}.")
 
 
 def resolve_basis(basis: str | Basis, prior: Prior, n_features: int) -> Basis:

@@ -150,7 +150,7 @@ def _thinned(stream: Stream) -> Stream:
 def _decides(stream: Stream) -> np.ndarray:
     """Return which rows lie near a face of the support, where it has any, of shape (m,)."""
     model = stream.model
-    if model is None or not model.prior.domain.faces:
+    if model is None or not model.faces:
         return np.zeros(len(stream.rows), dtype=bool)
     live = np.flatnonzero(model.live)
     codes = model.constrained_codes(stream.rows)[:, live]

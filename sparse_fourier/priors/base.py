@@ -73,6 +73,8 @@ class Prior(Configurable, ABC):
         The sum of a code and its mirror image, where a code may be mirrored at no cost; else None.
     learns : bool
         Whether the densities of the codes are learned together with the components.
+    allows_overcomplete : bool
+        Whether codes are sparse enough to be told where there are more components than features.
     """
 
     kind: ClassVar[str] = "prior"
@@ -84,6 +86,7 @@ class Prior(Configurable, ABC):
     has_free_scale: ClassVar[bool] = False
     reflection: ClassVar[float | None] = None
     learns: ClassVar[bool] = False
+    allows_overcomplete: ClassVar[bool] = False
 
     @abstractmethod
     def log_density(self, codes: Array) -> Array:

@@ -46,6 +46,7 @@ class Exponential(IndependentPrior):
     support: ClassVar[str] = "nonnegative"
     needs_jax: ClassVar[bool] = False
     has_free_scale: ClassVar[bool] = True
+    allows_overcomplete: ClassVar[bool] = True
 
     def log_density(self, codes: Array) -> Array:
         """Return the sum over codes of -h / scale - log(scale); minus infinity if one is negative."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -41,6 +42,8 @@ class Laplace(LocationScale):
     >>> Laplace().log_density(np.array([[0.0, 0.0], [0.0, 1.0]])).round(3)
     array([-1.386, -2.386])
     """
+
+    allows_overcomplete: ClassVar[bool] = True
 
     def standard_log_density(self, codes: Array) -> Array:
         """Return -log 2 - abs(h)."""

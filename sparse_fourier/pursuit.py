@@ -1,0 +1,140 @@
+"""Sparse codes: few components for each signal, chosen one after another; array code over all signals."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+_ENTRIES_OF_A_BLOCK = 1 << 18
+_LEAST_NOVELTY = 1e-6
+_SWEEPS_ABOVE_ZERO = 20
+
+
+class Search(NamedTuple):
+    """How sparse codes are searched for.
+
+    Attributes
+    ----------
+    n_active : int
+        Most codes of a signal that are not zero.
+    price : float
+        By how much every further code has to lower the squared error.
+    n_firsts : int
+        How many choices of the first component are followed to their end; the best end is taken.
+    nonnegative : bool
+        Whether codes must not be negative.
+    """
+
+    n_active: int
+    price: float = 0.0
+    n_firsts: int = 1
+    nonnegative: bool = False
+
+
+def sparse_codes(X: np.ndarray, components: np.ndarray, search: Search) -> np.ndarray:
+    """Return sparse codes of signals by orthogonal matching pursuit.
+
+    Of the components that a signal does not use yet, the one is taken that lowers the squared error most
+    once all codes are least squares again, as in optimised orthogonal matching pursuit [1]_.
+
+    Parameters
+    ----------
+    X : array of shape (n, d)
+    components : array of shape (k, d)
+        Of unit norm, or zero.
+    search : Search
+
+    Returns
+    -------
+    array of shape (n, k)
+
+    References
+    ----------
+    .. [1] L. Rebollo-Neira and D. Lowe, "Optimized orthogonal matching pursuit approach", IEEE Signal
+       Processing Letters 9(4), 137-140, 2002.
+    """
+    k = len(components)
+    codes = np.zeros((len(X), k))
+    gram, block = components @ components.T, max(_ENTRIES_OF_A_BLOCK // k, 1)
+    for start in range(0, len(X), block):
+        _fill(codes[start : start + block], X[start : start + block] @ components.T, gram, search)
+    return codes
+
+
+def _fill(codes: np.ndarray, products: np.ndarray, gram: np.ndarray, search: Search) -> None:
+    """Write the best of the codes that begin with each of the likeliest components."""
+    rows = np.arange(len(codes))[:, None]
+    strength = products if search.nonnegative else np.abs(products)
+    n_firsts = min(search.n_firsts, len(gram))
+    firsts = np.argsort(-strength, axis=1, kind="stable")[:, :n_firsts] if n_firsts > 1 else None
+    chosen, values, gains = _pursue(products, gram, search, None)
+    for alternative in range(1, n_firsts):
+        assert firsts is not None
+        others = _pursue(products, gram, search, firsts[:, alternative])
+        better = others[2] > gains
+        for kept, other in zip((chosen, values, gains), others, strict=True):
+            kept[better] = other[better]
+    if search.nonnegative:
+        values = _above_zero(values, np.take_along_axis(products, chosen, 1), gram, chosen)
+    np.add.at(codes, (rows, chosen), values)
+
+
+def _pursue(
+    products: np.ndarray, gram: np.ndarray, search: Search, first: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the chosen components, their codes and the fall of the squared error, for each signal.
+
+    What is left of every component once those chosen are projected out is followed in its products
+    with the signals (`left`) and in its squared norm (`novelty`), so that signals are not touched again.
+    """
+    (n, k), s = products.shape, search.n_active
+    rows, left, novelty = np.arange(n), products.copy(), np.tile(np.diagonal(gram), (n, 1))
+    novelty[novelty <= _LEAST_NOVELTY] = np.inf
+    chosen, steps, going = np.zeros((n, s), dtype=int), np.zeros((n, s)), np.ones(n, dtype=bool)
+    directions, triangle = np.zeros((s, n, k)), np.zeros((s, s, n))
+    for t in range(s):
+        gains = (np.maximum(left, 0.0) if search.nonnegative else left) ** 2 / novelty
+        pick = gains.argmax(axis=1) if t or first is None else first
+        going = going & (gains[rows, pick] > search.price)
+        chosen[:, t] = pick
+        norm = np.where(going, np.sqrt(novelty[rows, pick]), np.inf)
+        direction = gram[pick]
+        for u in range(t):
+            triangle[u, t] = directions[u][rows, pick]
+            direction -= triangle[u, t][:, None] * directions[u]
+        direction /= norm[:, None]
+        triangle[t, t] = np.where(going, norm, 1.0)
+        steps[:, t] = left[rows, pick] / norm
+        directions[t] = direction
+        left -= steps[:, t, None] * direction
+        novelty -= direction**2
+        novelty[rows, pick] = np.inf
+        np.copyto(novelty, np.inf, where=novelty < _LEAST_NOVELTY)
+        if not going.any():
+            break
+    return chosen, _substituted_back(triangle, steps), (steps**2).sum(axis=1)
+
+
+def _substituted_back(triangle: np.ndarray, steps: np.ndarray) -> np.ndarray:
+    """Return the solutions of triangular systems, of shape (s, s, n), whose unused steps are zero."""
+    values = np.zeros_like(steps)
+    for t in range(steps.shape[1] - 1, -1, -1):
+        known = np.einsum("un,nu->n", triangle[t, t + 1 :], values[:, t + 1 :])
+        values[:, t] = np.where(
+            steps[:, t] == 0, 0.0, (steps[:, t] - known) / np.where(triangle[t, t], triangle[t, t], 1)
+        )
+    return values
+
+
+def _above_zero(values: np.ndarray, products: np.ndarray, gram: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+    """Return least-squares codes of the chosen components that are not negative, by coordinate descent."""
+    if (values >= 0).all():
+        return values
+    used, values = values != 0, np.maximum(values, 0.0)
+    among = gram[chosen[:, :, None], chosen[:, None, :]]
+    for _ in range(_SWEEPS_ABOVE_ZERO):
+        for t in range(values.shape[1]):
+            rest = products[:, t] - np.einsum("ns,ns->n", among[:, t], values) + values[:, t]
+            values[:, t] = np.where(used[:, t], np.maximum(rest, 0.0), 0.0)
+    return values

@@ -1,0 +1,112 @@
+"""The fitted model with more components than features, in NumPy alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import ClassVar
+
+import numpy as np
+
+from sparse_fourier.priors import Prior
+from sparse_fourier.pursuit import Search, sparse_codes
+
+_LOG_2 = float(np.log(2.0))
+_MOST_GUESSES, _STEADY = 50, 1e-9
+
+
+@dataclass(frozen=True, eq=False)
+class SparseModel:
+    """A linear decoder of sparse codes, for signals in units of 2**exponent.
+
+    Attributes
+    ----------
+    components : array of shape (k, d)
+        Of unit norm; zero where no signal uses them.
+    intercept : array of shape (d,)
+    noise_variance : float
+        Variance of the noise per feature and sample.
+    resolution : float
+        Smallest noise variance that the objective believes in: that of rounding.
+    prior : Prior
+        Of codes in that unit.
+    exponent : int
+    search : Search
+        How the codes are found.
+    likelihood : None
+        No other model scores the signals.
+    faces : tuple
+        Empty: no signal decides alone where components end.
+    """
+
+    components: np.ndarray
+    intercept: np.ndarray
+    noise_variance: float
+    resolution: float
+    prior: Prior
+    exponent: int
+    search: Search
+
+    likelihood: ClassVar[None] = None
+    faces: ClassVar[tuple[float, ...]] = ()
+
+    @cached_property
+    def gram(self) -> np.ndarray:
+        """Gram matrix of the components, of shape (k, k)."""
+        return self.components @ self.components.T
+
+    @property
+    def code_exponent(self) -> int:
+        """Binary exponent of the unit of the codes."""
+        return self.exponent
+
+    @property
+    def component_exponent(self) -> int:
+        """Binary exponent of the unit of the components."""
+        return 0
+
+    def encode(self, X: np.ndarray) -> np.ndarray:
+        """Return the sparse codes of signals, in the user's unit."""
+        return np.ldexp(self._codes(self._centred(X)), self.exponent)
+
+    def losses(self, X: np.ndarray) -> np.ndarray:
+        """Return the objective of each signal at its codes, in nats, in double precision.
+
+        That is minus the logarithm of the joint density of codes and observed entries; not a likelihood.
+        """
+        centred = self._centred(X)
+        codes = self._codes(centred)
+        noise, n_entries = max(self.noise_variance, self.resolution), (~np.isnan(centred)).sum(axis=1)
+        squares = np.nansum((centred - codes @ self.components) ** 2, axis=1)
+        reconstruction = 0.5 * (squares / noise + n_entries * np.log(2 * np.pi * noise))
+        units = (n_entries + len(self.components)) * self.exponent * _LOG_2
+        return reconstruction + units - self.prior.log_density(codes)
+
+    def covariance(self) -> np.ndarray:
+        """Return the covariance of signals under the model, in the model's unit, of shape (d, d)."""
+        signal = self.components.T @ self.prior.code_covariance(len(self.components)) @ self.components
+        return signal + self.noise_variance * np.eye(len(self.intercept))
+
+    def sample(self, n_samples: int, rng: np.random.RandomState) -> np.ndarray:
+        """Return draws from the model, in the model's unit, of shape (n_samples, d)."""
+        k, d = self.components.shape
+        codes = self.prior.draw(n_samples, k, rng)
+        noise = np.sqrt(self.noise_variance) * rng.standard_normal((n_samples, d))
+        return codes @ self.components + self.intercept + noise
+
+    def _centred(self, X: np.ndarray) -> np.ndarray:
+        return np.ldexp(np.asarray(X, dtype=float), -self.exponent) - self.intercept
+
+    def _codes(self, centred: np.ndarray) -> np.ndarray:
+        """Return sparse codes; entries not observed follow the codes until these change no more."""
+        missing = np.isnan(centred)
+        if not missing.any():
+            return sparse_codes(centred, self.components, self.search)
+        guess, codes = np.zeros_like(centred), np.zeros((len(centred), len(self.components)))
+        for _ in range(_MOST_GUESSES):
+            last = guess
+            codes = sparse_codes(np.where(missing, last, centred), self.components, self.search)
+            guess = codes @ self.components
+            if np.abs(guess - last).max(where=missing, initial=0.0) <= _STEADY * np.abs(guess).max():
+                break
+        return codes
