@@ -407,8 +407,8 @@ print(sorted({"jax", "jaxlib", "optax", "matplotlib"} & set(sys.modules)))
 def test_large_fits_import_jax():
     code = """
 rng = np.random.RandomState(0)
-LARGE = rng.uniform(size=(20_000, 5)) @ rng.standard_normal((5, 10)) + 0.3 * rng.standard_normal((20_000, 10))
-fit(LARGE, n_components=5)
+LARGE = rng.uniform(size=(50_000, 5)) @ rng.standard_normal((5, 10)) + 0.3 * rng.standard_normal((50_000, 10))
+fit(LARGE, n_components=5, prior="uniform")
 print("jax" in sys.modules)
 """
     assert output(code) == "True"
