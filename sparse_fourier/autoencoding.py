@@ -267,7 +267,9 @@ def _begin_at_closed_form(
     X: np.ndarray, weights: np.ndarray, settings: Settings, network: Network, rng: np.random.RandomState
 ) -> Record:
     """Return starts whose codes are close to those of the fit without a network."""
-    fitted = fit(X, weights, replace(settings, n_starts=max(settings.n_starts, 2), callback=None), rng)
+    # A generator of its own: what the start draws depends on the number of rows, the layers must not.
+    own = np.random.RandomState(rng.randint(np.iinfo(np.int32).max))
+    fitted = fit(X, weights, replace(settings, n_starts=max(settings.n_starts, 2), callback=None), own)
     origin, thinned = fitted.model, slice(None, None, -(-len(X) // _ROWS_OF_START))
     if not network.has_prior and settings.init is not None:
         components = checked_init(settings.init, origin.components.shape)

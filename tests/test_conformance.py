@@ -52,11 +52,14 @@ def test_scikit_learn_check(estimator, check):
 
 
 # Batches of one row, and held-out rows, count a row that is there twice in another way than a weight of two.
+# Two active codes of two under a Gaussian prior begin at the optimum, where the first steps of Adam follow
+# the signs of rounding errors.
 IN_BATCHES = {"check_sample_weight_equivalence_on_dense_data": "equal to the tolerance of the solver only"}
 
 
 def in_batches(estimator):
-    return IN_BATCHES if estimator.batch_size == 1 or estimator.early_stopping else {}
+    begins_at_optimum = estimator.activation == "top_k"
+    return IN_BATCHES if estimator.batch_size == 1 or estimator.early_stopping or begins_at_optimum else {}
 
 
 networks = pytest.mark.filterwarnings(
