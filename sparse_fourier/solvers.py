@@ -10,7 +10,7 @@ import numpy as np
 from sparse_fourier.namespace import Array, array_namespace, solve_positive, tree_map
 from sparse_fourier.objective import LocalModel, Objective, Point, move
 
-_SHRINK = 0.6
+_SHRINK = 0.7
 _NEGLIGIBLE = 0.05
 _NO_WIDTH = 1e-6
 _FIRST_DAMPING = 1.0
