@@ -642,3 +642,14 @@ def test_repeated_rows_and_weights_agree_on_any_data(n, d, seed):
     plain = AutoencoderDecomposer(1, random_state=0).fit(np.repeat(X, weights, axis=0))
     np.testing.assert_allclose(weighted.components_, plain.components_, rtol=1e-6, atol=1e-7)
     assert weighted.loss_ == pytest.approx(plain.loss_, rel=1e-7, abs=1e-7)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [12001, 12003])
+def test_twenty_components_converge_within_few_steps(seed):
+    """Faces that narrow too fast are followed in many small steps, or not to the end."""
+    X, _, components = make_sinusoid_mixtures(20_000, 100, frequencies=range(1, 21), random_state=seed)
+    model = AutoencoderDecomposer(prior="uniform", random_state=0).fit(X)
+    assert model.converged_
+    assert model.n_iter_ < 400
+    assert worst_relative_error(components, model.components_) < 0.004
