@@ -235,7 +235,8 @@ class _Learner:
         Codes with few atoms come first: what they find is less often mixed, and is the start of the next.
         """
         atoms, intercept = self.first(k)
-        kept, shortest = None, np.inf
+        kept: list[tuple[_State, Search]] = []
+        shortest = np.inf
         for n_active in range(1, max(self.X.shape[1] // 2, 1) + 1):
             search = Search(n_active, self.resolution, nonnegative=self.nonnegative)
             state = self.alternate(atoms, intercept, search, _LONG)
@@ -244,13 +245,12 @@ class _Learner:
             if not self.course.over:
                 state = self.alternate(state.atoms, state.intercept, careful, _CAREFUL)
             length = self.description_length(state, n_active)
-            if kept is not None and length >= shortest:
+            if kept and length >= shortest:
                 break
-            kept, shortest, atoms, intercept = (state, careful), length, state.atoms, state.intercept
+            kept, shortest, atoms, intercept = [(state, careful)], length, state.atoms, state.intercept
             if self.course.over:
                 break
-        assert kept is not None
-        return kept
+        return kept[0]
 
 
 def fit_overcomplete(

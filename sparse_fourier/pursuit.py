@@ -65,19 +65,23 @@ def sparse_codes(X: np.ndarray, components: np.ndarray, search: Search) -> np.nd
 def _fill(codes: np.ndarray, products: np.ndarray, gram: np.ndarray, search: Search) -> None:
     """Write the best of the codes that begin with each of the likeliest components."""
     rows = np.arange(len(codes))[:, None]
-    strength = products if search.nonnegative else np.abs(products)
-    n_firsts = min(search.n_firsts, len(gram))
-    firsts = np.argsort(-strength, axis=1, kind="stable")[:, :n_firsts] if n_firsts > 1 else None
     chosen, values, gains = _pursue(products, gram, search, None)
-    for alternative in range(1, n_firsts):
-        assert firsts is not None
-        others = _pursue(products, gram, search, firsts[:, alternative])
+    for first in _other_firsts(products, search):
+        others = _pursue(products, gram, search, first)
         better = others[2] > gains
         for kept, other in zip((chosen, values, gains), others, strict=True):
             kept[better] = other[better]
     if search.nonnegative:
         values = _above_zero(values, np.take_along_axis(products, chosen, 1), gram, chosen)
     np.add.at(codes, (rows, chosen), values)
+
+
+def _other_firsts(products: np.ndarray, search: Search) -> np.ndarray:
+    """Return the components to begin with other than the likeliest, of shape (n_firsts - 1, n)."""
+    if search.n_firsts == 1:
+        return np.zeros((0, len(products)), dtype=int)
+    strength = products if search.nonnegative else np.abs(products)
+    return np.argsort(-strength, axis=1, kind="stable")[:, 1 : search.n_firsts].T
 
 
 def _pursue(
