@@ -32,6 +32,7 @@ from sparse_fourier.reduction import (
 )
 from sparse_fourier.selection import choose
 from sparse_fourier.staging import optimise
+from sparse_fourier.tails import StudentT
 from sparse_fourier.training import Progress, Trained
 
 _NATS_OF_A_DOUBT = 3.0
@@ -88,6 +89,10 @@ class Fitted:
         With what was learned.
     scores : dict
         Name of each prior that was compared -> its penalised log-likelihood in nats per sample.
+    noise : StudentT or None
+        The noise, in the model's unit, where it is not Gaussian.
+    in_nats : bool
+        Whether losses are negative log-likelihoods.
     """
 
     model: Any
@@ -102,6 +107,8 @@ class Fitted:
     doubts: list[str]
     basis: Basis
     scores: dict[str, float] = field(default_factory=dict)
+    noise: StudentT | None = None
+    in_nats: bool = True
 
 
 def fit(X: np.ndarray, weights: np.ndarray, settings: Settings, rng: np.random.RandomState) -> Fitted:
