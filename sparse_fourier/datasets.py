@@ -618,7 +618,7 @@ def make_feature_mixtures(
         rows = _given_rows(function, components)
     k = len(rows)
     _check_number(function, "n_active", n_active, lambda value: 0 < value <= k / 2, f"(0.0, {k / 2:g}]")
-    chances = _chances(float(decay) ** np.arange(k), float(n_active))
+    chances = _chances(np.power(float(decay), np.arange(k), dtype=np.float64), float(n_active))
     active = _active(rng, int(n_samples), chances, float(correlation), int(group_size))
     codes = np.where(active, 1.0 - rng.uniform(size=active.shape), 0.0)
     return _with_decibels(codes @ rows, snr_db, rng), codes, rows
