@@ -43,7 +43,7 @@ class Settings:
     """What the user decides about a fit.
 
     `rivals` of the prior are compared with it before training; `reference` are components whose order and
-    signs are kept.
+    signs are kept; `n_active` is how many codes of a signal may differ from zero, where it is given.
     """
 
     prior: Prior
@@ -58,6 +58,7 @@ class Settings:
     penalties: tuple[Penalty, ...] = ()
     reference: np.ndarray | None = None
     rivals: tuple[Prior, ...] = ()
+    n_active: int | None = None
 
 
 @dataclass(frozen=True)
