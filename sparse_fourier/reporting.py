@@ -94,6 +94,14 @@ def warn_of(fitted: Fitted, settings: Settings) -> None:
             UserWarning,
             stacklevel=3,
         )
+    if len(fitted.strays):
+        some = ", ".join(map(str, fitted.strays[:5])) + (", ..." if len(fitted.strays) > 5 else "")
+        warnings.warn(
+            f"X has {len(fitted.strays)} rows that stray too far from all others to have come from the same "
+            f"codes ({some}; see outliers_): they were left out. Use contamination=0 to keep them.",
+            UserWarning,
+            stacklevel=3,
+        )
     if not fitted.trusted:
         warnings.warn(
             f"n_components='auto' took {k} components, a guess: X shows no white noise to set them "
