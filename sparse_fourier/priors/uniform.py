@@ -73,9 +73,10 @@ class Uniform(IndependentPrior):
         sharpness = 1.0 / xp.sqrt(variances)
         upwards = xp.where(codes < 0.5, sharpness, -sharpness)
         distance = _depth(codes) * sharpness
+        both = _both_are_felt(sharpness)
         value = _log_between(distance, sharpness)
         terms = _face(distance, value)
-        if _both_are_felt(sharpness):
+        if both:
             beyond = _face(distance - sharpness, value)
             terms = tuple(near - far for near, far in zip(terms, beyond, strict=True))
         squared = sharpness * sharpness
@@ -152,5 +153,6 @@ def _log_between(near: Array, sharpness: Array) -> Array:
 
 def _face(x: Array, value: Array) -> tuple[Array, ...]:
     """Return four derivatives, over the density, of what is above a face x standard deviations away."""
-    density = array_namespace(x, value).exp(-0.5 * x * x - LOG_SQRT_2PI - value)
-    return density, -x * density, (x * x - 1) * density, (3 - x * x) * x * density
+    squares = x * x
+    density = array_namespace(x, value).exp(-0.5 * squares - (LOG_SQRT_2PI + value))
+    return density, -x * density, (squares - 1) * density, (3 - squares) * (x * density)
