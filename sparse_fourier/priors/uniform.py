@@ -73,10 +73,9 @@ class Uniform(IndependentPrior):
         sharpness = 1.0 / xp.sqrt(variances)
         upwards = xp.where(codes < 0.5, sharpness, -sharpness)
         distance = _depth(codes) * sharpness
-        both = _both_are_felt(sharpness)
         value = _log_between(distance, sharpness)
         terms = _face(distance, value)
-        if both:
+        if _both_are_felt(sharpness):
             beyond = _face(distance - sharpness, value)
             terms = tuple(near - far for near, far in zip(terms, beyond, strict=True))
         squared = sharpness * sharpness
