@@ -323,7 +323,6 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         """
         draft = self._view(dict(self.__dict__))
         draft._validate_params()
-        parameters.reject_booleans(type(self).__name__, draft.__dict__)
         X = draft._validate(X, reset=True, ensure_min_samples=2)
         weights = validate_weights(sample_weight, X)
         validate_total(float(weights.sum()), min(int(np.count_nonzero(weights)), 2))
@@ -376,7 +375,6 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         """
         draft = self._view(dict(self.__dict__))
         draft._validate_params()
-        parameters.reject_booleans(type(self).__name__, draft.__dict__)
         X = draft._validate(X, reset=not hasattr(draft, "_state"))
         weights = validate_weights(sample_weight, X)
         settings, network = draft._settings(X)
@@ -555,7 +553,7 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
           prior       uniform, whose box the codes fill evenly: no other was compared
           noise       variance 0.00242, standard deviation 0.0492
           residual    Frobenius norm 4.51
-          training    converged after 22 iterations, loss -41.89 nats per signal
+          training    converged after ... iterations, loss -41.89 nats per signal
         <BLANKLINE>
           component  variance   share
                   0     1.305   0.509
@@ -580,6 +578,23 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
             columns |= {f"{name} {i}" if several else name: part for i, part in enumerate(values.T)}
         title = f"{type(self).__name__} of {view._n_samples:g} signals of {d} features"
         return Summary(title, facts, columns, view._remarks)
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Return the parameters of this estimator.
+
+        Parameters
+        ----------
+        deep : bool, default=True
+            Whether those of its parts are included, as `prior__strength` for example.
+
+        Returns
+        -------
+        dict
+            Name -> value.
+        """
+        if deep:
+            return super().get_params(deep)
+        return {name: getattr(self, name) for name in parameters.defaults(type(self))}
 
     def __sklearn_tags__(self) -> Any:
         """Return what scikit-learn should know of this estimator."""
@@ -621,6 +636,10 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         view = object.__new__(type(self))
         view.__dict__ = self.__dict__ if state is None else state
         return view
+
+    def _validate_params(self) -> None:
+        kind = type(self)
+        parameters.validate(kind.__name__, self.get_params(deep=False), parameters.defaults(kind))
 
     def _validate(self, X: Any, *, reset: bool, ensure_min_samples: int = 1) -> np.ndarray:
         refuse_silent_misreadings(X)

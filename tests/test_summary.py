@@ -12,6 +12,7 @@ from sparse_fourier.datasets import make_sinusoid_mixtures
 from sparse_fourier.summary import Summary, of_prior
 
 X = make_sinusoid_mixtures(noise=0.05, random_state=0)[0]
+SPARSE = make_sinusoid_mixtures(noise=0.05, codes="laplace", random_state=0)[0]
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +67,7 @@ def test_what_comes_from_the_data_is_escaped():
 def test_warnings_of_the_fit_are_kept():
     model = AutoencoderDecomposer(2, prior="laplace", max_iter=1, random_state=0)
     with pytest.warns(UserWarning, match="Training stopped after") as record:
-        model.fit(X)
+        model.fit(SPARSE)
     words = [str(warning.message) for warning in record]
     assert list(model.summary().remarks) == words
     assert f"warning: {words[0]}" in str(pickle.loads(pickle.dumps(model)).summary())
@@ -76,8 +77,8 @@ def test_warnings_of_the_fit_are_kept():
 def test_a_refit_forgets_the_warnings_of_the_last():
     model = AutoencoderDecomposer(2, prior="laplace", max_iter=1, random_state=0)
     with pytest.warns(UserWarning, match="Training stopped after"):
-        model.fit(X)
-    assert model.set_params(max_iter=1000).fit(X).summary().remarks == ()
+        model.fit(SPARSE)
+    assert model.set_params(max_iter=1000).fit(SPARSE).summary().remarks == ()
 
 
 def test_what_the_basis_learned_is_a_column():
