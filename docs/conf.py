@@ -1,3 +1,5 @@
+import os
+import sys
 import tomllib
 from pathlib import Path
 
@@ -17,10 +19,11 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
     "sphinx.ext.viewcode",
+    "sphinx_gallery.gen_gallery",
 ]
 source_suffix = {".rst": "restructuredtext", ".md": "markdown"}
 templates_path = ["_templates"]
-exclude_patterns = ["_build"]
+exclude_patterns = ["_build", "examples", "snippets"]
 nitpicky = False
 
 myst_enable_extensions = ["colon_fence", "dollarmath"]
@@ -32,6 +35,20 @@ autosummary_ignore_module_all = False
 autodoc_typehints = "none"
 numpydoc_show_class_members = False
 toc_object_entries_show_parents = "hide"
+
+sys.path.insert(0, os.path.dirname(__file__))  # for gallery_order
+sphinx_gallery_conf = {
+    "examples_dirs": "examples",
+    "gallery_dirs": "gallery",
+    "filename_pattern": r"\.py$",
+    "within_subsection_order": "gallery_order.Order",
+    "reference_url": {"sparse_fourier": None},
+    "doc_module": ("sparse_fourier",),
+    "backreferences_dir": "gallery/backreferences",
+    "remove_config_comments": True,
+    "show_signature": False,
+    "show_memory": False,
+}
 
 html_math_renderer = "mathml"
 html_static_path = ["_static"]
