@@ -2,8 +2,9 @@
 El Niño: years as signals
 =========================
 
-Sixty-one years of sea surface temperature in the eastern Pacific, one row a year, one column a month. Two components
-tell how a warm event runs: one sets in during the northern summer and lasts until December, one is over by then.
+Sixty-one years of sea surface temperature in the eastern Pacific, one row a year, one column a month. Two
+components tell how a warm event runs: one sets in during the northern summer and lasts until December, one
+is over by then.
 """
 
 # %%
@@ -21,15 +22,15 @@ years, temperatures = table["YEAR"].to_numpy(int), table.iloc[:, 1:].to_numpy()
 temperatures.shape
 
 # %%
-# With 61 rows the data say little of a density: the prior "learned" is one's own choice here, for events that are
-# rare and strong. The intercept is the mean year.
+# With 61 rows the data say little of a density: the prior "learned" is one's own choice here, for events
+# that are rare and strong. The intercept is the mean year.
 model = AutoencoderDecomposer(2, prior="learned", random_state=0).fit(temperatures)
 model.summary()
 
 # %%
-# PCA finds the same plane, and in it the level of a year and the difference of its halves; neither is an event.
-# Codes of two components take the years apart: the warming of 1982 lies in the component that lasts until December,
-# and its end, in the spring of 1983, in the other; so do 1997 and 1998.
+# PCA finds the same plane, and in it the level of a year and the difference of its halves; neither is an
+# event. Codes of two components take the years apart: the warming of 1982 lies in the component that lasts
+# until December, and its end, in the spring of 1983, in the other; so do 1997 and 1998.
 pca = PCA(2).fit(temperatures)
 codes = model.transform(temperatures)
 figure = plt.figure(figsize=(10, 5.4), layout="constrained")

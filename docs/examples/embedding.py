@@ -2,8 +2,8 @@
 Codes as an embedding
 =====================
 
-Sixteen numbers instead of sixty-four pixels: images of digits whose codes are close look alike, although no label was
-seen. Codes serve as input of whatever needs distances: neighbours, maps, clusters.
+Sixteen numbers instead of sixty-four pixels: images of digits whose codes are close look alike, although no
+label was seen. Codes serve as input of whatever needs distances: neighbours, maps, clusters.
 """
 
 # %%
@@ -51,8 +51,8 @@ ax.set(xticks=[], yticks=[])
 # Do distances mean similarity?
 # -----------------------------
 #
-# Share of images whose five nearest neighbours among the first 1400 name the right digit; what makes the codes is fitted
-# to the first 1400 alone, too.
+# Share of images whose five nearest neighbours among the first 1400 name the right digit; what makes the
+# codes is fitted to the first 1400 alone, too.
 seen, unseen = slice(None, 1400), slice(1400, None)
 pca = PCA(16).fit(images[seen])
 model.fit(images[seen])

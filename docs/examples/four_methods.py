@@ -2,16 +2,17 @@
 PCA, NMF, ICA and this library on the same data
 ===============================================
 
-Every method assumes something of the codes, and is right where that holds. The same three bands are mixed here in
-four ways: with codes that fill a box, that are sparse, that are non-negative and often zero, and with shares that add
-up to one. One estimator with its defaults recognises each case from the data.
+Every method assumes something of the codes, and is right where that holds. The same three bands are mixed
+here in four ways: with codes that fill a box, that are sparse, that are non-negative and often zero, and
+with shares that add up to one. One estimator with its defaults recognises each case from the data.
 """
 
 # %%
 # Four ways to mix
 # ----------------
 #
-# Three bands, a thousand signals, a little noise. Shares add up to one: no signal has more than 80 % of one band.
+# Three bands, a thousand signals, a little noise. Shares add up to one: no signal has more than 80 % of one
+# band.
 import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.decomposition import NMF, PCA, FastICA
@@ -36,8 +37,8 @@ signals = {name: h @ bands + 0.01 * rng.standard_normal((1000, 100)) for name, h
 # Four methods
 # ------------
 #
-# The others are told the number of components. FastICA keeps filters in ``components_``; its components are the
-# columns of ``mixing_``. NMF sees negative entries clipped at zero.
+# The others are told the number of components. FastICA keeps filters in ``components_``; its components are
+# the columns of ``mixing_``. NMF sees negative entries clipped at zero.
 found, priors = {}, {}
 for name, X in signals.items():
     model = AutoencoderDecomposer(random_state=0).fit(X)
@@ -53,7 +54,8 @@ priors
 # What they find
 # --------------
 #
-# The error is that of the worst component, once order, sign and size are matched: 1 is no better than nothing.
+# The error is that of the worst component, once order, sign and size are matched: 1 is no better than
+# nothing.
 methods = ["this library", "FastICA", "NMF", "PCA"]
 errors = [[worst_relative_error(bands, found[method, name]) for name in signals] for method in methods]
 regimes = [f'{name}\n(took "{priors[name]}")' for name in signals]

@@ -2,22 +2,22 @@
 Irregular sampling and gaps: frequencies on any grid
 ====================================================
 
-Tones that are recorded at irregular times, a third of the entries missing: no Fourier transform applies, and two of the
-frequencies are closer than one over the length of the record. ``basis="fourier"`` learns frequencies, amplitudes and
-phases from what was observed.
+Tones that are recorded at irregular times, a third of the entries missing: no Fourier transform applies,
+and two of the frequencies are closer than one over the length of the record. ``basis="fourier"`` learns
+frequencies, amplitudes and phases from what was observed.
 """
 
 # %%
 # Two hundred records of three tones
 # ----------------------------------
 #
-# Sixty times in ten seconds, 30 dB, and gaps as they come: a dropout in every record beside entries lost singly.
+# Sixty times in ten seconds, 30 dB, and gaps as they come: a dropout in every record beside entries lost
+# singly.
 import matplotlib.pyplot as plt
 import numpy as np
 
 from sparse_fourier import AutoencoderDecomposer
 from sparse_fourier.bases import Fourier
-from sparse_fourier.metrics import match_components
 from sparse_fourier.plotting import ReconstructionDisplay, SpectrumDisplay
 
 rng = np.random.default_rng(0)
@@ -44,8 +44,8 @@ learned = np.sort(model.frequencies_.ravel())
 {f"{a:.2f} Hz": f"off by {b - a:+.1e}" for a, b in zip(true, learned, strict=True)}
 
 # %%
-# The periodogram of such records shows one hump for the two tones that are 0.06 Hz apart; stems are what was learned,
-# dashes what is true.
+# The periodogram of such records shows one hump for the two tones that are 0.06 Hz apart; stems are what
+# was learned, dashes what is true.
 figure = plt.figure(figsize=(10, 4.2), layout="constrained")
 left, right = figure.subplots(1, 2, width_ratios=(1, 1.4))
 SpectrumDisplay.from_estimator(model, observed, truth=true, ax=left, xlabel="Hz", legend=False)

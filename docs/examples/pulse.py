@@ -2,17 +2,18 @@
 Pulse waves: how one heartbeat differs from the next
 ====================================================
 
-A light sensor on a finger records a pressure wave with every heartbeat. Cut into one frame for each beat, the recording
-becomes an ensemble of signals, and components are the ways in which one pulse differs from another.
+A light sensor on a finger records a pressure wave with every heartbeat. Cut into one frame for each beat,
+the recording becomes an ensemble of signals, and components are the ways in which one pulse differs from
+another.
 """
 
 # %%
 # One frame for each beat
 # -----------------------
 #
-# The recording is an example of the package heartpy, 117 samples a second. Components are waveforms at fixed places,
-# so that beats have to be aligned: frames are cut at every sample, and those are kept that begin 0.3 seconds before a
-# peak. A few beats in which the sensor slipped are left out.
+# The recording is an example of the package heartpy, 117 samples a second. Components are waveforms at
+# fixed places, so that beats have to be aligned: frames are cut at every sample, and those are kept that
+# begin 0.3 seconds before a peak. A few beats in which the sensor slipped are left out.
 from importlib.metadata import distribution
 
 import matplotlib.pyplot as plt
@@ -42,9 +43,9 @@ model = AutoencoderDecomposer(3, random_state=0).fit(beats)
 model.summary()
 
 # %%
-# Each panel shows the mean pulse, and what becomes of it when one code goes from its 5th to its 95th percentile: one
-# component is the strength of the beat, together with the dip that follows; one lifts pulse and dip against the
-# baseline; one is what happens before the beat, small but for a few.
+# Each panel shows the mean pulse, and what becomes of it when one code goes from its 5th to its 95th
+# percentile: one component is the strength of the beat, together with the dip that follows; one lifts pulse
+# and dip against the baseline; one is what happens before the beat, small but for a few.
 codes = model.transform(beats)
 figure = plt.figure(figsize=(10, 5.2), layout="constrained")
 panels, trace = figure.subfigures(2, 1, height_ratios=(1.6, 1))

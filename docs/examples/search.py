@@ -2,8 +2,8 @@
 Choosing prior and rank by cross-validation
 ===========================================
 
-``score`` is the mean log-likelihood of signals, so that ``GridSearchCV`` compares priors and numbers of components
-on signals that were not seen, in a pipeline like any other transformer.
+``score`` is the mean log-likelihood of signals, so that ``GridSearchCV`` compares priors and numbers of
+components on signals that were not seen, in a pipeline like any other transformer.
 """
 
 # %%
@@ -20,8 +20,9 @@ from sparse_fourier.datasets import make_nonnegative_mixtures
 signals, codes, bands = make_nonnegative_mixtures(600, 4, snr_db=20, random_state=0)
 
 # %%
-# The first step of the pipeline is a preparation that does not depend on the data; the search goes over the parameters
-# of the second. Scores of different rows are comparable only if the preparation is the same for all.
+# The first step of the pipeline is a preparation that does not depend on the data; the search goes over the
+# parameters of the second. Scores of different rows are comparable only if the preparation is the same for
+# all.
 pipeline = make_pipeline(FunctionTransformer(), AutoencoderDecomposer(random_state=0))
 grid = {
     "autoencoderdecomposer__n_components": [2, 3, 4, 5, 6],
@@ -56,6 +57,6 @@ ax.legend(title="prior", fontsize="small")
 plt.show()
 
 # %%
-# One fit finds the same: ``prior="auto"`` by penalised likelihood, ``n_components="auto"`` by what stands above the
-# noise.
+# One fit finds the same: ``prior="auto"`` by penalised likelihood, ``n_components="auto"`` by what stands
+# above the noise.
 AutoencoderDecomposer(random_state=0).fit(signals).summary()

@@ -2,9 +2,9 @@ r"""
 The question this began with
 ============================
 
-Signals :math:`a \sin x + b \sin 2x` with random amplitudes: can an autoencoder that knows nothing else find the two
-sines? By itself a network cannot; bounded codes do it up to 1/n; and whoever knows that components are sinusoids gets
-them exactly.
+Signals :math:`a \sin x + b \sin 2x` with random amplitudes: can an autoencoder that knows nothing else find
+the two sines? By itself a network cannot; bounded codes do it up to 1/n; and whoever knows that components
+are sinusoids gets them exactly.
 """
 
 # %%
@@ -42,8 +42,8 @@ x = np.linspace(0, np.pi / 2, 30)
 X, codes, sines = make_sinusoid_mixtures(300, 30, interval=(0, np.pi / 2), random_state=0)
 
 # %%
-# The network minimises reconstruction alone, which settles the span; the box adds that codes are
-# bounded; the Fourier basis adds that components are sinusoids, of frequencies that it learns.
+# The network minimises reconstruction alone, which settles the span; the box adds that codes are bounded;
+# the Fourier basis adds that components are sinusoids, of frequencies that it learns.
 box = AutoencoderDecomposer(2).fit(X)
 fourier = AutoencoderDecomposer(2, basis=Fourier(positions=x)).fit(X)
 learned = {

@@ -2,17 +2,17 @@
 Denoising, contractive and variational autoencoders
 ===================================================
 
-Three ways to keep a network from copying its input, on handwritten digits: train it to restore images that were spoilt,
-keep its codes still where images differ by noise, or give every code a posterior. Each is one parameter away from the
-plain network.
+Three ways to keep a network from copying its input, on handwritten digits: train it to restore images that
+were spoilt, keep its codes still where images differ by noise, or give every code a posterior. Each is one
+parameter away from the plain network.
 """
 
 # %%
 # Four networks of one size
 # -------------------------
 #
-# Sixteen codes behind a hidden layer of 64 units, all trained on the same clean images. The plain network and the
-# first two minimise the squared error, the variational one a bound of the evidence.
+# Sixteen codes behind a hidden layer of 64 units, all trained on the same clean images. The plain network
+# and the first two minimise the squared error, the variational one a bound of the evidence.
 import warnings
 
 import matplotlib.pyplot as plt
@@ -47,8 +47,8 @@ with warnings.catch_warnings():
 # What they do with images that were not seen, and spoilt
 # -------------------------------------------------------
 #
-# Three tenths of the pixels are lost, or noise is added; nobody tells the networks. The last column is how far a little
-# noise moves the codes, as a share of their spread.
+# Three tenths of the pixels are lost, or noise is added; nobody tells the networks. The last column is how
+# far a little noise moves the codes, as a share of their spread.
 rng = np.random.default_rng(0)
 masked = np.where(rng.random(unseen.shape) < 0.3, 0, unseen)
 noisy = unseen + 0.25 * rng.standard_normal(unseen.shape)
