@@ -65,9 +65,10 @@ html_theme_options = {
 html_sidebars = {"index": [], "changelog": [], "architecture": []}
 
 
-def _is_metadata_request(app, what, name, obj, skip, options):
-    """Leave out the `set_..._request` methods that scikit-learn adds to every estimator."""
-    return True if name.startswith("set_") and name.endswith("_request") else None
+def _is_of_others(app, what, name, obj, skip, options):
+    """Leave out what scikit-learn and Python add to every class: their pages explain it."""
+    ours = str(getattr(obj, "__module__", "sparse_fourier")).startswith("sparse_fourier")
+    return None if ours and not (name.startswith("set_") and name.endswith("_request")) else True
 
 
 def _visit_math(translator, node):
@@ -80,4 +81,4 @@ def _visit_math(translator, node):
 
 def setup(app):
     app.add_html_math_renderer("mathml", (_visit_math, None), (_visit_math, None))
-    app.connect("autodoc-skip-member", _is_metadata_request)
+    app.connect("autodoc-skip-member", _is_of_others)

@@ -16,6 +16,7 @@ _ORDER = (
     "search",
     "variants",
     "smooth_spectra",
+    "own_parts",
 )
 
 
