@@ -3,7 +3,7 @@ Signals that stay on disk
 =========================
 
 A file of signals need not be loaded: ``fit`` reads it a block of rows at a time, and ``partial_fit`` takes
-signals as they come. Both end at the components of a fit in memory.
+signals as they come, and ends where a fit in memory does, but for the signals that still wait.
 """
 
 # %%
