@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from sparse_fourier.canonical import reference_signs
+from sparse_fourier.lapack import eigenvalues, singular_values
 from sparse_fourier.objective import Point
 
 _BLOCK_ENTRIES = 1 << 17
@@ -239,8 +240,8 @@ def _by_singular_values(
     scaled = (data.whole() - mean) * np.sqrt(data.share)[:, None]
     variances = np.einsum("ij,ij->j", scaled, scaled)
     if len(scaled) > 2 * scaled.shape[1]:
-        scaled = np.linalg.qr(scaled, mode="r")
-    _, deviations, axes = np.linalg.svd(scaled, full_matrices=False)
+        scaled = np.asarray(np.linalg.qr(scaled, mode="r"))
+    _, deviations, axes = singular_values(scaled)
     return deviations, axes, variances
 
 
@@ -266,7 +267,7 @@ def _by_moments(
 
 def _eigenvalues(moments: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return standard deviations, axes, and the variance of each feature."""
-    values, vectors = np.linalg.eigh(moments)
+    values, vectors = eigenvalues(moments)
     return np.sqrt(np.maximum(values[::-1], 0.0)), vectors.T[::-1], np.diagonal(moments)
 
 
@@ -276,7 +277,7 @@ def _refine(data: _Scaled, mean: np.ndarray, axes: np.ndarray) -> tuple[np.ndarr
     coordinates = np.concatenate([block @ axes.T for _, block in data.centred(mean, float)])
     basis = np.linalg.qr(coordinates * weights[:, None])[0]
     reduced = sum(basis[rows].T @ (block * weights[rows, None]) for rows, block in data.centred(mean, float))
-    _, deviations, refined = np.linalg.svd(np.asarray(reduced), full_matrices=False)
+    _, deviations, refined = singular_values(np.asarray(reduced))
     return deviations, refined
 
 
