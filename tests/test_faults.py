@@ -15,7 +15,6 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
-import scipy.sparse
 from sklearn.base import clone
 from sklearn.datasets import load_digits
 from sklearn.decomposition import PCA
@@ -118,8 +117,6 @@ REFUSED = {
     ),
     "matrix": (np.asmatrix(X), TypeError, "np.matrix is not supported"),
     "structured": (np.zeros(5, dtype=[("a", float), ("b", float)]), TypeError, "Cannot cast array data"),
-    "sparse array": (scipy.sparse.csr_array(X), TypeError, "[Ss]parse data was passed"),
-    "sparse matrix": (scipy.sparse.coo_matrix(X), TypeError, "[Ss]parse data was passed"),
     "mixed column names": (
         TABLE.rename(columns={"t0": 0}),
         TypeError,

@@ -44,7 +44,7 @@ ROWS = {
     "16 durations": "faults: refused_data_lose_nothing[durations]",
     "17 mask without entries": "faults: the_way_numbers_are_stored_does_not_matter[masked, no mask]",
     "18 mask": "faults: refused_data_lose_nothing[masked]",
-    "19 sparse": "faults: refused_data_lose_nothing",
+    "19 sparse": "signals: a_sparse_matrix_is_fitted_as_its_dense_form_is",
     "20 np.matrix": "faults: refused_data_lose_nothing[matrix]",
     "21 structured": "faults: refused_data_lose_nothing[structured]",
     "22 integers, bool": "faults: small_types_are_computed_in_double_precision",
