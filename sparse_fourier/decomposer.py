@@ -322,7 +322,6 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         """
         draft = self._view(dict(self.__dict__))
         draft._validate_params()
-        parameters.reject_booleans(type(self).__name__, draft.__dict__)
         X = draft._validate(X, reset=True, ensure_min_samples=2)
         weights = validate_weights(sample_weight, X)
         validate_total(float(weights.sum()), min(int(np.count_nonzero(weights)), 2))
@@ -375,7 +374,6 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         """
         draft = self._view(dict(self.__dict__))
         draft._validate_params()
-        parameters.reject_booleans(type(self).__name__, draft.__dict__)
         X = draft._validate(X, reset=not hasattr(draft, "_state"))
         weights = validate_weights(sample_weight, X)
         settings, network = draft._settings(X)
@@ -533,6 +531,23 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         model = self._state
         return _in_units(model.covariance(), 2 * model.exponent)
 
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Return the parameters of this estimator.
+
+        Parameters
+        ----------
+        deep : bool, default=True
+            Whether those of its parts are included, as `prior__strength` for example.
+
+        Returns
+        -------
+        dict
+            Name -> value.
+        """
+        if deep:
+            return super().get_params(deep)
+        return {name: getattr(self, name) for name in parameters.defaults(type(self))}
+
     def __sklearn_tags__(self) -> Any:
         """Return what scikit-learn should know of this estimator."""
         tags = super().__sklearn_tags__()
@@ -573,6 +588,10 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         view = object.__new__(type(self))
         view.__dict__ = self.__dict__ if state is None else state
         return view
+
+    def _validate_params(self) -> None:
+        kind = type(self)
+        parameters.validate(kind.__name__, self.get_params(deep=False), parameters.defaults(kind))
 
     def _validate(self, X: Any, *, reset: bool, ensure_min_samples: int = 1) -> np.ndarray:
         refuse_silent_misreadings(X)

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
 
 # The only private names of another library that are used here: scikit-learn's own conformance check
-# (`check_param_validation`) demands this exception class and this form of declaration.
+# (`check_param_validation`) demands this exception class, this form of declaration and these sentences.
 from sklearn.utils._param_validation import (
     HasMethods,
     Interval,
     InvalidParameterError,
     RealNotInt,
     StrOptions,
+    validate_parameter_constraints,
 )
 
 from sparse_fourier import activations
@@ -99,18 +102,32 @@ CONSTRAINTS: dict[str, list[Any]] = {
 }
 
 
-def reject_booleans(owner: str, parameters: dict[str, Any]) -> None:
-    """Refuse True and False where a number is meant, which Python would take for 1 and 0.
+@functools.cache
+def defaults(estimator: type) -> dict[str, Any]:
+    """Return the parameters of a class of estimators, in alphabetical order, with their defaults."""
+    own = list(inspect.signature(estimator.__init__).parameters.values())[1:]
+    return {parameter.name: parameter.default for parameter in sorted(own, key=lambda each: each.name)}
+
+
+def validate(owner: str, given: dict[str, Any], standard: dict[str, Any]) -> None:
+    """Refuse parameters that are not what they may be; those that were left at their defaults are.
 
     Raises
     ------
     InvalidParameterError
     """
+    chosen = {name: value for name, value in given.items() if value is not standard[name]}
+    validate_parameter_constraints(CONSTRAINTS, chosen, owner)
+    _reject_booleans(owner, given)
+
+
+def _reject_booleans(owner: str, given: dict[str, Any]) -> None:
+    """Refuse True and False where a number is meant, which Python would take for 1 and 0."""
     for name in ("n_components", "max_iter", "n_init", "batch_size", "learning_rate", "n_iter_no_change"):
-        if isinstance(parameters[name], bool):
+        if isinstance(given[name], bool):
             raise InvalidParameterError(
                 f"The {name!r} parameter of {owner} must be an int in the range [1, inf). "
-                f"Got {parameters[name]!r} instead."
+                f"Got {given[name]!r} instead."
             )
 
 
