@@ -27,6 +27,7 @@ _MOST_ROWS = 3000
 _MOST_CODES = 30_000
 _NATS_OF_AN_ANGLE = 3.5
 _NATS_OF_A_DENSITY = 4.5
+_NATS_OF_AN_EDGE = 1.0
 _IDEALISATION = 0.002
 _WITHIN_REACH = 0.15
 _TOLERANCE = 1e-6
@@ -36,7 +37,7 @@ _ROUNDS = 200
 _STARTS = 2
 _POWERS = 3
 _STANDARD_ERRORS = 5.0
-_FACES_IF_DEPENDENT = 0.75
+_NATS_FOR_THE_DEPENDENT = 0.5
 _CORNER = 0.25
 _VISITED = 0.05
 _KURTOSIS_OF_A_BOX = 1.8
@@ -102,15 +103,17 @@ def price(prior: Prior, k: int, n_samples: float) -> float:
 
     Nats in all are twice what a prior gains on Gaussian codes, which need it not, as in Akaike's criterion: a
     learned density follows accidents of the samples, and whatever tells one basis from another takes the
-    likeliest angle of every two codes. A learned density also pays for what real codes differ from the
-    idealisation that a named one is, and this share does not fade with more samples.
+    likeliest angle of every two codes. A hard edge that is learned may be sharper than the noise, and each of
+    the k numbers that place it follows the few samples that are nearest. A learned density also pays for what
+    real codes differ from the idealisation that a named one is, which does not fade with more samples.
     """
     if not prior.identifies_basis:
         return 0.0
     angles = _NATS_OF_AN_ANGLE * k * (k - 1) / 2
     if not prior.learns:
         return angles / n_samples
-    return (angles + _NATS_OF_A_DENSITY * k) / n_samples + _IDEALISATION * k
+    edges = _NATS_OF_AN_EDGE * k * prior.n_learned_edges
+    return (angles + _NATS_OF_A_DENSITY * k + edges) / n_samples + _IDEALISATION * k
 
 
 def choose(
@@ -146,7 +149,7 @@ def choose(
     best = max(fits, key=lambda i: fits[i].score)
     if not fits[best].prior.domain.is_bounded:
         boxes = [i for i, found in fits.items() if _is_box(found.prior)]
-        best = next((i for i in boxes if fills_box(fits[i], comparison.faces)), best)
+        best = next((i for i in boxes if fills_box(fits[i], dependent=comparison.dependent)), best)
     scores = {str(candidates[i]): found.score for i, found in fits.items()}
     return Choice(candidates[best], scores, None if best else whole)
 
@@ -199,12 +202,7 @@ class _Comparison:
         self._problem = some_rows(data.problem(Learned()))
         self._learned, densities = learn_densities(self._problem)
         self._bounded = all(each.edges == 2 for each in densities)
-        self._dependent = are_dependent(self._learned.codes, self._problem.weights, self._problem.n_samples)
-
-    @property
-    def faces(self) -> float:
-        """Share of its faces that a box has to show: not all where nothing else explains the codes."""
-        return _FACES_IF_DEPENDENT if self._dependent else 1.0
+        self.dependent = are_dependent(self._learned.codes, self._problem.weights, self._problem.n_samples)
 
     def fits(self, candidates: Sequence[Prior]) -> dict[int, Fit]:
         """Return the candidates that make sense, by their place among all."""
@@ -220,7 +218,7 @@ class _Comparison:
             return not (_is_box(prior) and rank == 1 and asked == 2)
         if self._data.anchored:
             return False
-        return asked == rank + 1 if asked is not None else rank > 1 and self._dependent
+        return asked == rank + 1 if asked is not None else rank > 1 and self.dependent
 
     def _fit(self, prior: Prior) -> Fit:
         if prior.domain.surplus:
@@ -234,7 +232,7 @@ class _Comparison:
         """Return the fit of all codes together where it may matter, else of each code for itself."""
         alone = one_by_one(problem, self._learned)
         behind = self._learned.log_likelihood - alone.log_likelihood
-        anywhere = _is_box(problem.prior) and self._dependent
+        anywhere = _is_box(problem.prior) and self.dependent
         bounded = _is_box(problem.prior) and self._bounded
         if not (anywhere or bounded or behind < _WITHIN_REACH * len(alone.point.offset)):
             return alone
@@ -358,12 +356,23 @@ def _legendre(x: np.ndarray) -> np.ndarray:
     return np.stack([np.sqrt(2 * p + 1) * values for p, values in enumerate(polynomials, 1)], axis=1)
 
 
-def fills_box(fitted: Fit, share: float = 1.0) -> bool:
-    """Return whether codes end abruptly at this share of the faces of the box, and visit its corners."""
+def fills_box(fitted: Fit, *, dependent: bool = False) -> bool:
+    """Return whether codes end abruptly at the faces of the box, and visit its corners.
+
+    Every code has to show both of its faces; all codes together, where the codes of no other basis are
+    independent, so that nothing else explains them.
+    """
     codes, weights, n = fitted.codes, fitted.problem.weights, fitted.problem.n_samples
+    if not visits_corners(codes, weights):
+        return False
     blur = np.maximum(fitted.problem.blur(fitted.point), 1 / n)
-    edges = [density.choose(h, weights, n, float(s)).edges for h, s in zip(codes.T, blur, strict=True)]
-    return sum(edges) >= 2 * share * len(edges) and visits_corners(codes, weights)
+    judge = density.worth_of_two_edges if dependent else _n_edges
+    found = [judge(h, weights, n, float(s)) for h, s in zip(codes.T, blur, strict=True)]
+    return sum(found) > -_NATS_FOR_THE_DEPENDENT * len(found) if dependent else min(found) == 2
+
+
+def _n_edges(codes: np.ndarray, weights: np.ndarray, n_samples: float, blur: float) -> int:
+    return density.choose(codes, weights, n_samples, blur).edges
 
 
 def visits_corners(codes: np.ndarray, weights: np.ndarray) -> bool:

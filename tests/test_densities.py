@@ -18,6 +18,7 @@ from sparse_fourier.densities import (
     fit_smooth,
     keep,
     refit,
+    worth_of_two_edges,
 )
 
 
@@ -174,6 +175,12 @@ def test_normal_draws_come_out_normal(n, seed):
 @every_truth
 def test_edges_are_found_where_there_are_any(name, seed):
     assert learned(drawn(name, 500, seed)).edges == EDGES[name]
+
+
+@every_truth
+def test_two_edges_are_worth_it_where_there_are_two(name):
+    worth = worth_of_two_edges(drawn(name), uniform_weights(400), 400.0, 0.01)
+    assert (worth > 0) == (EDGES[name] == 2)
 
 
 def test_edge_on_the_right():

@@ -54,6 +54,19 @@ def test_four_codes(codes):
     assert errors[0] == pytest.approx(errors[1], rel=1e-6)
 
 
+@pytest.mark.parametrize("seed", [101, 105])
+def test_dependent_codes_in_noise_that_hides_single_faces(seed):
+    """The codes of another basis are likelier by tens of nats, dependent though they are."""
+    sample = make_sinusoid_mixtures(1000, 30, frequencies=range(1, 5), codes="dependent", random_state=seed)
+    X = sample[0] + 0.1 * sample[0].std() * np.random.RandomState(seed).standard_normal(sample[0].shape)
+    model = chosen(X, 4)
+    assert str(model.prior_) == "uniform"
+    assert model.prior_scores_["learned"] > model.prior_scores_["uniform"] + 0.05
+    learned = AutoencoderDecomposer(4, prior="learned", random_state=0).fit(X)
+    errors = [worst_relative_error(sample[2], fitted.components_) for fitted in (model, learned)]
+    assert errors[0] < 0.6 * errors[1]
+
+
 @pytest.mark.parametrize("k", [2, 3, 4])
 @pytest.mark.parametrize("snr_db", [None, 20])
 def test_proportions_are_recognised(k, snr_db):
@@ -154,6 +167,15 @@ def test_price_is_twice_what_freedom_gains_on_gaussian_codes():
         gains.append(400 * (learned.log_likelihood - gaussian.log_likelihood))
     assert np.median(gains) == pytest.approx(400 * selection.price(Learned(), 2, 400) / 2, rel=0.35)
     assert selection.price(Gaussian(), 2, 400) == 0 < selection.price(Uniform(), 2, 400)
+
+
+def test_edges_that_are_learned_have_their_price():
+    codes = np.random.RandomState(0).exponential(size=(500, 2))
+    learned = selection.learn_densities(reduced(codes, 2).problem(Learned()))[0]
+    assert learned.prior.n_learned_edges == 2
+    assert selection.price(learned.prior, 2, 500) == pytest.approx(
+        selection.price(Learned(), 2, 500) + 4 / 500
+    )
 
 
 @pytest.mark.parametrize("k", [2, 5])

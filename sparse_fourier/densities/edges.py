@@ -88,6 +88,30 @@ def _with_edges(sample: Sample, blur: float, start: Density) -> list[Density]:
     return [fit_in_frame(sample, frame, start) for frame in frames]
 
 
+def worth_of_two_edges(codes: np.ndarray, weights: np.ndarray, n_samples: float, blur: float) -> float:
+    """Return by how many nats there is more evidence for hard ends on both sides than for none.
+
+    Parameters
+    ----------
+    codes : array of shape (n,)
+    weights : array of shape (n,)
+        Positive or zero, of sum one.
+    n_samples : float
+        Number of samples that the codes count as.
+    blur : float
+        Width of edges, relative to the range of the codes.
+
+    Returns
+    -------
+    float
+        What both edges cost is taken off, as in `choose`.
+    """
+    sample, smooth = sample_of(codes, weights, n_samples), fit_smooth(codes, weights, n_samples, rounds=LONG)
+    low, high = sample.ends
+    edged = fit_in_frame(sample, Frame(Interval(), low, high - low, blur), smooth)
+    return edged.evidence + 2 * float(np.log(blur)) - smooth.evidence
+
+
 def choose(
     codes: np.ndarray, weights: np.ndarray, n_samples: float, blur: float, density: Density | None = None
 ) -> Density:
