@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import NamedTuple
@@ -12,6 +11,7 @@ import numpy as np
 from sparse_fourier import densities as density
 from sparse_fourier.course import Plan, Problem
 from sparse_fourier.densities import Density
+from sparse_fourier.dependence import are_dependent, dependence, is_even, visits_corners
 from sparse_fourier.initialization import estimate_rank
 from sparse_fourier.learning import Signals, learn
 from sparse_fourier.objective import Point
@@ -35,11 +35,7 @@ _ITERATIONS = 150
 _ITERATIONS_ALONE = 40
 _ROUNDS = 200
 _STARTS = 2
-_POWERS = 3
 _STANDARD_ERRORS = 5.0
-_NATS_FOR_THE_DEPENDENT = 0.5
-_CORNER = 0.25
-_VISITED = 0.05
 _KURTOSIS_OF_A_BOX = 1.8
 _KURTOSIS_OF_NOISE = 0.2
 _LEFT_TO_NOISE = 2
@@ -149,7 +145,8 @@ def choose(
     best = max(fits, key=lambda i: fits[i].score)
     if not fits[best].prior.domain.is_bounded:
         boxes = [i for i, found in fits.items() if _is_box(found.prior)]
-        best = next((i for i in boxes if fills_box(fits[i], dependent=comparison.dependent)), best)
+        rival = fits[best] if comparison.dependent else None
+        best = next((i for i in boxes if fills_box(fits[i], rival)), best)
     scores = {str(candidates[i]): found.score for i, found in fits.items()}
     return Choice(candidates[best], scores, None if best else whole)
 
@@ -172,13 +169,6 @@ def may_fill_box(data: Reduced) -> bool:
     error = np.sqrt(share @ (powers - mean) ** 2 / data.n)
     expected = k * (k - 1 + _KURTOSIS_OF_A_BOX)
     return bool(abs(mean - expected) < _KURTOSIS_OF_NOISE * k + _STANDARD_ERRORS * error)
-
-
-def is_even(codes: np.ndarray, weights: np.ndarray, n_samples: float) -> bool:
-    """Return whether codes fill the unit box evenly, as far as polynomials of two at a time can tell."""
-    powers = _legendre(2 * codes.T - 1)
-    singles = n_samples * float(((powers @ weights) ** 2).sum())
-    return _is_chi_squared(singles + _dependence(powers, weights, n_samples), codes.shape[1], _POWERS)
 
 
 def _informative(data: Reduced, asked: int | None) -> Reduced:
@@ -319,69 +309,47 @@ def _whitening(coordinates: np.ndarray, share: np.ndarray) -> tuple[np.ndarray, 
     return mean, (vectors / np.sqrt(values)) @ vectors.T
 
 
-def are_dependent(codes: np.ndarray, weights: np.ndarray, n_samples: float) -> bool:
-    """Return whether codes depend on each other, two by two.
-
-    Polynomials of their ranks are uncorrelated where codes are independent; the sum of their squared
-    correlations is then a chi-squared variable.
-    """
-    powers = _legendre(2 * _ranks(codes, weights).T - 1)
-    return not _is_chi_squared(_dependence(powers, weights, n_samples), codes.shape[1], 0)
-
-
-def _dependence(powers: np.ndarray, weights: np.ndarray, n_samples: float) -> float:
-    """Return the squared correlations of all powers of every two codes, times the number of samples."""
-    pairs = itertools.combinations(powers, 2)
-    return n_samples * sum(float((((one * weights) @ other.T) ** 2).sum()) for one, other in pairs)
-
-
-def _is_chi_squared(total: float, k: int, n_singles: int) -> bool:
-    """Return whether a sum of squares over pairs of k codes, and some of each, is as small as by chance."""
-    expected = _POWERS**2 * k * (k - 1) / 2 + n_singles * k
-    return total <= expected + _STANDARD_ERRORS * np.sqrt(2 * expected)
-
-
-def _ranks(codes: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Return the share of weight below each code."""
-    order = np.argsort(codes, axis=0, kind="stable")
-    below = np.cumsum(weights[order], axis=0) - 0.5 * weights[order]
-    ranks = np.empty_like(codes)
-    np.put_along_axis(ranks, order, below, axis=0)
-    return ranks
-
-
-def _legendre(x: np.ndarray) -> np.ndarray:
-    """Return the first polynomials, of variance one over [-1, 1], of shape (k, n_powers, n)."""
-    polynomials = x, 0.5 * (3 * x**2 - 1), 0.5 * (5 * x**3 - 3 * x)
-    return np.stack([np.sqrt(2 * p + 1) * values for p, values in enumerate(polynomials, 1)], axis=1)
-
-
-def fills_box(fitted: Fit, *, dependent: bool = False) -> bool:
+def fills_box(fitted: Fit, rival: Fit | None = None) -> bool:
     """Return whether codes end abruptly at the faces of the box, and visit its corners.
 
-    Every code has to show both of its faces; all codes together, where the codes of no other basis are
-    independent, so that nothing else explains them.
+    Every code has to show both of its faces; or else all codes together, where the codes of the likelier
+    basis are not independent either, so that it is no explanation.
+
+    Parameters
+    ----------
+    fitted : Fit
+        The box.
+    rival : Fit, optional
+        The likelier basis, where its codes depend on each other.
+    """
+    if not visits_corners(fitted.codes, fitted.problem.weights):
+        return False
+    return shows_every_face(fitted) or (rival is not None and explains_as_much(fitted, rival))
+
+
+def shows_every_face(fitted: Fit) -> bool:
+    """Return whether each code has hard ends on both sides."""
+    codes, weights, n = fitted.codes, fitted.problem.weights, fitted.problem.n_samples
+    pairs = zip(codes.T, _blur(fitted), strict=True)
+    return all(density.choose(h, weights, n, float(s)).edges == 2 for h, s in pairs)
+
+
+def explains_as_much(fitted: Fit, rival: Fit) -> bool:
+    """Return whether codes in a box are as likely as others, if dependence is taken into account.
+
+    A likelihood of independent codes is lower by what codes tell of each other, which is at least half of
+    their squared correlations. Between the faces each code is even, which has no freedom to pay for, or
+    whatever it is found to be; all of them together have to be likelier than with smooth tails.
     """
     codes, weights, n = fitted.codes, fitted.problem.weights, fitted.problem.n_samples
-    if not visits_corners(codes, weights):
-        return False
-    blur = np.maximum(fitted.problem.blur(fitted.point), 1 / n)
-    judge = density.worth_of_two_edges if dependent else _n_edges
-    found = [judge(h, weights, n, float(s)) for h, s in zip(codes.T, blur, strict=True)]
-    return sum(found) > -_NATS_FOR_THE_DEPENDENT * len(found) if dependent else min(found) == 2
+    pairs = list(zip(codes.T, _blur(fitted), strict=True))
+    even = np.array([n * weights @ fitted.prior.log_likelihoods(h[:, None], s**2) for h, s in pairs])
+    smooth, edged = np.array([density.evidence_of_ends(h, weights, n, float(s)) for h, s in pairs]).T
+    found = np.maximum(even, edged)
+    behind = n * (rival.log_likelihood - fitted.log_likelihood) - (found - even).sum()
+    told = dependence(codes, weights, n) - dependence(rival.codes, weights, n)
+    return bool((found - smooth).sum() > 0 and 0.5 * told >= behind)
 
 
-def _n_edges(codes: np.ndarray, weights: np.ndarray, n_samples: float, blur: float) -> int:
-    return density.choose(codes, weights, n_samples, blur).edges
-
-
-def visits_corners(codes: np.ndarray, weights: np.ndarray) -> bool:
-    """Return whether every two codes come near all four corners of their square."""
-    low, high = codes < _CORNER, codes > 1 - _CORNER
-    least = _VISITED * _CORNER**2
-    return all(
-        weights @ (one[:, i] & other[:, j]) > least
-        for i, j in itertools.combinations(range(codes.shape[1]), 2)
-        for one in (low, high)
-        for other in (low, high)
-    )
+def _blur(fitted: Fit) -> np.ndarray:
+    return np.maximum(fitted.problem.blur(fitted.point), 1 / fitted.problem.n_samples)

@@ -20,7 +20,7 @@ References
 """
 
 from sparse_fourier.densities.density import Density
-from sparse_fourier.densities.edges import choose, fit_density, fit_smooth, keep, refit, worth_of_two_edges
+from sparse_fourier.densities.edges import choose, evidence_of_ends, fit_density, fit_smooth, keep, refit
 from sparse_fourier.densities.templates import HalfLine, Interval, Line
 
 __all__ = [
@@ -29,9 +29,9 @@ __all__ = [
     "Interval",
     "Line",
     "choose",
+    "evidence_of_ends",
     "fit_density",
     "fit_smooth",
     "keep",
     "refit",
-    "worth_of_two_edges",
 ]

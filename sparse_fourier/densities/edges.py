@@ -91,8 +91,10 @@ def _edged_frames(sample: Sample, blur: float, smooth: Density) -> list[Frame]:
     return [frame for likely, frame in candidates if likely]
 
 
-def worth_of_two_edges(codes: np.ndarray, weights: np.ndarray, n_samples: float, blur: float) -> float:
-    """Return by how many nats there is more evidence for hard ends on both sides than for none.
+def evidence_of_ends(
+    codes: np.ndarray, weights: np.ndarray, n_samples: float, blur: float
+) -> tuple[float, float]:
+    """Return the evidence for a density with smooth tails, and for one with hard ends on both sides.
 
     Parameters
     ----------
@@ -106,13 +108,13 @@ def worth_of_two_edges(codes: np.ndarray, weights: np.ndarray, n_samples: float,
 
     Returns
     -------
-    float
-        What both edges cost is taken off, as in `choose`.
+    smooth, edged : float
+        Logarithms of the marginal likelihood of all samples, less what both edges cost, as in `choose`.
     """
     sample, smooth = sample_of(codes, weights, n_samples), fit_smooth(codes, weights, n_samples, rounds=LONG)
     low, high = sample.ends
     edged = fit_in_frame(sample, Frame(Interval(), low, high - low, blur), smooth)
-    return edged.evidence + 2 * float(np.log(blur)) - smooth.evidence
+    return smooth.evidence, edged.evidence + 2 * float(np.log(blur))
 
 
 def choose(
