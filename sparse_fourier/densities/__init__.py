@@ -20,13 +20,8 @@ References
 """
 
 from sparse_fourier.densities.density import Density
-<<<<<<< HEAD
 from sparse_fourier.densities.edges import choose, evidence_of_ends, fit_density, fit_smooth, keep, refit
-from sparse_fourier.densities.templates import HalfLine, Interval, Line
-=======
-from sparse_fourier.densities.edges import choose, fit_density, fit_smooth, keep, refit
 from sparse_fourier.densities.templates import HalfLine, Interval, Line, Peak
->>>>>>> main
 
 __all__ = [
     "Density",
