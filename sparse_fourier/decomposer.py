@@ -243,12 +243,13 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
     codes are sparse and components have unit norm. Codes minimise the squared error with at most a certain
     number of them active, each of which has to lower it by a certain price; both follow from the data, by the
     length of a description in bits. `transform` looks for that minimum by matching pursuit from several first
-    components. Training alternates such codes with sweeps over the components (approximate K-SVD [1]_), and
-    replaces weak components by directions in which residuals cluster. The intercept is then what minimises
-    the residuals, signs are those of a fixed functional, `noise_variance_` counts the active codes of each
-    signal, `loss_` and `score` are minus or plus the logarithm of the joint density of signals and codes,
-    which is not a likelihood, and comparable only between models of as many components. Every sweep is one
-    iteration.
+    components. Training alternates such codes with sweeps over the components (approximate K-SVD [1]_);
+    beyond a million codes the components take a step after each batch instead. Weak components are replaced
+    by directions in which residuals cluster, and one that stands for two is split. The intercept is then what
+    minimises the residuals, signs are those of a fixed functional, `noise_variance_` counts the active codes
+    of each signal, `loss_` and `score` are minus or plus the logarithm of the joint density of signals and
+    codes, which is not a likelihood, and comparable only between models of as many components. Every sweep,
+    or pass over batches, is one iteration.
 
     References
     ----------
