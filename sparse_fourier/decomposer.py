@@ -7,11 +7,12 @@ from numbers import Integral
 from typing import Any, Self
 
 import numpy as np
+from scipy import sparse
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import check_array, check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from sparse_fourier import parameters, runtime
+from sparse_fourier import parameters, runtime, saving
 from sparse_fourier.autoencoding import FittedNetwork, Network, Record, closed_form, fit_network
 from sparse_fourier.bases import Basis
 from sparse_fourier.dictionaries import fit_overcomplete
@@ -19,16 +20,20 @@ from sparse_fourier.fitting import Fitted, Settings, fit
 from sparse_fourier.model import Model
 from sparse_fourier.priors import Prior
 from sparse_fourier.reporting import Reporter, warn_of, warn_of_empty_rows, warn_of_unseen
+from sparse_fourier.signals import Rows, array_of, is_mapped, mapped, rows_where
 from sparse_fourier.streaming import Learn, Stream, advance
+from sparse_fourier.summary import Summary, of_prior
 from sparse_fourier.validation import (
+    complete_or_array,
+    refuse_beyond_memory,
     refuse_silent_misreadings,
     refuse_unobserved_features,
+    validate_extent,
     validate_total,
     validate_weights,
 )
 
 _FLOATS = [np.float64, np.float32]
-_STATE_FORMAT = 1
 
 
 class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -85,6 +90,11 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
     fit_intercept : bool, default=True
         Whether signals have an intercept: the mean of X for codes on the real line, else the signal
         whose codes are all zero. Without one it is zero.
+    contamination : float in [0, 0.5) or "auto", default="auto"
+        The largest share of the rows that may be left out because they stray: so far from all others, in the
+        span of the components or off it, that the tail of the others does not explain it. "auto" is 0.03; 0
+        under the Gaussian prior and for `prior=None`, whose answer is that of principal component analysis.
+        0 keeps all rows. Fits of networks, of more components than features and of incomplete rows keep all.
     penalty : Penalty, callable or list of them, default=None
         What is added to the objective: see `sparse_fourier.penalties`. A callable is called as
         `penalty(model, X, codes)`, where `model` has `encode`, `components` and `intercept`, and returns a
@@ -188,6 +198,9 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         Whether the tolerance was reached.
     reconstruction_err_ : float
         Frobenius norm of the residual of X.
+    outliers_ : ndarray of int
+        The rows of X that were left out because they stray, ascending; mostly none. All other attributes are
+        those of a fit without these rows. After `partial_fit`, their places among the rows that are kept.
 
     Notes
     -----
@@ -195,6 +208,15 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
     noise-free data stays finite, and held-out codes may stick out of the box by the little that the
     extremes of a sample fall short of the support. The fitted box is widened by what it is expected
     to fall short, see `sparse_fourier.priors.Uniform.shortfall`.
+
+    A file that is mapped into memory (`np.memmap`, of any type of real numbers) and a sparse matrix are read
+    a block of rows at a time, never whole; other formats than CSR are converted to that. In memory are the
+    codes of all signals, the moments where there are at most 5000 features, and one block. The outcome is
+    that for the same signals as an array. With more features, or about as many features as signals and more
+    than 8 million entries, only the strongest axes are sought, as many as components (for arrays too).
+    Networks, penalties, more components than features and missing entries need an array: a file is loaded for
+    them, a sparse matrix of more than 8 million entries, zeros included, is refused. Batches of `partial_fit`
+    become arrays.
 
     Entries of X that are NaN were not observed. Components minimise the squares of the others, over codes of
     each signal's own, so that entries may be missing for any reason that has nothing to do with their
@@ -225,16 +247,22 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
     "simplex" takes part where the codes that are found otherwise depend on each other, or where signals have
     one dimension less than `n_components`; "learned" not with `fit_intercept=False`.
 
+    Rows stray where their distance from the middle of the signals, in units of the standard deviations along
+    principal axes, or from their span, lies beyond a gap that the spread of the next thirty distances does
+    not explain, even if the tail falls as slowly as a power does: heavy tails have no such gaps. Ten rows or
+    more that make up a component between them are kept. Fewer than 50 rows are not judged.
+
     With more components than features (`prior="laplace"`, or "exponential" for codes that are not negative)
     codes are sparse and components have unit norm. Codes minimise the squared error with at most a certain
     number of them active, each of which has to lower it by a certain price; both follow from the data, by the
     length of a description in bits. `transform` looks for that minimum by matching pursuit from several first
-    components. Training alternates such codes with sweeps over the components (approximate K-SVD [1]_), and
-    replaces weak components by directions in which residuals cluster. The intercept is then what minimises
-    the residuals, signs are those of a fixed functional, `noise_variance_` counts the active codes of each
-    signal, `loss_` and `score` are minus or plus the logarithm of the joint density of signals and codes,
-    which is not a likelihood, and comparable only between models of as many components. Every sweep is one
-    iteration.
+    components. Training alternates such codes with sweeps over the components (approximate K-SVD [1]_);
+    beyond a million codes the components take a step after each batch instead. Weak components are replaced
+    by directions in which residuals cluster, and one that stands for two is split. The intercept is then what
+    minimises the residuals, signs are those of a fixed functional, `noise_variance_` counts the active codes
+    of each signal, `loss_` and `score` are minus or plus the logarithm of the joint density of signals and
+    codes, which is not a likelihood, and comparable only between models of as many components. Every sweep,
+    or pass over batches, is one iteration.
 
     References
     ----------
@@ -270,6 +298,7 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         hidden_layer_sizes: tuple[int, ...] = (),
         hidden_activation: Any = "relu",
         fit_intercept: bool = True,
+        contamination: float | str = "auto",
         penalty: Any = None,
         init: Any = None,
         solver: Any = "auto",
@@ -296,6 +325,7 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         self.hidden_layer_sizes = hidden_layer_sizes
         self.hidden_activation = hidden_activation
         self.fit_intercept = fit_intercept
+        self.contamination = contamination
         self.penalty = penalty
         self.init = init
         self.solver = solver
@@ -318,7 +348,7 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like or sparse matrix of shape (n_samples, n_features)
             Rows are signals; NaN means that an entry was not observed.
         y : None
             Ignored.
@@ -337,19 +367,20 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         """
         draft = self._view(dict(self.__dict__))
         draft._validate_params()
-        parameters.reject_booleans(type(self).__name__, draft.__dict__)
         X = draft._validate(X, reset=True, ensure_min_samples=2)
         weights = validate_weights(sample_weight, X)
         validate_total(float(weights.sum()), min(int(np.count_nonzero(weights)), 2))
         settings, network = draft._settings(X)
         runtime.check()
         kept = weights > 0
-        rows, weights = (X, weights) if kept.all() else (X[kept], weights[kept])
+        rows, weights = (X, weights) if kept.all() else (rows_where(X, kept), weights[kept])
+        rows = complete_or_array(rows)
         refuse_unobserved_features(rows, draft)
         fitted = draft._fit(rows, weights, settings, network)
+        fitted = replace(fitted, strays=np.flatnonzero(kept)[fitted.strays])
         draft._publish(fitted, X.dtype)
         draft._stream, draft._unseen, draft._asked = None, np.zeros(0, dtype=int), self.n_components
-        warn_of(fitted, settings)
+        draft._remarks = warn_of(fitted, settings)
         self.__dict__ = draft.__dict__
         return self
 
@@ -358,7 +389,7 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like or sparse matrix of shape (n_samples, n_features)
             Rows are signals, one or more; NaN means that an entry was not observed.
         y : None
             Ignored.
@@ -390,7 +421,6 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         """
         draft = self._view(dict(self.__dict__))
         draft._validate_params()
-        parameters.reject_booleans(type(self).__name__, draft.__dict__)
         X = draft._validate(X, reset=not hasattr(draft, "_state"))
         weights = validate_weights(sample_weight, X)
         settings, network = draft._settings(X)
@@ -405,11 +435,11 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
             draft._publish(fitted, stream.rows.dtype)
             draft._unseen = stream.unseen
             if stream.settled:
-                warn_of(fitted, settings)
+                draft._remarks = warn_of(fitted, settings)
         self.__dict__ = draft.__dict__
         return self
 
-    def _stream_so_far(self, X: np.ndarray) -> Stream:
+    def _stream_so_far(self, X: Rows) -> Stream:
         """Return what is kept of the rows that have come, the parameters as they were then."""
         stream, asked = getattr(self, "_stream", None), self.n_components
         before = getattr(self, "_asked", asked)
@@ -430,7 +460,7 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like or sparse matrix of shape (n_samples, n_features)
             Rows are signals; NaN means that an entry was not observed.
 
         Returns
@@ -444,7 +474,7 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         X = view._validate(X, reset=False)
         warn_of_empty_rows(X)
         warn_of_unseen(view._unseen, getattr(view, "feature_names_in_", None))
-        return view._state.encode(X).astype(X.dtype, copy=False)
+        return mapped(lambda rows: view._state.encode(rows).astype(rows.dtype, copy=False), X)
 
     def inverse_transform(self, X: Any) -> np.ndarray:
         """Return the signals of codes: `X @ components_ + intercept_`.
@@ -480,7 +510,7 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like or sparse matrix of shape (n_samples, n_features)
             Rows are signals; NaN means that an entry was not observed.
         y : None
             Ignored.
@@ -504,7 +534,7 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like or sparse matrix of shape (n_samples, n_features)
             Rows are signals; NaN means that an entry was not observed.
 
         Returns
@@ -548,10 +578,75 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         model = self._state
         return _in_units(model.covariance(), 2 * model.exponent)
 
+    def summary(self) -> Summary:
+        """Return what the fit came to, to be read.
+
+        Returns
+        -------
+        Summary
+            Printed, or as the last line of a notebook's cell, it says which prior was chosen and by how much,
+            how many components there are, the variance of each and what its basis learned, the noise, how
+            training ended, and the warnings of the fit. Its `facts`, `columns` and `remarks` hold the same.
+
+        Examples
+        --------
+        >>> from sparse_fourier import AutoencoderDecomposer
+        >>> from sparse_fourier.datasets import make_sinusoid_mixtures
+        >>> X, codes, components = make_sinusoid_mixtures(noise=0.05, random_state=0)
+        >>> print(AutoencoderDecomposer(random_state=0).fit(X).summary())
+        AutoencoderDecomposer of 300 signals of 30 features
+          components  2 (n_components='auto')
+          prior       uniform, whose box the codes fill evenly: no other was compared
+          noise       variance 0.00242, standard deviation 0.0492
+          residual    Frobenius norm 4.51
+          training    converged after ... iterations, loss -41.89 nats per signal
+        <BLANKLINE>
+          component  variance   share
+                  0     1.305   0.509
+                  1     1.191  0.4644
+        """
+        view = self._view()
+        check_is_fitted(view)
+        d, noise = view.n_features_in_, view.noise_variance_
+        end = "converged" if view.converged_ else "stopped"
+        goal = "mean squared error" if view.prior_ is None else "nats per signal"
+        facts = {
+            "components": f"{view.n_components_} (n_components={view._asked!r})",
+            "prior": "none" if view.prior_ is None else of_prior(str(view.prior_), view.prior_scores_),
+            "noise": f"variance {noise:.3g}, standard deviation {np.sqrt(noise):.3g}",
+            "residual": f"Frobenius norm {view.reconstruction_err_:.3g}",
+            "training": f"{end} after {view.n_iter_} iterations, loss {view.loss_:.4g} {goal}",
+        }
+        columns = {"variance": view.explained_variance_, "share": view.explained_variance_ratio_}
+        learned = {name.rstrip("_"): values for name, values in view.basis_.attributes.items()}
+        for name, values in learned.items():
+            several = values.shape[1] > 1
+            columns |= {f"{name} {i}" if several else name: part for i, part in enumerate(values.T)}
+        title = f"{type(self).__name__} of {view._n_samples:g} signals of {d} features"
+        return Summary(title, facts, columns, view._remarks)
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Return the parameters of this estimator.
+
+        Parameters
+        ----------
+        deep : bool, default=True
+            Whether those of its parts are included, as `prior__strength` for example.
+
+        Returns
+        -------
+        dict
+            Name -> value.
+        """
+        if deep:
+            return super().get_params(deep)
+        return {name: getattr(self, name) for name in parameters.defaults(type(self))}
+
     def __sklearn_tags__(self) -> Any:
         """Return what scikit-learn should know of this estimator."""
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = True
+        tags.input_tags.sparse = True
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
 
@@ -559,21 +654,13 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         """Return the state with a stamp of the version that wrote it."""
         from sparse_fourier import __version__
 
-        stamp = {"_sparse_fourier_version": __version__, "_state_format": _STATE_FORMAT}
-        return {**super().__getstate__(), **stamp}
+        return saving.stamped(super().__getstate__(), __version__)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Restore a state, refusing one that a newer version wrote in a newer form."""
-        state = dict(state)
-        written, version = state.pop("_state_format", 0), state.pop("_sparse_fourier_version", "?")
-        if written > _STATE_FORMAT:
-            from sparse_fourier import __version__
+        from sparse_fourier import __version__
 
-            raise ValueError(
-                f"This estimator was saved by sparse_fourier {version}, this is {__version__}: "
-                "its format is newer. Upgrade sparse_fourier to load it."
-            )
-        super().__setstate__(state)
+        super().__setstate__(saving.restored(state, type(self), __version__))
 
     @property
     def _n_features_out(self) -> int:
@@ -589,19 +676,26 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         view.__dict__ = self.__dict__ if state is None else state
         return view
 
-    def _validate(self, X: Any, *, reset: bool, ensure_min_samples: int = 1) -> np.ndarray:
+    def _validate_params(self) -> None:
+        kind = type(self)
+        parameters.validate(kind.__name__, self.get_params(deep=False), parameters.defaults(kind))
+
+    def _validate(self, X: Any, *, reset: bool, ensure_min_samples: int = 1) -> Rows:
         refuse_silent_misreadings(X)
+        in_file = is_mapped(X) and X.dtype.kind in "fiub"
         with np.errstate(over="ignore", invalid="ignore"):
-            return validate_data(
+            rows = validate_data(
                 self,
                 X,
-                dtype=_FLOATS,
-                ensure_all_finite="allow-nan",
+                dtype=None if in_file else _FLOATS,
+                accept_sparse=["csr", "csc"],
+                ensure_all_finite=False if in_file else "allow-nan",
                 reset=reset,
                 ensure_min_samples=ensure_min_samples,
             )
+        return validate_extent(rows, self) if in_file or sparse.issparse(rows) else rows
 
-    def _fit(self, X: np.ndarray, weights: np.ndarray, settings: Settings, network: Network | None) -> Fitted:
+    def _fit(self, X: Rows, weights: np.ndarray, settings: Settings, network: Network | None) -> Fitted:
         rng = check_random_state(self.random_state)
         if not self.verbose:
             return self._trained(X, weights, settings, network, rng)
@@ -625,22 +719,23 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         return learn
 
     def _trained(
-        self, X: np.ndarray, weights: np.ndarray, settings: Settings, network: Network | None, rng: Any
+        self, X: Rows, weights: np.ndarray, settings: Settings, network: Network | None, rng: Any
     ) -> Fitted:
         record = None if network is None else self._begun(network, X)
         return self._fitted(X, weights, settings, network, rng, record)
 
     def _fitted(
         self,
-        X: np.ndarray,
+        X: Rows,
         weights: np.ndarray,
         settings: Settings,
         network: Network | None,
         rng: Any,
         record: Record | None,
     ) -> Fitted:
-        def learn(X: np.ndarray, weights: np.ndarray) -> Fitted:
+        def learn(X: Rows, weights: np.ndarray) -> Fitted:
             if network is not None:
+                X = array_of(X, "a network")
                 return fit_network(X, weights, settings, network, rng, record)
             if self.prior is None:
                 return closed_form(X, weights, settings)
@@ -648,7 +743,7 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
 
         return parameters.resolve_noise(self.noise).fit(learn, X, weights, settings)
 
-    def _begun(self, network: Network, X: np.ndarray) -> Record | None:
+    def _begun(self, network: Network, X: Rows) -> Record | None:
         """Return where training goes on, if it does."""
         record = getattr(self, "_record", None) if self.warm_start else None
         if record is not None and not record.fits(network, X.shape[1]):
@@ -658,13 +753,14 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
             )
         return record
 
-    def _settings(self, X: np.ndarray) -> tuple[Settings, Network | None]:
+    def _settings(self, X: Rows) -> tuple[Settings, Network | None]:
         d = X.shape[1]
         k = None if isinstance(self.n_components, str) else self.n_components
         overcomplete = isinstance(k, int | np.integer) and k > d
         prior = parameters.resolve_prior(self.prior, self.encoder, overcomplete=overcomplete)
         if overcomplete:
             parameters.refuse_overcomplete(prior, self.get_params(deep=False), d)
+            refuse_beyond_memory(int(k), X.shape)
         if prior.learns and not self.fit_intercept:
             raise ValueError(
                 f"fit_intercept=False cannot be used under the prior {prior}, whose densities have a place "
@@ -684,6 +780,7 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
             prior=prior,
             rivals=rivals,
             fit_intercept=self.fit_intercept,
+            contamination=parameters.resolve_contamination(self.contamination, prior, rivals, network),
             basis=basis,
             penalties=() if network else penalties,
             n_components=int(k) if isinstance(k, np.integer) else k,
@@ -709,8 +806,10 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         self.prior_ = None if self.prior is None else _prior_in_user_units(model)
         self.noise_ = fitted.noise and fitted.noise.scaled(model.exponent)
         self.prior_scores_ = fitted.scores
+        self.outliers_ = fitted.strays
         self._record = fitted.record if isinstance(fitted, FittedNetwork) else None
         self._publish_basis(fitted.basis, model)
+        self._remarks = ()
         self.loss_curve_, self.loss_ = fitted.curve, float(fitted.curve[-1])
         self.n_iter_, self.converged_ = max(len(fitted.trained.curve), 1), fitted.trained.converged
         self.reconstruction_err_ = float(_in_units(np.sqrt(np.array(fitted.residual)), model.exponent))
@@ -726,16 +825,16 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         self.__dict__.update(learned)
         self._from_basis = tuple(learned)
 
-    def _log_likelihood(self, X: np.ndarray) -> np.ndarray:
+    def _log_likelihood(self, X: Rows) -> np.ndarray:
         largest = np.finfo(float).max
         with np.errstate(over="ignore"):
-            return np.clip(-self._state.losses(X), -largest, largest)
+            return np.clip(-mapped(self._state.losses, X), -largest, largest)
 
 
-def _fit_without_network(X: np.ndarray, weights: np.ndarray, settings: Settings, rng: Any) -> Fitted:
-    is_number = isinstance(settings.n_components, int)
-    overcomplete = is_number and settings.n_components > X.shape[1]
-    return (fit_overcomplete if overcomplete else fit)(X, weights, settings, rng)
+def _fit_without_network(X: Rows, weights: np.ndarray, settings: Settings, rng: Any) -> Fitted:
+    if isinstance(settings.n_components, int) and settings.n_components > X.shape[1]:
+        return fit_overcomplete(array_of(X, "more components than features"), weights, settings, rng)
+    return fit(X, weights, settings, rng)
 
 
 def _to_user_units(model: Model, dtype: Any) -> tuple[np.ndarray, np.ndarray]:

@@ -12,9 +12,10 @@ from sparse_fourier.fitting import Fitted, Settings
 from sparse_fourier.incomplete import LowRank, Observed, descended, within
 from sparse_fourier.reduction import Reduced, reduce_signals
 from sparse_fourier.robustmodel import RobustModel
+from sparse_fourier.signals import Rows, array_of
 from sparse_fourier.tails import Reading, Residuals, StudentT, Tails, rough_law
 
-Learn = Callable[[np.ndarray, np.ndarray], Fitted]
+Learn = Callable[[Rows, np.ndarray], Fitted]
 """Turns signals and their weights into a fit under Gaussian noise."""
 
 _TAIL_OF_FEATURE = 0.1
@@ -29,7 +30,7 @@ class Noise(ABC):
     """What is assumed of the noise of an entry."""
 
     @abstractmethod
-    def fit(self, learn: Learn, X: np.ndarray, weights: np.ndarray, settings: Settings) -> Fitted:
+    def fit(self, learn: Learn, X: Rows, weights: np.ndarray, settings: Settings) -> Fitted:
         """Return the fit under this noise, given how signals are fitted under Gaussian noise.
 
         Parameters
@@ -46,7 +47,7 @@ class Noise(ABC):
 class GaussianNoise(Noise):
     """Gaussian noise."""
 
-    def fit(self, learn: Learn, X: np.ndarray, weights: np.ndarray, settings: Settings) -> Fitted:
+    def fit(self, learn: Learn, X: Rows, weights: np.ndarray, settings: Settings) -> Fitted:
         """Return the fit itself."""
         return learn(X, weights)
 
@@ -54,17 +55,19 @@ class GaussianNoise(Noise):
 class StudentNoise(Noise):
     """Noise with Student's t, whose scale and degrees of freedom are learned."""
 
-    def fit(self, learn: Learn, X: np.ndarray, weights: np.ndarray, settings: Settings) -> Fitted:
+    def fit(self, learn: Learn, X: Rows, weights: np.ndarray, settings: Settings) -> Fitted:
         """Return the fit to pseudo-values, with the likelihood of the signals themselves."""
+        X = array_of(X, "noise with heavy tails")
         reading = _likeliest(X, weights, settings)
         pseudo, kept = reading.pseudo_values(X.dtype), _determined(reading, weights)
         fitted = learn(pseudo[kept], weights[kept])
+        strays = np.flatnonzero(kept)[fitted.strays]
+        kept[strays] = False
         model = RobustModel(fitted.model, reading.tails)
-        plain = fitted.model.losses(pseudo)
-        whole = np.average(plain + reading.excess(model.variance_of_pseudo_values), weights=weights)
-        beyond = float(whole - np.average(plain[kept], weights=weights[kept])) * fitted.in_nats
+        excess = reading.excess(model.variance_of_pseudo_values)
+        beyond = float(np.average(excess[kept], weights=weights[kept])) * fitted.in_nats
         curve = np.append(fitted.curve[:-1], fitted.curve[-1] + beyond)
-        return replace(fitted, model=model, curve=curve, noise=model.law)
+        return replace(fitted, model=model, curve=curve, noise=model.law, strays=strays)
 
 
 def _likeliest(X: np.ndarray, weights: np.ndarray, settings: Settings) -> Reading:

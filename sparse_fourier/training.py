@@ -20,7 +20,7 @@ from sparse_fourier.solvers import Newton, NewtonState
 _CHUNK_SECONDS = 0.1
 _MAX_CHUNK = 32
 _SECONDS_PER_CODE = 2e-7
-_MOST_CODES = 200_000
+_MOST_CODES = 4_000_000
 _MOST_COMPONENTS = 16
 _SAME_DIRECTIONS = 0.95
 _MEMORY = 60
@@ -225,6 +225,8 @@ def _outcome(state: NewtonState, curves: np.ndarray, stopped: bool) -> Trained:
 
 def _rival(state: NewtonState, best: int) -> float:
     """Return the distance in value to the best start that ended in other directions."""
+    if len(state.value) == 1:
+        return np.inf
     tiny = np.finfo(float).tiny
     rows = state.point.unmixing / (np.linalg.norm(state.point.unmixing, axis=2, keepdims=True) + tiny)
     likeness = np.abs(rows @ rows[best].T).max(axis=2).min(axis=1)
