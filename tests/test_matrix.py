@@ -279,7 +279,7 @@ def test_row_76_decompositions_are_tried_twice(n, monkeypatch):
 
 
 def test_row_103_what_parallel_code_needs_is_documented():
-    text = (HERE.parent / "docs" / "running.md").read_text()
+    text = (HERE.parent / "docs" / "guide" / "running.md").read_text()
     for word in ("__main__", "spawn", "loky", "threading", "XLA_PYTHON_CLIENT_PREALLOCATE", "affinity"):
         assert word in text
 
