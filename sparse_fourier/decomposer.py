@@ -20,6 +20,7 @@ from sparse_fourier.model import Model
 from sparse_fourier.priors import Prior
 from sparse_fourier.reporting import Reporter, warn_of, warn_of_empty_rows, warn_of_unseen
 from sparse_fourier.streaming import Learn, Stream, advance
+from sparse_fourier.summary import Summary, of_prior
 from sparse_fourier.validation import (
     refuse_silent_misreadings,
     refuse_unobserved_features,
@@ -84,6 +85,11 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
     fit_intercept : bool, default=True
         Whether signals have an intercept: the mean of X for codes on the real line, else the signal
         whose codes are all zero. Without one it is zero.
+    contamination : float in [0, 0.5) or "auto", default="auto"
+        The largest share of the rows that may be left out because they stray: so far from all others, in the
+        span of the components or off it, that the tail of the others does not explain it. "auto" is 0.03; 0
+        under the Gaussian prior and for `prior=None`, whose answer is that of principal component analysis.
+        0 keeps all rows. Fits of networks, of more components than features and of incomplete rows keep all.
     penalty : Penalty, callable or list of them, default=None
         What is added to the objective: see `sparse_fourier.penalties`. A callable is called as
         `penalty(model, X, codes)`, where `model` has `encode`, `components` and `intercept`, and returns a
@@ -184,6 +190,9 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         Whether the tolerance was reached.
     reconstruction_err_ : float
         Frobenius norm of the residual of X.
+    outliers_ : ndarray of int
+        The rows of X that were left out because they stray, ascending; mostly none. All other attributes are
+        those of a fit without these rows. After `partial_fit`, their places among the rows that are kept.
 
     Notes
     -----
@@ -211,6 +220,11 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
     independent finds another basis where they are not; the smallest box needs no independence.
     "simplex" takes part where the codes that are found otherwise depend on each other, or where signals have
     one dimension less than `n_components`; "learned" not with `fit_intercept=False`.
+
+    Rows stray where their distance from the middle of the signals, in units of the standard deviations along
+    principal axes, or from their span, lies beyond a gap that the spread of the next thirty distances does
+    not explain, even if the tail falls as slowly as a power does: heavy tails have no such gaps. Ten rows or
+    more that make up a component between them are kept. Fewer than 50 rows are not judged.
 
     With more components than features (`prior="laplace"`, or "exponential" for codes that are not negative)
     codes are sparse and components have unit norm. Codes minimise the squared error with at most a certain
@@ -255,6 +269,7 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         hidden_layer_sizes: tuple[int, ...] = (),
         hidden_activation: Any = "relu",
         fit_intercept: bool = True,
+        contamination: float | str = "auto",
         penalty: Any = None,
         init: Any = None,
         solver: Any = "auto",
@@ -281,6 +296,7 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         self.hidden_layer_sizes = hidden_layer_sizes
         self.hidden_activation = hidden_activation
         self.fit_intercept = fit_intercept
+        self.contamination = contamination
         self.penalty = penalty
         self.init = init
         self.solver = solver
@@ -322,7 +338,6 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         """
         draft = self._view(dict(self.__dict__))
         draft._validate_params()
-        parameters.reject_booleans(type(self).__name__, draft.__dict__)
         X = draft._validate(X, reset=True, ensure_min_samples=2)
         weights = validate_weights(sample_weight, X)
         validate_total(float(weights.sum()), min(int(np.count_nonzero(weights)), 2))
@@ -332,9 +347,10 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         rows, weights = (X, weights) if kept.all() else (X[kept], weights[kept])
         refuse_unobserved_features(rows, draft)
         fitted = draft._fit(rows, weights, settings, network)
+        fitted = replace(fitted, strays=np.flatnonzero(kept)[fitted.strays])
         draft._publish(fitted, X.dtype)
         draft._stream, draft._unseen, draft._asked = None, np.zeros(0, dtype=int), self.n_components
-        warn_of(fitted, settings)
+        draft._remarks = warn_of(fitted, settings)
         self.__dict__ = draft.__dict__
         return self
 
@@ -375,7 +391,6 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         """
         draft = self._view(dict(self.__dict__))
         draft._validate_params()
-        parameters.reject_booleans(type(self).__name__, draft.__dict__)
         X = draft._validate(X, reset=not hasattr(draft, "_state"))
         weights = validate_weights(sample_weight, X)
         settings, network = draft._settings(X)
@@ -390,7 +405,7 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
             draft._publish(fitted, stream.rows.dtype)
             draft._unseen = stream.unseen
             if stream.settled:
-                warn_of(fitted, settings)
+                draft._remarks = warn_of(fitted, settings)
         self.__dict__ = draft.__dict__
         return self
 
@@ -533,6 +548,70 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         model = self._state
         return _in_units(model.covariance(), 2 * model.exponent)
 
+    def summary(self) -> Summary:
+        """Return what the fit came to, to be read.
+
+        Returns
+        -------
+        Summary
+            Printed, or as the last line of a notebook's cell, it says which prior was chosen and by how much,
+            how many components there are, the variance of each and what its basis learned, the noise, how
+            training ended, and the warnings of the fit. Its `facts`, `columns` and `remarks` hold the same.
+
+        Examples
+        --------
+        >>> from sparse_fourier import AutoencoderDecomposer
+        >>> from sparse_fourier.datasets import make_sinusoid_mixtures
+        >>> X, codes, components = make_sinusoid_mixtures(noise=0.05, random_state=0)
+        >>> print(AutoencoderDecomposer(random_state=0).fit(X).summary())
+        AutoencoderDecomposer of 300 signals of 30 features
+          components  2 (n_components='auto')
+          prior       uniform, whose box the codes fill evenly: no other was compared
+          noise       variance 0.00242, standard deviation 0.0492
+          residual    Frobenius norm 4.51
+          training    converged after ... iterations, loss -41.89 nats per signal
+        <BLANKLINE>
+          component  variance   share
+                  0     1.305   0.509
+                  1     1.191  0.4644
+        """
+        view = self._view()
+        check_is_fitted(view)
+        d, noise = view.n_features_in_, view.noise_variance_
+        end = "converged" if view.converged_ else "stopped"
+        goal = "mean squared error" if view.prior_ is None else "nats per signal"
+        facts = {
+            "components": f"{view.n_components_} (n_components={view._asked!r})",
+            "prior": "none" if view.prior_ is None else of_prior(str(view.prior_), view.prior_scores_),
+            "noise": f"variance {noise:.3g}, standard deviation {np.sqrt(noise):.3g}",
+            "residual": f"Frobenius norm {view.reconstruction_err_:.3g}",
+            "training": f"{end} after {view.n_iter_} iterations, loss {view.loss_:.4g} {goal}",
+        }
+        columns = {"variance": view.explained_variance_, "share": view.explained_variance_ratio_}
+        learned = {name.rstrip("_"): values for name, values in view.basis_.attributes.items()}
+        for name, values in learned.items():
+            several = values.shape[1] > 1
+            columns |= {f"{name} {i}" if several else name: part for i, part in enumerate(values.T)}
+        title = f"{type(self).__name__} of {view._n_samples:g} signals of {d} features"
+        return Summary(title, facts, columns, view._remarks)
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Return the parameters of this estimator.
+
+        Parameters
+        ----------
+        deep : bool, default=True
+            Whether those of its parts are included, as `prior__strength` for example.
+
+        Returns
+        -------
+        dict
+            Name -> value.
+        """
+        if deep:
+            return super().get_params(deep)
+        return {name: getattr(self, name) for name in parameters.defaults(type(self))}
+
     def __sklearn_tags__(self) -> Any:
         """Return what scikit-learn should know of this estimator."""
         tags = super().__sklearn_tags__()
@@ -573,6 +652,10 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         view = object.__new__(type(self))
         view.__dict__ = self.__dict__ if state is None else state
         return view
+
+    def _validate_params(self) -> None:
+        kind = type(self)
+        parameters.validate(kind.__name__, self.get_params(deep=False), parameters.defaults(kind))
 
     def _validate(self, X: Any, *, reset: bool, ensure_min_samples: int = 1) -> np.ndarray:
         refuse_silent_misreadings(X)
@@ -658,6 +741,7 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
             prior=prior,
             rivals=rivals,
             fit_intercept=self.fit_intercept,
+            contamination=parameters.resolve_contamination(self.contamination, prior, rivals, network),
             basis=basis,
             penalties=() if network else penalties,
             n_components=int(k) if isinstance(k, np.integer) else k,
@@ -682,8 +766,10 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         self.noise_variance_ = float(_in_units(np.array(model.noise_variance), scale))
         self.prior_ = None if self.prior is None else _prior_in_user_units(model)
         self.prior_scores_ = fitted.scores
+        self.outliers_ = fitted.strays
         self._record = fitted.record if isinstance(fitted, FittedNetwork) else None
         self._publish_basis(fitted.basis, model)
+        self._remarks = ()
         self.loss_curve_, self.loss_ = fitted.curve, float(fitted.curve[-1])
         self.n_iter_, self.converged_ = max(len(fitted.trained.curve), 1), fitted.trained.converged
         self.reconstruction_err_ = float(_in_units(np.sqrt(np.array(fitted.residual)), model.exponent))

@@ -1,6 +1,7 @@
 """How close estimated components are to the true ones, whatever their order, sign and scale.
 
-Every function takes the true components first and the estimated ones second, one per row. Computations are in
+Beside that, how sparse codes are, and how much of the signals they explain.
+Functions of two arguments take the true rows first and the estimated ones second. Computations are in
 float64.
 """
 
@@ -14,17 +15,22 @@ from numpy.typing import ArrayLike, NDArray
 from .matching import Matching, cosines, directions, match_rows
 
 __all__ = [
+    "active_codes",
+    "alive_fraction",
     "amari_distance",
     "atom_hit_rate",
     "component_errors",
+    "explained_variance",
     "match_components",
     "matched_cosine",
+    "mean_max_cosine",
     "mean_relative_error",
     "subspace_angles",
     "worst_relative_error",
 ]
 
 Array = NDArray[np.float64]
+_CODES, _SIGNALS = "(n_samples, n_components)", "(n_samples, n_features)"
 
 
 def match_components(true: ArrayLike, estimated: ArrayLike) -> tuple[Array, NDArray[np.intp], Array]:
@@ -262,6 +268,139 @@ def atom_hit_rate(true: ArrayLike, estimated: ArrayLike, threshold: float = 0.99
     return float((np.abs(cosines(true, estimated)).max(axis=1) > threshold).mean())
 
 
+def mean_max_cosine(true: ArrayLike, estimated: ArrayLike, *, signed: bool = False) -> float:
+    r"""Mean over the true atoms of the cosine with their closest estimate.
+
+    That is :math:`\operatorname{mean}_t \max_e |t \cdot e| / (\|t\| \|e\|)`, the mean of maximal cosine
+    similarity by which dictionaries of features are compared [1]_. The pairing is not one to one.
+
+    Parameters
+    ----------
+    true : array-like of shape (n_components, n_features)
+        True atoms, of any scale.
+    estimated : array-like of shape (n_estimated, n_features)
+        Estimated atoms; there may be more or fewer of them.
+    signed : bool, default=False
+        Whether an atom and its negative are different, as they are where codes are not negative.
+
+    Returns
+    -------
+    float
+        A value in [0, 1], with `signed` in [-1, 1]; a row of zeros has the cosine 0 with all others.
+
+    Raises
+    ------
+    ValueError
+        If an argument is not a finite array of two dimensions, or the numbers of features differ.
+
+    References
+    ----------
+    .. [1] L. Sharkey, D. Braun and B. Millidge. Taking features out of superposition with sparse
+       autoencoders. AI Alignment Forum, 2022.
+
+    Examples
+    --------
+    >>> from sparse_fourier.metrics import mean_max_cosine
+    >>> round(mean_max_cosine([[1.0, 0.0], [0.0, 1.0]], [[-2.0, 0.0], [3.0, 4.0]]), 6)
+    0.9
+    """
+    found = cosines(*_pair("mean_max_cosine", true, estimated))
+    return float((found if signed else np.abs(found)).max(axis=1).mean())
+
+
+def alive_fraction(codes: ArrayLike) -> float:
+    """Share of the components that at least one signal uses.
+
+    Parameters
+    ----------
+    codes : array-like of shape (n_samples, n_components)
+        Codes; a component is used where its code is not zero.
+
+    Returns
+    -------
+    float
+        A value in [0, 1].
+
+    Raises
+    ------
+    ValueError
+        If the codes are not a finite array of two dimensions.
+
+    Examples
+    --------
+    >>> from sparse_fourier.metrics import alive_fraction
+    >>> alive_fraction([[0.0, 2.0, 0.0, 0.0], [0.0, -1.0, 3.0, 0.0]])
+    0.5
+    """
+    return float(_table("alive_fraction", "codes", codes, _CODES).any(axis=0).mean())
+
+
+def active_codes(codes: ArrayLike) -> float:
+    """Mean number of codes of a signal that are not zero.
+
+    Parameters
+    ----------
+    codes : array-like of shape (n_samples, n_components)
+        Codes.
+
+    Returns
+    -------
+    float
+        Between zero and the number of components.
+
+    Raises
+    ------
+    ValueError
+        If the codes are not a finite array of two dimensions.
+
+    Examples
+    --------
+    >>> from sparse_fourier.metrics import active_codes
+    >>> active_codes([[0.0, 2.0, 0.0, 0.0], [0.0, -1.0, 3.0, 0.0]])
+    1.5
+    """
+    return float(np.count_nonzero(_table("active_codes", "codes", codes, _CODES), axis=1).mean())
+
+
+def explained_variance(X: ArrayLike, reconstructed: ArrayLike) -> float:
+    r"""Share of the variance of signals that their reconstruction explains.
+
+    That is :math:`1 - \|X - \hat X\|^2 / \|X - \bar X\|^2`, over all entries together, with
+    :math:`\bar X` the mean signal.
+
+    Parameters
+    ----------
+    X : array-like of shape (n_samples, n_features)
+        Signals.
+    reconstructed : array-like of shape (n_samples, n_features)
+        Their reconstructions, as of `inverse_transform(transform(X))`.
+
+    Returns
+    -------
+    float
+        At most 1; negative where the mean signal would have been closer. Signals without variance count as
+        explained where the reconstruction is exact, else as not explained at all.
+
+    Raises
+    ------
+    ValueError
+        If an argument is not a finite array of two dimensions, or the shapes differ.
+
+    Examples
+    --------
+    >>> from sparse_fourier.metrics import explained_variance
+    >>> explained_variance([[1.0, 0.0], [-1.0, 2.0]], [[1.0, 1.0], [-1.0, 2.0]])
+    0.75
+    """
+    true = _table("explained_variance", "X", X, _SIGNALS)
+    found = _table("explained_variance", "reconstructed", reconstructed, _SIGNALS)
+    if found.shape != true.shape:
+        constraint = f"an array of the shape of 'X', {true.shape}"
+        raise _invalid("explained_variance", "reconstructed", constraint, f"an array of shape {found.shape}")
+    left, total = float(np.sum((true - found) ** 2)), float(np.sum((true - true.mean(axis=0)) ** 2))
+    return 1.0 - left / total if total else float(left == 0)
+
+
 def amari_distance(true: ArrayLike, estimated: ArrayLike) -> float:
     r"""Amari distance: how much the estimated codes still mix the true ones.
 
@@ -397,7 +536,11 @@ def _pair(function: str, true: ArrayLike, estimated: ArrayLike) -> tuple[Array, 
 
 
 def _components(function: str, name: str, value: ArrayLike) -> Array:
-    constraint = "a non-empty array of real numbers of shape (n_components, n_features)"
+    return _table(function, name, value, "(n_components, n_features)")
+
+
+def _table(function: str, name: str, value: ArrayLike, shape: str) -> Array:
+    constraint = f"a non-empty array of real numbers of shape {shape}"
     array = _as_array(function, name, value, constraint)
     if array.ndim != 2 or array.size == 0:
         raise _invalid(function, name, constraint, f"an array of shape {array.shape}")

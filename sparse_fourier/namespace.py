@@ -43,6 +43,20 @@ def tree_map(function: Callable[..., Any], tree: Any, *others: Any) -> Any:
     return function(tree, *others)
 
 
+def choose(condition: Array, chosen: Any, other: Any) -> Any:
+    """Return one of two equally built trees of arrays, by a condition that is a scalar where it is traced."""
+    if array_namespace(condition) is np:
+        return chosen if condition else other
+    return tree_map(functools.partial(sys.modules["jax"].numpy.where, condition), chosen, other)
+
+
+def evaluate_either(condition: Array, chosen: Callable[[], Any], other: Callable[[], Any]) -> Any:
+    """Return what one of two functions returns; both are evaluated where the condition is traced."""
+    if array_namespace(condition) is np:
+        return chosen() if condition else other()
+    return choose(condition, chosen(), other())
+
+
 def evaluated_once(tree: Any) -> Any:
     """Return arrays that a compiler must not compute anew for each of their uses."""
     if array_namespace(*tree) is np:

@@ -11,13 +11,15 @@ With least-squares codes and small noise the negative log-likelihood of a signal
 
 from __future__ import annotations
 
+import functools
+import operator
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from sparse_fourier.namespace import Array, array_namespace, evaluated_once, log, tree_map
+from sparse_fourier.namespace import Array, array_namespace, evaluated_once, log
 
 _BLOCK_ENTRIES = 1 << 17
 
@@ -156,30 +158,40 @@ class LocalModel(NamedTuple):
             Covariance of the noise of the codes.
         """
         k = spread.shape[-1]
-        widen = np.eye(k, k + 1)
+        widen = _unit(k, k + 1)
         slopes = 2 * spread @ widen
-        curved = widen.T @ slopes
         by_variance, by_variances = sums[..., k + 3, -1:], sums[..., k + 4, -1:]
         gradient = sums[..., k + 1, :] + by_variance * slopes - widen
         mixed = sums[..., k + 2, :] + 0.5 * by_variances * slopes
         cross = mixed[..., :, None] * slopes[..., None, :]
-        curved = by_variance[..., None] * curved[..., None, :, :]
+        curved = by_variance[..., None] * (widen.T @ slopes)[..., None, :, :]
         blocks = sums[..., : k + 1, :] + cross + cross.swapaxes(-1, -2) + curved
         return cls(gradient, blocks)
 
     def hessian(self) -> Array:
-        """Return the Hessian as a matrix, for steps taken row by row."""
-        k, width = self.gradient.shape[-2:]
-        slots = np.eye(k, width)
-        swapped = slots.T[None, :, :, None] * slots[:, None, None, :]
-        apart = np.eye(k)[:, None, :, None] * self.blocks[..., :, :, None, :]
-        return (apart + swapped).reshape(*self.gradient.shape[:-2], k * width, k * width)
+        """Return the Hessian as a matrix, for steps taken row by row; of many models along leading axes."""
+        *batch, k, width = self.gradient.shape
+        apart = _unit(k, k)[:, None, :, None] * self.blocks[..., :, :, None, :]
+        return (apart + _swap(k)).reshape(*batch, k * width, k * width)
 
     def curvature(self, step: Array) -> Array:
         """Return the Hessian times a step: the blocks, and the volume, which swaps i and j."""
         k = step.shape[0]
-        swapped = step[:, :k].T @ np.eye(k, k + 1)
+        swapped = step[:, :k].T @ _unit(k, k + 1)
         return (self.blocks @ step[:, :, None])[:, :, 0] + swapped
+
+
+@functools.lru_cache(maxsize=16)
+def _unit(n: int, m: int) -> np.ndarray:
+    """Return the identity, not to be written to."""
+    return np.eye(n, m)
+
+
+@functools.lru_cache(maxsize=16)
+def _swap(k: int) -> np.ndarray:
+    """Return the Hessian of the volume, of shape (k, k + 1, k, k + 1), not to be written to."""
+    slots = np.eye(k, k + 1)
+    return slots.T[None, :, :, None] * slots[:, None, None, :]
 
 
 @dataclass
@@ -243,12 +255,8 @@ class CodeObjective(Objective):
 
     def expand(self, point: Point, width: Array) -> Expansion:
         """Return the expansion with faces blurred by `width`."""
-        xp = array_namespace(point.unmixing)
-        k = len(self.noise)
-        sums = sum(part._sums(point, width) for part in self._parts(xp))
-        design = _extended(point.unmixing)
-        sums = sums @ design.T
-        sums = xp.concatenate([design @ sums[:, : k + 1], sums[:, k + 1 :]], axis=1)
+        parts = self._parts(array_namespace(point.unmixing))
+        sums = functools.reduce(operator.add, [part._sums(point, width) for part in parts])
         return Expansion(self._volume(point) + sums[:, -1, -1].sum(), sums)
 
     def _parts(self, xp: Any) -> list[CodeObjective]:
@@ -264,15 +272,17 @@ class CodeObjective(Objective):
         return replace(self, rows=self.rows[:, chosen], weights=self.weights[:, chosen], inflation=inflation)
 
     def _sums(self, point: Point, width: Array) -> Array:
-        """Return the sums of an expansion against [coordinates, 1]."""
+        """Return the sums of an expansion."""
         xp = array_namespace(point.unmixing)
         codes = (self.rows @ point.unmixing[:, :, None])[:, :, 0] + point.offset[:, None]
         jet = self.prior.jet(codes.T, xp.atleast_2d(self.variances(point) + width * width))
-        jet = self._inflated(tree_map(lambda part: part.T * -self.weights, evaluated_once(jet)))
-        first = [jet.by_codes, jet.by_code, jet.by_code_and_variance, jet.by_variance, jet.by_variances]
-        plain = xp.stack([*first, jet.value], axis=1)
-        columns = xp.concatenate([jet.by_codes[:, None] * self.rows.swapaxes(1, 2), plain], axis=1)
-        return xp.concatenate([columns @ self.rows, columns.sum(axis=2, keepdims=True)], axis=2)
+        jet = self._inflated(jet._make(part.T for part in evaluated_once(jet)))
+        moved = self.rows @ point.unmixing.T
+        design = xp.concatenate([moved, np.ones((*moved.shape[:2], 1))], axis=2)
+        plain = [jet.by_code, jet.by_code_and_variance, jet.by_variance, jet.by_variances, jet.value]
+        curved = jet.by_codes[:, None] * design.swapaxes(1, 2)
+        columns = xp.concatenate([curved, xp.stack(plain, axis=1)], axis=1)
+        return columns @ (design * -self.weights[:, :, None])
 
     def _inflated(self, jet: Any) -> Any:
         """Return derivatives by the variances of complete signals, from which the others' follow."""
@@ -336,12 +346,6 @@ class JointObjective(Objective):
     def local_model(self, point: Point, expansion: JointExpansion) -> JointModel:
         """Return the expansion itself."""
         return JointModel(expansion.gradient, expansion.hessians)
-
-
-def _extended(unmixing: Array) -> Array:
-    """Return what turns [coordinates, 1] into [codes - mean, 1]."""
-    k = len(unmixing)
-    return np.eye(k + 1, k) @ unmixing @ np.eye(k, k + 1) + np.diag(np.append(np.zeros(k), 1.0))
 
 
 def move(point: Point, step: Array) -> Point:

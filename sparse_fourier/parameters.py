@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
 
 # The only private names of another library that are used here: scikit-learn's own conformance check
-# (`check_param_validation`) demands this exception class and this form of declaration.
+# (`check_param_validation`) demands this exception class, this form of declaration and these sentences.
 from sklearn.utils._param_validation import (
     HasMethods,
     Interval,
     InvalidParameterError,
     RealNotInt,
     StrOptions,
+    validate_parameter_constraints,
 )
 
 from sparse_fourier import activations
@@ -60,6 +63,7 @@ MOST_ROWS_OF_FULL_BATCHES = 10_000
 VARIATIONAL = "variational"
 SPARSE_PRIOR = "laplace"
 AUTOMATIC_STARTS = 2
+AUTOMATIC_CONTAMINATION = 0.03
 
 
 def _names(*names: str) -> StrOptions:
@@ -80,6 +84,7 @@ CONSTRAINTS: dict[str, list[Any]] = {
     "hidden_layer_sizes": ["array-like"],
     "hidden_activation": [_names(*ACTIVATIONS), Activation, callable],
     "fit_intercept": ["boolean"],
+    "contamination": [Interval(Real, 0, 0.5, closed="left"), _names("auto")],
     "penalty": [None, callable, list, tuple],
     "init": ["array-like", None],
     "solver": [_names("auto", FULL_BATCH, *OPTIMIZERS), HasMethods(["init", "update"])],
@@ -99,18 +104,32 @@ CONSTRAINTS: dict[str, list[Any]] = {
 }
 
 
-def reject_booleans(owner: str, parameters: dict[str, Any]) -> None:
-    """Refuse True and False where a number is meant, which Python would take for 1 and 0.
+@functools.cache
+def defaults(estimator: type) -> dict[str, Any]:
+    """Return the parameters of a class of estimators, in alphabetical order, with their defaults."""
+    own = list(inspect.signature(estimator.__init__).parameters.values())[1:]
+    return {parameter.name: parameter.default for parameter in sorted(own, key=lambda each: each.name)}
+
+
+def validate(owner: str, given: dict[str, Any], standard: dict[str, Any]) -> None:
+    """Refuse parameters that are not what they may be; those that were left at their defaults are.
 
     Raises
     ------
     InvalidParameterError
     """
+    chosen = {name: value for name, value in given.items() if value is not standard[name]}
+    validate_parameter_constraints(CONSTRAINTS, chosen, owner)
+    _reject_booleans(owner, given)
+
+
+def _reject_booleans(owner: str, given: dict[str, Any]) -> None:
+    """Refuse True and False where a number is meant, which Python would take for 1 and 0."""
     for name in ("n_components", "max_iter", "n_init", "batch_size", "learning_rate", "n_iter_no_change"):
-        if isinstance(parameters[name], bool):
+        if isinstance(given[name], bool):
             raise InvalidParameterError(
                 f"The {name!r} parameter of {owner} must be an int in the range [1, inf). "
-                f"Got {parameters[name]!r} instead."
+                f"Got {given[name]!r} instead."
             )
 
 
@@ -208,6 +227,20 @@ def resolve_basis(basis: str | Basis, prior: Prior, n_features: int) -> Basis:
             f"one of the priors {fitting}."
         )
     return found
+
+
+def resolve_contamination(
+    contamination: str | float, prior: Prior, rivals: tuple[Prior, ...], network: Network | None
+) -> float:
+    """Return the largest share of rows that may be left out.
+
+    None by default where the answer is that of principal component analysis, and none for networks.
+    """
+    if network is not None:
+        return 0.0
+    if isinstance(contamination, Real):
+        return float(contamination)
+    return AUTOMATIC_CONTAMINATION if rivals or prior.identifies_basis else 0.0
 
 
 def resolve_starts(n_init: str | int, *, network: bool = False) -> int:

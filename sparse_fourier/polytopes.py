@@ -29,13 +29,14 @@ def smallest_parallelograms(points: np.ndarray, ratio: float = 1.0) -> tuple[np.
     from scipy.spatial import ConvexHull
 
     corners = points[ConvexHull(points).vertices]
-    edges = np.roll(corners, -1, axis=0) - corners
-    normals = np.stack([-edges[:, 1], edges[:, 0]], axis=1)
-    normals /= np.linalg.norm(normals, axis=1, keepdims=True)
+    edges = np.concatenate([corners[1:], corners[:1]]) - corners
+    normals = edges[:, ::-1] * (-1.0, 1.0)
+    normals /= np.sqrt((normals * normals).sum(axis=1, keepdims=True))
     heights = corners @ normals.T
-    lowest, widths = heights.min(axis=0), np.ptp(heights, axis=0)
-    sines = np.abs(np.outer(normals[:, 0], normals[:, 1]) - np.outer(normals[:, 1], normals[:, 0]))
-    densities = sines / np.outer(widths, widths)
+    lowest = heights.min(axis=0)
+    widths = heights.max(axis=0) - lowest
+    sines = np.abs(normals @ (normals[:, ::-1] * (1.0, -1.0)).T)
+    densities = sines / (widths[:, None] * widths)
     pairs = [_largest(densities)]
     elsewhere = np.where(_likeness(normals, pairs[0]) < _SAME_DIRECTIONS, densities, 0.0)
     if elsewhere.max() * ratio >= densities.max():

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from sparse_fourier.namespace import Array, array_namespace, solve_positive, tree_map
+from sparse_fourier.namespace import Array, array_namespace, choose, evaluate_either, solve_positive, tree_map
 from sparse_fourier.objective import LocalModel, Objective, Point, move
 
 _SHRINK = 0.7
@@ -53,6 +53,13 @@ class _Move(NamedTuple):
     width: Array
 
 
+class _Proposal(NamedTuple):
+    """Where a step leads, and twice the decrease that it promises."""
+
+    point: Point
+    decrement: Array
+
+
 class _Search(NamedTuple):
     """State of the conjugate gradients that solve for one step."""
 
@@ -71,6 +78,9 @@ class Newton:
     a step that does not is repeated with more damping (Levenberg and Marquardt). The path makes the
     outcome insensitive to the start: in simulations with k = 2 to 10, independent and dependent
     codes, all starts ended in one optimum.
+
+    Once faces are sharp the steps end with the first that promises less than `tol`, or so much less than the
+    one before that at the same rate the next would.
 
     References
     ----------
@@ -96,34 +106,35 @@ class Newton:
         old = state.expansion
         unseen = xp.isinf(old.value)
         narrow = (state.settled & (state.width > 0)) | unseen
-        step, decrement = _damped_step(objective.local_model(state.point, old), state.damping)
-        decrement = xp.where(unseen | xp.isnan(decrement), state.decrement, decrement)
-        point = move(state.point, xp.where(narrow, 0.0, step))
-        width = xp.where(
-            state.settled & narrow,
-            _next_width(state.width, objective.variances(state.point).min()),
-            state.width,
+        point, decrement = evaluate_either(
+            narrow,
+            lambda: _Proposal(state.point, state.decrement),
+            lambda: _proposal(state, objective),
+        )
+        width = evaluate_either(
+            state.settled & narrow, lambda: _narrowed(state, objective), lambda: state.width
         )
         new = objective.expand(point, width)
         accepted = narrow | (new.value <= old.value + _ROUNDING * xp.abs(old.value))
         faithful = old.value - new.value > 0.25 * decrement
-        damping = xp.where(narrow, state.damping, _next_damping(state.damping, accepted, faithful))
-        point, new, width = tree_map(
-            lambda after, before: xp.where(accepted, after, before),
-            _Move(point, new, width),
-            _Move(state.point, old, state.width),
-        )
+        damping = choose(narrow, state.damping, _next_damping(state.damping, accepted, faithful))
+        after = choose(accepted, _Move(point, new, width), _Move(state.point, old, state.width))
         settled = accepted & ~narrow
-        converged = state.converged | (settled & (width == 0) & (decrement < self.tol))
+        negligible = decrement < self.tol
+        negligible |= state.settled & (decrement * decrement < self.tol * state.decrement)
+        converged = state.converged | (settled & (after.width == 0) & negligible)
         stuck = state.stuck | (damping > _HOPELESS_DAMPING)
-        return NewtonState(point, new, width, damping, decrement, settled, converged, stuck)
+        return NewtonState(*after, damping, decrement, settled, converged, stuck)
 
 
-def _damped_step(model: Any, damping: Array) -> tuple[Array, Array]:
-    """Return the step, of shape (k, k + 1), and twice the decrease that its model promises."""
+def _proposal(state: NewtonState, objective: Objective) -> _Proposal:
+    """Return the point after a damped Newton step, and twice the decrease that its model promises."""
+    model = objective.local_model(state.point, state.expansion)
     coupled = model.gradient.size <= _DENSE_SIZE or not isinstance(model, LocalModel)
-    step = (_solve_directly if coupled else _solve_iteratively)(model, damping)
-    return step, -(step * model.gradient).sum()
+    step = (_solve_directly if coupled else _solve_iteratively)(model, state.damping)
+    promised = -(step * model.gradient).sum()
+    known = ~array_namespace(promised).isnan(promised)
+    return _Proposal(move(state.point, step), choose(known, promised, state.decrement))
 
 
 def _solve_directly(model: Any, damping: Array) -> Array:
@@ -172,18 +183,15 @@ def _solve_iteratively(model: LocalModel, damping: Array) -> Array:
 
 
 def _next_damping(damping: Array, accepted: Array, faithful: Array) -> Array:
-    xp = array_namespace(damping)
-    eased = xp.where(faithful, damping / 10, damping)
-    raised = xp.maximum(damping * 10, _RETRY_DAMPING)
-    changed = xp.where(accepted, eased, raised)
-    return xp.where(changed < _LEAST_DAMPING, 0.0, changed)
+    eased = choose(faithful, damping / 10, damping)
+    raised = choose(damping * 10 < _RETRY_DAMPING, damping * 0.0 + _RETRY_DAMPING, damping * 10)
+    changed = choose(accepted, eased, raised)
+    return choose(changed < _LEAST_DAMPING, changed * 0.0, changed)
 
 
-def _next_width(width: Array, variance: Array) -> Array:
+def _narrowed(state: NewtonState, objective: Objective) -> Array:
     """Return a smaller width; zero once it adds little to the smallest variance of a code, or to anything."""
-    xp = array_namespace(width)
-    return xp.where(width < _smallest(xp.sqrt(_NEGLIGIBLE * variance)), 0.0, _SHRINK * width)
-
-
-def _smallest(width: Array) -> Array:
-    return array_namespace(width).maximum(width, _NO_WIDTH)
+    xp = array_namespace(state.width)
+    smallest = xp.sqrt(_NEGLIGIBLE * objective.variances(state.point).min())
+    done = state.width < xp.maximum(smallest, _NO_WIDTH)
+    return choose(done, state.width * 0.0, _SHRINK * state.width)

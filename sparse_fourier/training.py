@@ -225,6 +225,8 @@ def _outcome(state: NewtonState, curves: np.ndarray, stopped: bool) -> Trained:
 
 def _rival(state: NewtonState, best: int) -> float:
     """Return the distance in value to the best start that ended in other directions."""
+    if len(state.value) == 1:
+        return np.inf
     tiny = np.finfo(float).tiny
     rows = state.point.unmixing / (np.linalg.norm(state.point.unmixing, axis=2, keepdims=True) + tiny)
     likeness = np.abs(rows @ rows[best].T).max(axis=2).min(axis=1)

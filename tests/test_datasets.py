@@ -10,10 +10,12 @@ from sparse_fourier import datasets
 from sparse_fourier.datasets import (
     frames,
     make_bars,
+    make_feature_mixtures,
     make_independent_mixtures,
     make_nonnegative_mixtures,
     make_proportions,
     make_sinusoid_mixtures,
+    make_sparse_combinations,
 )
 
 LAWS = {
@@ -37,7 +39,14 @@ STANDARD_LAWS = {
     "gaussian": stats.norm(),
     "sech": stats.hypsecant(scale=2 / np.pi),
 }
-MAKERS = (make_independent_mixtures, make_nonnegative_mixtures, make_proportions, make_bars)
+MAKERS = (
+    make_independent_mixtures,
+    make_nonnegative_mixtures,
+    make_proportions,
+    make_bars,
+    make_sparse_combinations,
+    make_feature_mixtures,
+)
 
 
 def test_the_seed_by_default():
@@ -167,6 +176,8 @@ def test_the_seed_decides_about_everything(maker):
         (make_proportions, {"n_components": 3, "n_features": 7, "max_share": 0.5}),
         (make_proportions, {"n_components": 1}),
         (make_bars, {"combine": "sum"}),
+        (make_sparse_combinations, {"n_components": 30, "n_features": 7}),
+        (make_feature_mixtures, {"n_components": 30, "n_features": 7}),
     ],
 )
 def test_without_noise_signals_are_codes_times_components(maker, parameters):
@@ -346,11 +357,63 @@ def test_bars_hide_each_other_or_add_up():
         (make_bars, {"size": 0}, r"'size' .* Got 0 instead"),
         (make_bars, {"p": 0}, r"'p' .* \(0.0, 1.0\] or None\. Got 0 instead"),
         (make_bars, {"combine": "or"}, r"'combine' .* among \['max', 'sum'\]\. Got 'or' instead"),
+        (make_sparse_combinations, {"n_active": 51}, r"'n_active' .* \[1, 50\]\. Got 51 instead"),
+        (make_sparse_combinations, {"snr_db": "loud"}, r"'snr_db' .* Got 'loud' instead"),
+        (make_feature_mixtures, {"n_active": 65}, r"'n_active' .* \(0.0, 64\]\. Got 65 instead"),
+        (make_feature_mixtures, {"decay": "slow"}, r"'decay' .* \(0.0, 1.0\]\. Got 'slow' instead"),
+        (make_feature_mixtures, {"correlation": 1}, r"'correlation' .* \[0.0, 1.0\)\. Got 1 instead"),
+        (make_feature_mixtures, {"group_size": 0}, r"'group_size' .* Got 0 instead"),
+        (make_feature_mixtures, {"components": [1.0]}, r"'components' .* Got an array of shape \(1,\)"),
     ],
 )
 def test_bad_parameters_of_the_others_are_named(maker, parameters, message):
     with pytest.raises(ValueError, match=f"^The {message}"):
         maker(**parameters)
+
+
+def test_sparse_combinations_are_those_of_the_paper():
+    X, codes, components = make_sparse_combinations(20_000, snr_db=20, random_state=0)
+    np.testing.assert_allclose(np.linalg.norm(components, axis=1), 1.0)
+    assert set(np.count_nonzero(codes, axis=1)) == {3}
+    np.testing.assert_allclose((codes != 0).mean(axis=0), 3 / 50, rtol=0.15)
+    assert stats.kstest(codes[codes != 0], "norm").pvalue > 0.01
+    noise = X - codes @ components
+    assert np.mean((codes @ components) ** 2) / np.mean(noise**2) == pytest.approx(100, rel=0.02)
+
+
+def test_features_are_as_frequent_as_asked():
+    codes = make_feature_mixtures(50_000, n_active=6, decay=0.97, random_state=0)[1]
+    shares = (codes > 0).mean(axis=0)
+    expected = 0.97 ** np.arange(128)
+    np.testing.assert_allclose(shares, 6 * expected / expected.sum(), atol=0.006)
+    assert stats.kstest(codes[codes > 0], "uniform").pvalue > 0.01
+
+
+def test_no_feature_is_active_in_more_than_half_of_the_signals():
+    codes = make_feature_mixtures(20_000, n_components=8, n_active=2, decay=0.3, random_state=0)[1]
+    shares = (codes > 0).mean(axis=0)
+    assert shares.sum() == pytest.approx(2, abs=0.02)
+    assert shares.max() < 0.51
+
+
+def test_features_of_a_group_come_together():
+    codes = make_feature_mixtures(
+        50_000, n_components=16, n_active=4, decay=1, correlation=0.5, group_size=4, random_state=0
+    )[1]
+    together = np.corrcoef(codes.T > 0)
+    group = np.arange(16) % 4
+    same = (group[:, None] == group) & ~np.eye(16, dtype=bool)
+    level = stats.norm.ppf(0.25)
+    joint = stats.multivariate_normal(cov=[[1, 0.5], [0.5, 1]]).cdf([level, level])
+    np.testing.assert_allclose(together[same], (joint - 0.25**2) / (0.25 * 0.75), atol=0.03)
+    np.testing.assert_allclose(together[group[:, None] != group], 0.0, atol=0.03)
+
+
+def test_a_stream_of_mixtures_has_the_features_given():
+    components = make_feature_mixtures(1, random_state=0)[2]
+    X, codes, same = make_feature_mixtures(30, components=components, random_state=1)
+    np.testing.assert_array_equal(same, components)
+    np.testing.assert_array_equal(X, codes @ components)
 
 
 @given(st.integers(1, 40), st.integers(1, 12), st.one_of(st.none(), st.integers(1, 15)))

@@ -32,7 +32,7 @@ SOURCES = {
     ".".join(path.relative_to(PACKAGE).with_suffix("").parts): ast.parse(path.read_text(encoding="utf-8"))
     for path in FILES
 }
-CORE = sorted(set(SOURCES) - SHELL)
+CORE = sorted(name for name in SOURCES if name.partition(".")[0] not in SHELL)
 
 
 def run_python(code):

@@ -5,6 +5,7 @@ import pytest
 import scipy.linalg
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.metrics import r2_score
 
 from sparse_fourier import metrics
 
@@ -17,6 +18,7 @@ PAIRWISE = [
     metrics.mean_relative_error,
     metrics.matched_cosine,
     metrics.atom_hit_rate,
+    metrics.mean_max_cosine,
     metrics.amari_distance,
     metrics.subspace_angles,
 ]
@@ -26,6 +28,7 @@ INVARIANT = [
     metrics.worst_relative_error,
     metrics.mean_relative_error,
     lambda true, estimated: metrics.atom_hit_rate(true, estimated, threshold=0.7),
+    metrics.mean_max_cosine,
     metrics.amari_distance,
     metrics.subspace_angles,
 ]
@@ -247,6 +250,44 @@ def test_subspace_angles_of_a_span_of_fewer_dimensions():
 def test_bad_arrays_are_named(metric, true, estimated, message):
     with pytest.raises(ValueError, match=message.format(metric.__name__)):
         metric(true, estimated)
+
+
+def test_mean_max_cosine_looks_at_signs_where_asked():
+    true, estimated = [[1.0, 0.0], [0.0, 2.0]], [[-1.0, 0.0], [3.0, 4.0]]
+    assert metrics.mean_max_cosine(true, estimated) == pytest.approx((1 + 0.8) / 2)
+    assert metrics.mean_max_cosine(true, estimated, signed=True) == pytest.approx((0.6 + 0.8) / 2)
+    assert metrics.mean_max_cosine(true, [[0.0, 0.0]]) == 0.0
+
+
+def test_sparsity_of_codes_by_hand():
+    codes = np.array([[0.0, 1.0, 0.0], [0.0, -2.0, 0.0], [0.0, 0.0, 0.0], [0.0, 3.0, 1e-300]])
+    assert metrics.alive_fraction(codes) == 2 / 3
+    assert metrics.active_codes(codes) == 1.0
+
+
+def test_explained_variance_is_that_of_scikit_learn_weighted_by_variance():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(50, 4)) * [1, 2, 3, 0.1] + 5
+    guess = X + rng.normal(size=X.shape)
+    expected = r2_score(X, guess, multioutput="variance_weighted")
+    assert metrics.explained_variance(X, guess) == pytest.approx(expected, rel=1e-12)
+
+
+def test_explained_variance_of_constant_signals():
+    X = np.ones((3, 2))
+    assert metrics.explained_variance(X, X) == 1.0
+    assert metrics.explained_variance(X, X + 1) == 0.0
+
+
+@pytest.mark.parametrize("metric", [metrics.alive_fraction, metrics.active_codes])
+def test_bad_codes_are_named(metric):
+    with pytest.raises(ValueError, match=r"'codes' parameter of \w+ must be .* \(n_samples, n_components\)"):
+        metric([1.0, 2.0])
+
+
+def test_reconstructions_of_another_shape_are_named():
+    with pytest.raises(ValueError, match=r"'reconstructed' .* shape of 'X', \(2, 2\)\. Got .* \(1, 2\)"):
+        metrics.explained_variance(TRUE, TRUE[:1])
 
 
 @pytest.mark.parametrize("threshold", [-0.1, 1.0, np.nan, "0.9", None])

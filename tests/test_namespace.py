@@ -8,7 +8,15 @@ import pytest
 import scipy.special
 
 from sparse_fourier import runtime
-from sparse_fourier.namespace import array_namespace, evaluated_once, log_ndtr, solve_positive, tree_map
+from sparse_fourier.namespace import (
+    array_namespace,
+    choose,
+    evaluate_either,
+    evaluated_once,
+    log_ndtr,
+    solve_positive,
+    tree_map,
+)
 
 # x, log Φ(x), φ(x)/Φ(x), rounded from 50 digits
 EXACT = np.array(
@@ -122,6 +130,33 @@ def test_tree_map_of_several_trees_pairs_their_arrays():
     one, other, third = tree_of(1, 2, 3, 4), tree_of(10, 20, 30, 40), tree_of(100, 200, 300, 400)
     assert tree_map(lambda *parts: sum(parts), one, other, third) == tree_of(111, 222, 333, 444)
     assert tree_map(lambda x, y: x - y, 3, 1) == 2
+
+
+def test_one_of_two_trees_is_chosen_by_a_number_and_by_what_is_traced():
+    import jax
+
+    one, other = tree_of(1.0, 2.0, 3.0, 4.0), tree_of(5.0, 6.0, 7.0, 8.0)
+    assert choose(np.bool_(True), one, other) is one
+    assert choose(False, one, other) is other
+    traced = jax.jit(lambda condition: choose(condition, one, other))
+    for condition in (True, False):
+        assert tree_map(float, traced(condition)) == (one if condition else other)
+
+
+def test_of_two_functions_only_one_is_called_unless_the_condition_is_traced():
+    import jax
+
+    called = []
+
+    def call(value):
+        called.append(value)
+        return value
+
+    assert evaluate_either(np.bool_(False), lambda: call(1.0), lambda: call(2.0)) == 2.0
+    assert called == [2.0]
+    traced = jax.jit(lambda condition: evaluate_either(condition, lambda: call(1.0), lambda: call(2.0)))
+    assert [float(traced(condition)) for condition in (True, False)] == [1.0, 2.0]
+    assert called == [2.0, 1.0, 2.0]
 
 
 def test_tree_map_refuses_trees_of_different_length():

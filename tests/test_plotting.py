@@ -10,7 +10,14 @@ from sklearn.exceptions import NotFittedError
 
 from sparse_fourier import AutoencoderDecomposer
 from sparse_fourier.datasets import make_sinusoid_mixtures
-from sparse_fourier.plotting import CodesDisplay, ComponentsDisplay, LossCurveDisplay, SpectrumDisplay
+from sparse_fourier.plotting import (
+    CodesDisplay,
+    ComparisonDisplay,
+    ComponentsDisplay,
+    LossCurveDisplay,
+    ReconstructionDisplay,
+    SpectrumDisplay,
+)
 
 pytest.importorskip("matplotlib")
 
@@ -406,3 +413,198 @@ def test_losses_below_zero_have_a_linear_axis():
     assert display.ax_.get_yscale() == "linear"
     assert display.ax_.get_legend() is None
     assert display.line_.get_color() == "red"
+
+
+# ------------------------------------------------------------------------------------------------------ bands
+
+
+def heights(band):
+    """Return the lowest and the highest of a band at each of its positions, in order."""
+    path = band.get_paths()[0].vertices
+    places = np.unique(path[:, 0])
+    at = [path[path[:, 0] == place, 1] for place in places]
+    return np.array([[values.min(), values.max()] for values in at]).T
+
+
+def test_bands_follow_the_components_they_belong_to(ax, waves):
+    times, truth = waves
+    learned = np.array([[3.0], [-2.0]]) * truth[[2, 0]]
+    below, above = np.full((2, 30), 0.1), np.full((2, 30), 0.3)
+    display = ComponentsDisplay(components=learned, truth=truth, positions=times, bands=[below, above]).plot(
+        ax
+    )
+    lower, upper = heights(display.bands_[0])
+    np.testing.assert_allclose([lower, upper], learned[0] + [[-0.1], [0.3]])
+    lower, upper = heights(display.bands_[1])  # turned to the sign of the truth, below is above
+    np.testing.assert_allclose([lower, upper], -learned[1] + [[-0.3], [0.1]])
+    assert same_color(display.bands_[1].get_facecolor()[0][:3], display.lines_[1].get_color())
+
+
+def test_bands_of_images_are_images_of_half_their_width(ax):
+    rows = np.random.default_rng(0).normal(size=(2, 12))
+    widths = np.abs(rows) / 10
+    display = ComponentsDisplay(components=rows, bands=[widths, 3 * widths], image_shape=(3, 4)).plot(ax)
+    assert (display.bands_, len(display.axes_)) == ([], 4)
+    np.testing.assert_allclose(display.band_images_[1].get_array(), 2 * widths[1].reshape(3, 4))
+    assert display.band_images_[1].axes.get_title() == "± component 1"
+
+
+def test_bands_of_frequencies(ax):
+    display = SpectrumDisplay(
+        frequencies=[[0.1], [0.3]],
+        amplitudes=[[1.0], [2.0]],
+        grid=[0, 1],
+        spectrum=[0, 1],
+        bands=[[0.01], [0.02]],
+    ).plot(ax)
+    spans = [(band.get_x(), band.get_x() + band.get_width()) for band in display.bands_]
+    np.testing.assert_allclose(spans, [(0.09, 0.11), (0.28, 0.32)])
+
+
+def test_whiskers_part_the_methods_and_stay_on_the_axis(ax):
+    display = ComparisonDisplay(
+        errors=[[0.1, 0.2], [0.3, np.nan]],
+        bands=np.full((2, 2), 0.15),
+        methods=["a", "b"],
+        regimes=["r", "s"],
+    ).plot(ax)
+    first, second = (line.get_ydata() for line in display.lines_)
+    assert (first < second).all()
+    (segment, _) = display.bands_[0].get_segments()
+    assert segment[0, 0] > 0  # 0.1 - 0.15 has no place on a logarithmic axis
+    assert segment[1] == pytest.approx([0.25, first[0]])
+
+
+@pytest.mark.parametrize(
+    "display",
+    [
+        ComponentsDisplay(components=np.eye(3), bands=np.ones(3)),
+        ReconstructionDisplay(signals=np.eye(3), reconstructions=np.eye(3), bands=np.ones(3)),
+        SpectrumDisplay(frequencies=[[1]], amplitudes=[[1]], grid=[1], spectrum=[1], bands=np.ones(3)),
+        ComparisonDisplay(errors=[[1]], methods=["a"], regimes=["b"], bands=np.ones(3)),
+    ],
+    ids=lambda display: type(display).__name__,
+)
+def test_bands_of_another_shape_are_refused(ax, display):
+    with pytest.raises(ValueError, match=rf"'bands' parameter of {type(display).__name__} must be of shape"):
+        display.plot(ax)
+
+
+# ------------------------------------------------------------------------------------------ reconstructions
+
+
+@pytest.fixture
+def rebuilt(waves):
+    """Five signals whose reconstructions err by 0.3, 0, 0.1, 0.2 and 0.4."""
+    signals = np.vstack([waves[1], waves[1][:2] / 2])
+    return signals, signals + np.array([0.3, 0.0, -0.1, 0.2, 0.4])[:, None]
+
+
+def test_signals_are_shown_from_the_best_explained_to_the_worst(ax, waves, rebuilt):
+    display = ReconstructionDisplay(signals=rebuilt[0], reconstructions=rebuilt[1], positions=waves[0]).plot(
+        ax
+    )
+    np.testing.assert_allclose(display.errors_, [0.3, 0, 0.1, 0.2, 0.4], atol=1e-15)
+    assert display.indices_.tolist() == [1, 2, 0, 4]
+    for i, line, signal in zip(display.indices_, display.lines_, display.signal_lines_, strict=True):
+        np.testing.assert_array_equal(line.get_xdata(), waves[0])
+        np.testing.assert_array_equal(line.get_ydata(), rebuilt[1][i])
+        np.testing.assert_array_equal(signal.get_ydata(), rebuilt[0][i])
+    assert [panel.get_title() for panel in display.axes_][2] == "signal 0\nrms residual 0.3"
+    assert len({panel.get_ylim() for panel in display.axes_}) == 1
+
+
+def test_residuals_stand_below_their_signals(ax, rebuilt):
+    display = ReconstructionDisplay(signals=rebuilt[0], reconstructions=rebuilt[1])
+    display.plot(ax, indices=[4, 0], residuals=True, xlabel="t", ylabel="mV")
+    assert len(display.axes_) == 4
+    assert [line.axes for line in display.residual_lines_] == display.axes_[2:]
+    np.testing.assert_allclose(display.residual_lines_[0].get_ydata(), -0.4)
+    assert [panel.get_xlabel() for panel in display.axes_] == ["", "", "t", "t"]
+    assert [panel.get_ylabel() for panel in display.axes_] == ["mV", "", "mV", ""]
+    legend = display.axes_[0].get_legend().get_texts()
+    assert [text.get_text() for text in legend] == ["signal", "reconstruction", "residual"]
+
+
+def test_entries_that_are_missing_are_shaded_and_do_not_count(ax, rebuilt):
+    signals = rebuilt[0].copy()
+    signals[0, [3, 4, 29]] = np.nan
+    display = ReconstructionDisplay(signals=signals, reconstructions=rebuilt[1]).plot(ax, indices=[0])
+    assert display.errors_[0] == pytest.approx(0.3)
+    spans = [(patch.get_x(), patch.get_x() + patch.get_width()) for patch in display.axes_[0].patches]
+    assert spans == [(2.5, 4.5), (28.5, 29.0)]
+
+
+def test_a_signal_of_which_nothing_was_observed_is_not_chosen(ax, rebuilt):
+    signals = rebuilt[0].copy()
+    signals[4] = np.nan
+    display = ReconstructionDisplay(signals=signals, reconstructions=rebuilt[1]).plot(ax)
+    assert display.indices_.tolist() == [1, 2, 3, 0]
+
+
+def test_images_beside_their_reconstructions_share_a_colour_scale(ax):
+    signals = np.abs(np.random.default_rng(0).normal(size=(3, 12)))
+    display = ReconstructionDisplay(signals=signals, reconstructions=2 * signals, image_shape=(3, 4))
+    display.plot(ax, residuals=True)
+    for i, shown, drawn, left in zip(
+        display.indices_, display.signal_images_, display.images_, display.residual_images_, strict=True
+    ):
+        np.testing.assert_array_equal(shown.get_array(), signals[i].reshape(3, 4))
+        np.testing.assert_array_equal(drawn.get_array(), 2 * signals[i].reshape(3, 4))
+        np.testing.assert_array_equal(left.get_array(), -signals[i].reshape(3, 4))
+        assert shown.get_clim() == drawn.get_clim() == (0, signals[i].max())
+        assert left.get_clim() == (-signals.max(), signals.max())
+
+
+def test_reconstructions_of_an_estimator(ax, codes):
+    pca = PCA(2).fit(codes)
+    display = ReconstructionDisplay.from_estimator(pca, codes, ax=ax, legend=False)
+    expected = pca.inverse_transform(pca.transform(codes))
+    worst = np.argmax(((codes - expected) ** 2).sum(axis=1))
+    assert display.indices_[-1] == worst
+    np.testing.assert_array_equal(display.lines_[-1].get_ydata(), expected[worst])
+
+
+@pytest.mark.parametrize(
+    ("parameters", "words"),
+    [
+        ({"reconstructions": np.eye(2)}, r"'reconstructions' parameter .* must be of shape \(3, 3\)"),
+        ({"positions": [0, 1]}, r"'positions' parameter .* must be of shape \(3,\)"),
+        ({"image_shape": (2, 2)}, "'image_shape' parameter .* whose product is the 3 features"),
+        ({"names": ["a"]}, "'names' parameter of ReconstructionDisplay must be a sequence of 3 names"),
+    ],
+)
+def test_reconstructions_whose_parts_do_not_fit(ax, parameters, words):
+    with pytest.raises(ValueError, match=words):
+        ReconstructionDisplay(**({"signals": np.eye(3), "reconstructions": np.eye(3)} | parameters)).plot(ax)
+
+
+# ---------------------------------------------------------------------------------------------- comparisons
+
+
+def test_errors_are_points_and_failures_gaps(ax):
+    errors = [[0.01, 0.02], [0.5, np.nan]]
+    display = ComparisonDisplay(errors=errors, methods=["ours", "PCA"], regimes=["box", "cone"]).plot(ax)
+    for line, row in zip(display.lines_, errors, strict=True):
+        np.testing.assert_array_equal(line.get_xdata(), row)
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["box", "cone"]
+    assert ax.yaxis_inverted()
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["ours", "PCA"]
+    assert display.bands_ == []
+
+
+def test_colours_are_told_apart_without_colour_vision():
+    """Under simulated deuteranopia and protanopia the first four colours differ."""
+    from matplotlib.colors import to_rgb
+
+    from sparse_fourier.plotting.style import COLORS
+
+    simulated = {  # Viénot, Brettel and Mollon (1999), on linear RGB
+        "deuteranopia": [[0.29275, 0.70725, 0], [0.29275, 0.70725, 0], [-0.02234, 0.02234, 1]],
+        "protanopia": [[0.11238, 0.88762, 0], [0.11238, 0.88762, 0], [0.00401, -0.00401, 1]],
+    }
+    for matrix in simulated.values():
+        linear = np.array([to_rgb(color) for color in COLORS[:4]]) ** 2.2
+        seen = np.clip(linear @ np.transpose(matrix), 0, 1) ** (1 / 2.2)
+        distances = np.linalg.norm(seen[:, None] - seen, axis=2)
+        assert distances[np.triu_indices(4, 1)].min() > 0.3

@@ -45,7 +45,6 @@ for ax, (name, model) in zip(axes, {"network": network, "bounded prior": bounded
     error = worst_relative_error(sines, model.components_)
     ComponentsDisplay.from_estimator(model, truth=sines, ax=ax, align="scale", legend=ax is axes[0])
     ax.set_title(f"{name}: error {100 * error:.1f} %", fontsize="medium")
-display = LossCurveDisplay.from_estimator(network, ax=axes[2], color="#0072B2")
-axes[2].set(xlabel="epoch", ylabel="mean squared error", title="")
+LossCurveDisplay.from_estimator(network, ax=axes[2], xlabel="epoch", ylabel="mean squared error")
 axes[2].set_title("loss of the network", fontsize="medium")
 figure.savefig("autoencoder.png", dpi=150)

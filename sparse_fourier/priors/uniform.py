@@ -152,5 +152,6 @@ def _log_between(near: Array, sharpness: Array) -> Array:
 
 def _face(x: Array, value: Array) -> tuple[Array, ...]:
     """Return four derivatives, over the density, of what is above a face x standard deviations away."""
-    density = array_namespace(x, value).exp(-0.5 * x * x - LOG_SQRT_2PI - value)
-    return density, -x * density, (x * x - 1) * density, (3 - x * x) * x * density
+    squares = x * x
+    density = array_namespace(x, value).exp(-0.5 * squares - (LOG_SQRT_2PI + value))
+    return density, -x * density, (squares - 1) * density, (3 - squares) * (x * density)
