@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from scipy.special import ndtr, stdtrit
@@ -12,10 +11,17 @@ from scipy.special import ndtr, stdtrit
 from sparse_fourier import resampling
 from sparse_fourier.bases.base import Basis
 from sparse_fourier.estimates import Estimate
+from sparse_fourier.fitting import Settings, fit
 from sparse_fourier.harmonics.errors import Moments, SinusoidErrors
-from sparse_fourier.identification import Verdict, gaussian_gains, margins, verdicts
+from sparse_fourier.identification import gaussian_gains, margins, verdicts
 from sparse_fourier.influence import Influence, influence_of, variances_beyond, variances_within
-from sparse_fourier.initialization import Span, largest_of_noise, principal_span
+from sparse_fourier.initialization import (
+    Span,
+    estimate_rank,
+    largest_of_noise,
+    principal_span,
+    spread_of_largest,
+)
 from sparse_fourier.matching import match_rows
 from sparse_fourier.model import Model, incomplete_rows
 from sparse_fourier.refits import refit
@@ -155,31 +161,36 @@ class Question(NamedTuple):
     X : array of shape (n, d)
     weights : array of shape (n,)
         Positive.
-    anchored : bool
-        Whether the intercept is zero by decree.
+    settings : Settings
+        Those of the fit.
     n_draws : int
     rng : RandomState
     components : array of shape (k, d)
         In the user's unit and type.
     scores : dict
         Of priors that were compared before.
-    fit : callable
-        Fits other signals, from the components that there are, and returns a model.
-    in_code_space : bool
-        Whether components are those that the likelihood picks from the span, or the basis by least squares.
     """
 
     model: Model
     basis: Basis
     X: np.ndarray
     weights: np.ndarray
-    anchored: bool
+    settings: Settings
     n_draws: int
     rng: np.random.RandomState
     components: np.ndarray
     scores: dict[str, float]
-    fit: Callable[[np.ndarray, np.ndarray], Model]
-    in_code_space: bool
+
+    @property
+    def anchored(self) -> bool:
+        """Whether the intercept is zero by decree."""
+        return not self.settings.fit_intercept
+
+    @property
+    def in_code_space(self) -> bool:
+        """Whether the likelihood picks the components from their span, or the basis by least squares."""
+        basis, prior = self.settings.basis, self.model.prior
+        return prior.factorises and not (basis.leaves_span or self.settings.penalties)
 
 
 class _Errors(NamedTuple):
@@ -204,9 +215,12 @@ def diagnose(question: Question) -> Diagnosis:
     """
     q = question
     estimate = Estimate.of(q.model, q.X, q.weights, anchored=q.anchored, rigid=q.basis.has_own_fit)
-    by_prior = q.basis.needs_prior and q.model.prior.factorises
     influence = influence_of(estimate) if q.model.prior.factorises else None
-    errors = _analytic(q, estimate, influence) if q.in_code_space and influence else _by_fits(q, estimate)
+    by_prior = q.basis.needs_prior and influence is not None
+    if influence is not None and q.in_code_space:
+        errors = _analytic(q, estimate, influence)
+    else:
+        errors = _by_fits(q, estimate)
     return _summary(q, estimate, influence, errors, by_prior=by_prior)
 
 
@@ -216,7 +230,7 @@ def _analytic(q: Question, estimate: Estimate, influence: Influence) -> _Errors:
     is_regular = resampling.is_regular(estimate, faces)
     steps = _refitted(q, estimate, influence, faces, is_regular)
     covariance = influence.covariance if is_regular else steps.T @ steps / len(steps)
-    sinusoids = _sinusoids(q, estimate) if estimate.rigid else None
+    sinusoids = _sinusoids(q, estimate)
     beyond = variances_beyond(estimate) if sinusoids is None else _of_shapes(estimate, sinusoids)
     variances = variances_within(estimate, covariance) + beyond
     refits = _matched(estimate, steps)
@@ -288,13 +302,13 @@ def _explained(
     return estimate.share @ whole**2 / estimate.n
 
 
-def _sinusoids(q: Question, estimate: Estimate) -> SinusoidErrors:
+def _sinusoids(q: Question, estimate: Estimate) -> SinusoidErrors | None:
     signal, seen = estimate.signal_covariance, estimate.covariance
     if estimate.anchored:
         average = np.outer(*[estimate.share @ estimate.codes] * 2)
         signal, seen = signal + average, seen + average
     missing = float(np.isnan(q.X).mean()) if incomplete_rows(q.X).any() else 0.0
-    unit = estimate.sizes[:, None] / estimate.sizes * 0 + 1.0 / np.outer(estimate.sizes, estimate.sizes)
+    unit = 1.0 / np.outer(estimate.sizes, estimate.sizes)
     moments = Moments(signal * unit, seen * unit, estimate.noise_variance, estimate.n * (1 - missing))
     live = np.flatnonzero(q.model.live)
     basis = q.basis.mapped(np.ones(len(live)), live)
@@ -313,10 +327,10 @@ def _remarks(
         remarks.append(f"fewer than {_FEW} signals to a component: errors hold for many")
     if is_regular and influence.promise > _NATS_OF_OTHER_DATA * estimate.k * (estimate.k + 1):
         remarks.append(
-            f"the fit is {influence.promise:.2g} nats short of the optimum for X: these may not be the signals "
-            "that it was fitted to"
+            f"the fit is {influence.promise:.2g} nats short of the optimum for X: these may not be the "
+            "signals that it was fitted to"
         )
-    if faces and min(face.count for face in faces) < _FEW:
+    if faces and min(face.weight for face in faces) < _FEW:
         remarks.append("few signals are near some faces of the support")
     return remarks
 
@@ -324,16 +338,23 @@ def _remarks(
 def _by_fits(q: Question, estimate: Estimate) -> _Errors:
     """Return errors from fits to signals drawn from the model, where no closed form holds."""
     replicas = Replicas(q.model)
+    settings = replace(
+        q.settings,
+        prior=q.model.prior.standard_form(len(q.components))[0],
+        rivals=(),
+        n_components=len(q.components),
+        init=q.components,
+        contamination=0.0,
+        callback=None,
+    )
     for _ in range(q.n_draws):
-        replicas.add(q.fit(replicas.draw(q.X, q.rng), q.weights))
+        replicas.add(fit(replicas.draw(q.X, q.rng), q.weights, settings, q.rng).model)
     found = replicas.summary()
     sizes = estimate.sizes[:, None]
     quantile = float(stdtrit(max(q.n_draws - 1, 1), 0.5 + _LEVEL / 2))
     remark = "errors are those of fits to signals that were drawn from the fitted model"
     variances = found.variances / sizes**2
-    return _Errors(
-        variances, found.refits, found.cosines, found.explained, quantile, False, None, [remark]
-    )
+    return _Errors(variances, found.refits, found.cosines, found.explained, quantile, False, None, [remark])
 
 
 def _summary(
@@ -427,19 +448,19 @@ def rank_of(
 
 
 def _rank_of(span: Span, d: int) -> tuple[int, dict[int, float]]:
-    from sparse_fourier.initialization import estimate_rank
-
     rank = max(estimate_rank(span, d), 1)
     variances, n = span.deviations**2, span.n_samples
     left = variances[rank:]
     if span.rank <= rank or not left.size or left.sum() <= 0:
         return rank, {rank: 1.0}
     noise = float(left.sum() / max(min(d, n - 1) - rank, 1))
-    above = np.array([_stands_out(variances[j], noise * largest_of_noise(n - 1, d - j), n) for j in range(rank + 1)])
+    above = np.array([_stands_out(variances[j] / noise, n, d - j, signal=j < rank) for j in range(rank + 1)])
     reached = np.append(np.cumprod(above), 0.0)
     chances = np.append(1.0 - above[0], reached[:-1] - reached[1:])
     return rank, {j: float(p) for j, p in enumerate(chances) if p > _NEGLIGIBLE}
 
 
-def _stands_out(variance: float, threshold: float, n: float) -> float:
-    return float(ndtr((variance / threshold - 1) * np.sqrt(n / 2)))
+def _stands_out(variance: float, n: float, p: int, *, signal: bool) -> float:
+    """Return the probability that the next sample has such a variance above the largest of white noise."""
+    spread = variance * np.sqrt(2 / n) if signal else spread_of_largest(n - 1, p)
+    return float(ndtr((variance - largest_of_noise(n - 1, p)) / spread))

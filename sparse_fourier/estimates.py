@@ -1,4 +1,4 @@
-"""A fitted model beside the signals it was fitted to, in the form in which the likelihood is differentiated."""
+"""A fitted model beside its signals, in the form in which the likelihood is differentiated."""
 
 from __future__ import annotations
 

@@ -150,7 +150,7 @@ def gaussian_gains(estimate: Estimate) -> np.ndarray:
 
 
 def _has_edges(estimate: Estimate, gains: np.ndarray) -> np.ndarray:
-    """Return which codes that a Gaussian would explain end abruptly at the faces of their support all the same."""
+    """Return which codes, of those that a Gaussian explains, end abruptly at the faces of their support."""
     ends = [len(own) for own in estimate.prior.ends(estimate.k)]
     blur = np.maximum(np.sqrt(np.atleast_2d(estimate.code_variances).mean(axis=0)), 1 / estimate.n)
     found = np.zeros(estimate.k, dtype=bool)
@@ -201,13 +201,18 @@ def _of_gain(j: int, alike: np.ndarray) -> Verdict:
     if j not in alike or len(alike) < 2:
         return Verdict(IDENTIFIED, "")
     others = ", ".join(str(i) for i in alike if i != j)
-    return Verdict(NOT, f"its codes and those of {others} look Gaussian, and any rotation of these is as likely")
+    return Verdict(
+        NOT, f"its codes and those of {others} look Gaussian, and any rotation of these is as likely"
+    )
 
 
 def _of_error(error: float, stability: float) -> Verdict:
     if error > _LOST or stability < _STRAYED:
-        return Verdict(NOT, f"its standard error is {error:.0%} of its size, its refits {stability:.2f} alike")
+        return Verdict(
+            NOT, f"its standard error is {error:.0%} of its size, its refits {stability:.2f} alike"
+        )
     if error > _LOOSE or stability < _WANDERING:
-        return Verdict(WEAKLY, f"its standard error is {error:.0%} of its size, its refits {stability:.2f} alike")
+        return Verdict(
+            WEAKLY, f"its standard error is {error:.0%} of its size, its refits {stability:.2f} alike"
+        )
     return Verdict(IDENTIFIED, "")
-

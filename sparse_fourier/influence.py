@@ -102,7 +102,9 @@ def _of_independent_codes(estimate: Estimate) -> Influence:
     times = np.ones(1) if estimate.inflation is None else estimate.inflation
     slopes = 2 * noise @ np.eye(k, k + 1)
     by_variance = times[:, None] * jet.by_variance
-    scores = -jet.by_code[:, :, None] * extended[:, None] - by_variance[:, :, None] * slopes - np.eye(k, k + 1)
+    scores = (
+        -jet.by_code[:, :, None] * extended[:, None] - by_variance[:, :, None] * slopes - np.eye(k, k + 1)
+    )
     sums = _sums(estimate, extended, times)
     hessian = LocalModel.collect(sums, noise).hessian()
     free = estimate.free

@@ -92,7 +92,7 @@ def _refitted(estimate: Estimate, resamples: Resamples) -> np.ndarray:
             break
         if settled.any():
             left, problem = left[~settled], problem.without(settled)
-            state = _State(*(part[~settled] for part in state))
+            state = _State._make(part[~settled] for part in state)
     return maps
 
 
@@ -160,9 +160,9 @@ class _Problem:
         raised = np.maximum(state.damping * _RAISING, _RETRY_DAMPING)
         damping = np.where(better, np.where(eased < _LEAST_DAMPING, 0.0, eased), raised)
         after = (unmixing, offset, *found)
-        kept = [np.where(_like(better, new), new, old) for new, old in zip(after, state[:-1], strict=True)]
+        kept = (np.where(_like(better, new), new, old) for new, old in zip(after, state[:-1], strict=True))
         done = better & (promise * self._estimate.n < _NATS)
-        return _State(*kept, damping), done | (damping > _HOPELESS_DAMPING)
+        return _State._make([*kept, damping]), done | (damping > _HOPELESS_DAMPING)
 
 
 def _by_code(part: np.ndarray, count: int) -> np.ndarray:

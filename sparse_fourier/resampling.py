@@ -28,7 +28,7 @@ class Face(NamedTuple):
         The nearest signals, nearest first.
     depth : float
         Distance of the farthest of them.
-    count : float
+    weight : float
         How many they are, with their weights.
     """
 
@@ -37,12 +37,12 @@ class Face(NamedTuple):
     sign: float
     near: np.ndarray
     depth: float
-    count: float
+    weight: float
 
     @property
     def rate(self) -> float:
         """How many signals there are to a unit of the code."""
-        return self.count / self.depth
+        return self.weight / self.depth
 
 
 def faces_of(estimate: Estimate) -> list[Face]:
@@ -120,7 +120,9 @@ def redrawn(
     near = [[face for face in faces if face.code == j] for j in range(k)]
     drawn = [[_drawn(estimate, face, b, rng) for face in own] for own in near]
     interior = _interior(estimate, near)
-    size = max(len(rest) + sum(rows.shape[1] for rows, _ in own) for rest, own in zip(interior, drawn, strict=True))
+    size = max(
+        len(rest) + sum(rows.shape[1] for rows, _ in own) for rest, own in zip(interior, drawn, strict=True)
+    )
     rows, weights = np.zeros((b, k, size, k)), np.zeros((b, k, size))
     for j, (rest, own) in enumerate(zip(interior, drawn, strict=True)):
         rows[:, j, : len(rest)], weights[:, j, : len(rest)] = estimate.codes[rest], counts[:, rest]
@@ -148,7 +150,7 @@ def _drawn(
     estimate: Estimate, face: Face, n_draws: int, rng: np.random.RandomState
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return codes of shape (n_draws, m, k) near a face, and which of them there are."""
-    m = int(np.ceil(face.count + _FLUCTUATIONS * np.sqrt(face.count)))
+    m = int(np.ceil(face.weight + _FLUCTUATIONS * np.sqrt(face.weight)))
     distances = np.cumsum(rng.exponential(size=(n_draws, m)), axis=1) / face.rate
     present = distances < face.depth
     share = estimate.weights[face.near] / estimate.weights[face.near].sum()

@@ -102,11 +102,13 @@ def sinusoid_errors(
     inverse /= np.outer(scale, scale)
     covariance = moments.noise / moments.n * shared @ inverse @ meat @ inverse @ shared.T
     errors = np.sqrt(np.maximum(np.diagonal(covariance), 0.0)).reshape(kinds, k, m)
-    return SinusoidErrors(*errors[[0, 1, 2, 3]], _of_waveforms(slopes, waves, covariance))
+    frequencies, phases, dampings, amplitudes = errors
+    waveforms = _of_waveforms(slopes, waves, covariance)
+    return SinusoidErrors(frequencies, phases, dampings, amplitudes, waveforms)
 
 
 def _shared(sinusoids: Sinusoids, used: np.ndarray) -> np.ndarray:
-    """Return what gives all parameters from those that differ: terms of one rate share frequency and damping."""
+    """Return what gives all parameters from those that differ: terms of one rate share it."""
     rates = np.stack([sinusoids.frequencies.ravel(), sinusoids.dampings.ravel()], axis=1)
     kept, places = np.unique(rates, axis=0, return_inverse=True)
     together = np.eye(len(kept))[places.ravel()]
