@@ -27,6 +27,8 @@ from sparse_fourier.model import Model, incomplete_rows
 from sparse_fourier.refits import refit
 from sparse_fourier.replication import Replicas
 
+__all__ = ["Diagnosis"]
+
 _LEVEL = 0.9
 _QUANTILES = (0.05, 0.5, 0.95)
 _MOST_CODES_REFITTED = 8_000_000
@@ -39,7 +41,7 @@ _NEGLIGIBLE = 1e-4
 class Diagnosis:
     """How far to trust the components of a fit; made by `AutoencoderDecomposer.diagnose`.
 
-    Attributes
+    Parameters
     ----------
     components : ndarray of shape (k, d)
         As the estimator has them.
@@ -69,19 +71,30 @@ class Diagnosis:
         Number of components that stand above white noise, by the rule of `n_components="auto"`.
     rank_probabilities : dict
         Number of components -> probability that as many would stand out of another such sample.
-    frequency_errors, phase_errors, damping_errors : ndarrays of shape (k, n_terms) or None
-        Standard errors under the Fourier basis, in the units of the estimator's attributes.
     warnings : tuple of str
         What makes all this less certain than it looks.
     is_regular : bool
         Whether errors are normal and go with one over the root of the number of signals.
     n_samples : float
         Sum of the weights.
+    frequency_errors, phase_errors, damping_errors : ndarrays of shape (k, n_terms), default=None
+        Standard errors under the Fourier basis, in the units of the estimator's attributes.
+    prior : str, default=""
+        Name of the prior.
 
     Notes
     -----
     ``print(diagnosis)`` shows a table. See the page "Error bars" of the documentation for what the figures
     mean and how well they are calibrated.
+
+    Examples
+    --------
+    >>> from sparse_fourier import AutoencoderDecomposer
+    >>> from sparse_fourier.datasets import make_sinusoid_mixtures
+    >>> X, codes, components = make_sinusoid_mixtures(n_samples=3000, noise=0.1, random_state=0)
+    >>> diagnosis = AutoencoderDecomposer().fit(X).diagnose(X, random_state=0)
+    >>> diagnosis.stability.round(2), diagnosis.rank
+    (array([1., 1.]), 2)
     """
 
     components: np.ndarray
@@ -309,14 +322,17 @@ def _sinusoids(q: Question, estimate: Estimate) -> SinusoidErrors | None:
         signal, seen = signal + average, seen + average
     missing = float(np.isnan(q.X).mean()) if incomplete_rows(q.X).any() else 0.0
     unit = 1.0 / np.outer(estimate.sizes, estimate.sizes)
-    moments = Moments(signal * unit, seen * unit, estimate.noise_variance, estimate.n * (1 - missing))
+    noise = estimate.noise_variance * np.ldexp(1.0, 2 * q.model.component_exponent)
+    moments = Moments(signal * unit, seen * unit, noise, estimate.n * (1 - missing))
     live = np.flatnonzero(q.model.live)
     basis = q.basis.mapped(np.ones(len(live)), live)
     return basis.errors(q.X.shape[1], moments)
 
 
 def _of_shapes(estimate: Estimate, sinusoids: SinusoidErrors) -> np.ndarray:
-    return sinusoids.waveforms / estimate.sizes[:, None] ** 2
+    """Return the variances of waveforms in standard form, in the unit of the model."""
+    variances = np.ldexp(sinusoids.waveforms, -2 * estimate.model.component_exponent)
+    return variances / estimate.sizes[:, None] ** 2
 
 
 def _remarks(

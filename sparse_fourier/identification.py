@@ -18,7 +18,7 @@ _ANGLES = np.pi / 8 * np.arange(1, 4)
 _MOST_ROWS = 3000
 _MOST_CODES_TURNED = 120_000
 _LEAST_ROWS = 500
-_NOT, _WEAKLY = 4.0, 10.0
+_NOT, _WEAKLY = 6.0, 15.0
 _LOOSE, _LOST = 0.2, 0.5
 _WANDERING, _STRAYED = 0.98, 0.85
 _ALIKE = 5.0
@@ -71,7 +71,7 @@ def margins(estimate: Estimate, influence: Influence) -> np.ndarray:
     rows = _rows(estimate)
     for pair in itertools.combinations(range(k), 2):
         i, j = pair
-        result[i, j] = result[j, i] = _margin(estimate, list(pair), rows)
+        result[i, j] = result[j, i] = _margin(estimate, np.array(pair), rows)
     return result
 
 
@@ -93,14 +93,14 @@ def _rows(estimate: Estimate) -> np.ndarray:
     return np.arange(n) if n <= most else np.random.RandomState(0).permutation(n)[:most]
 
 
-def _margin(estimate: Estimate, pair: list[int], rows: np.ndarray) -> float:
+def _margin(estimate: Estimate, pair: np.ndarray, rows: np.ndarray) -> float:
     problem, root = _problem_of_two(estimate, pair, rows)
     here = _likelihood(problem, root)
     turned = [_likelihood(problem, _turn(angle)) for angle in _ANGLES]
     return float(estimate.n * (here - max(turned)))
 
 
-def _problem_of_two(estimate: Estimate, pair: list[int], rows: np.ndarray) -> tuple[Problem, np.ndarray]:
+def _problem_of_two(estimate: Estimate, pair: np.ndarray, rows: np.ndarray) -> tuple[Problem, np.ndarray]:
     """Return the problem of two codes, whitened, and the unmixing that gives them back."""
     share = estimate.share[rows] / estimate.share[rows].sum()
     codes = estimate.codes[np.ix_(rows, pair)]

@@ -93,11 +93,14 @@ def sinusoid_errors(
     waves = sinusoids.at(positions)
     basis = np.linalg.qr(waves.T)[0]
     outside = flat - (flat @ basis) @ basis.T
+    lengths = np.linalg.norm(flat, axis=1)
+    outside[np.linalg.norm(outside, axis=1) <= _IN_SPAN * lengths] = 0.0
     products = outside @ outside.T
     shared = _shared(sinusoids, used)
     bread = shared.T @ (moments.signal[np.ix_(owners, owners)] * products) @ shared
     meat = shared.T @ (moments.seen[np.ix_(owners, owners)] * products) @ shared
-    scale = np.sqrt(np.maximum(np.diagonal(bread), np.finfo(float).tiny))
+    scale = np.sqrt(np.diagonal(bread))
+    scale = np.where(scale > 0, scale, 1.0)
     inverse = np.linalg.pinv(bread / np.outer(scale, scale), rcond=_IN_SPAN, hermitian=True)
     inverse /= np.outer(scale, scale)
     covariance = moments.noise / moments.n * shared @ inverse @ meat @ inverse @ shared.T
