@@ -22,7 +22,7 @@ def unmix(problem: Problem, plan: Plan, rng: np.random.RandomState) -> Trained:
     floor = np.full(k, np.max(problem.floor))
     course = Course(replace(problem, noise=np.zeros((k, k)), floor=floor, inflation=None), plan)
     if plan.init is None:
-        starts = start.regular_simplices(k, plan.n_starts, rng)
+        starts = start.regular_simplices(k, plan.n_starts or problem.prior.n_starts, rng)
     else:
         starts = stack(Point(np.linalg.inv(plan.init).T, np.zeros(k)))
     spread = float(np.sqrt((k - 1) / (k * k * (k + 1))))
