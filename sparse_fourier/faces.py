@@ -150,9 +150,11 @@ def _robust_least_squares(design: np.ndarray, targets: np.ndarray) -> np.ndarray
     all rows could be the one that makes every code zero.
     """
     left = np.abs(np.median(targets) - targets)
-    solution = np.zeros(design.shape[1])
+    solution, before = np.zeros(design.shape[1]), np.zeros(len(targets), dtype=bool)
     for _ in range(_TRIMMINGS):
         kept = left <= 3 * np.median(left) + np.finfo(float).eps
+        if (kept == before).all():
+            break
         solution = np.linalg.lstsq(design[kept], targets[kept], rcond=_DETERMINED)[0]
-        left = np.abs(design @ solution - targets)
+        left, before = np.abs(design @ solution - targets), kept
     return solution

@@ -137,7 +137,7 @@ def _proposal(state: NewtonState, objective: Objective) -> _Proposal:
 
 
 def _following(state: NewtonState, objective: Objective, width: Array) -> _Proposal:
-    """Return the point as faces narrow: after a step that follows them if codes pile up there, or as it was."""
+    """Return the point as faces narrow: after a step along with them if codes pile up there."""
     if not objective.prior.piles_up_at_faces:
         return _Proposal(state.point, state.decrement)
     model = objective.local_model(state.point, state.expansion)
