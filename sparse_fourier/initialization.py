@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -15,6 +15,7 @@ from sparse_fourier.objective import Point
 _BLOCK_ENTRIES = 1 << 17
 _FEW_ENTRIES = 1 << 20
 _RESOLVED_VARIANCE = 1e-13
+_REFINEMENTS = 5
 _GAP_MARGIN = 4.0
 _TRACY_WIDOM_QUANTILE = 4.5
 _NOISE_ITERATIONS = 10
@@ -98,10 +99,88 @@ def principal_span(
     exponent : int
         The span is that of X times 2**exponent.
     """
-    n, d = X.shape
     data = _Scaled.of(X, exponent, weights / weights.sum())
     rounding = _Rounding(resolution, X.shape)
     found = _in_single_precision(data, centred) or _in_double_precision(data, centred, rounding)
+    return _span_of(found, X.shape, float(weights.sum()), rounding, centred)
+
+
+def span_of_moments(
+    average: np.ndarray,
+    covariance: np.ndarray,
+    refine: Callable[[np.ndarray, np.ndarray, np.ndarray], Refinement],
+    shape: tuple[int, int],
+    n_samples: float,
+    resolution: float,
+    *,
+    centred: bool,
+) -> Span:
+    """Return what `principal_span` does, of data that are known by sums over rows alone.
+
+    Parameters
+    ----------
+    average : array of shape (d,)
+    covariance : array of shape (d, d)
+        About the average if `centred`, in double precision.
+    refine : callable
+        Of what is subtracted, axes and deviations along them.
+    shape : (n, d)
+    n_samples : float
+        Sum of the weights.
+    resolution : float
+    centred : bool
+    """
+    rounding = _Rounding(resolution, shape)
+    deviations, axes, variances = _eigenvalues(covariance)
+    resolved = _resolved(deviations)
+    if resolved.sum() < np.count_nonzero(variances):
+        mean, total = average * centred, float(variances.sum())
+        least = rounding.deviation(total, total + float(mean @ mean))
+        for _ in range(_REFINEMENTS):
+            found = refine(mean, axes[resolved], deviations[resolved])
+            deviations, axes = found.axes
+            weaker, beyond, _ = _eigenvalues(found.left)
+            more = _resolved(weaker) & (weaker > least)
+            deviations, axes = np.append(deviations, weaker[more]), np.append(axes, beyond[more], axis=0)
+            resolved = np.ones(len(deviations), dtype=bool)
+            if not more.any():
+                break
+    return _span_of(_Decomposed(average, deviations, axes, variances), shape, n_samples, rounding, centred)
+
+
+class Refinement(NamedTuple):
+    """Sums over data in coordinates of about unit variance, and the covariance of what is left of them.
+
+    Attributes
+    ----------
+    gram : array of shape (r, r)
+        Of the coordinates.
+    cross : array of shape (r, d)
+        Coordinates against data.
+    left : array of shape (d, d)
+    """
+
+    gram: Any
+    cross: Any
+    left: Any
+
+    @property
+    def axes(self) -> tuple[np.ndarray, np.ndarray]:
+        """Deviations and axes, with full precision."""
+        upper = np.linalg.cholesky(self.gram).T
+        _, deviations, axes = np.linalg.svd(np.linalg.solve(upper.T, self.cross), full_matrices=False)
+        return deviations, axes
+
+
+def _resolved(deviations: np.ndarray) -> np.ndarray:
+    """Return which deviations a covariance resolves."""
+    return deviations**2 > _RESOLVED_VARIANCE * deviations.max(initial=0.0) ** 2
+
+
+def _span_of(
+    found: _Decomposed, shape: tuple[int, int], n_samples: float, rounding: _Rounding, centred: bool
+) -> Span:
+    n, d = shape
     mean = found.average if centred else np.zeros(d)
     total = float(found.variances.sum())
     square = total + float(mean @ mean)
@@ -110,7 +189,7 @@ def principal_span(
     keep &= np.arange(len(keep)) < min(n - centred, varying)
     axes = np.where(found.variances > 0, found.axes[keep], 0.0)
     axes *= reference_signs(axes)[:, None]
-    numbers = float(weights.sum()), varying, total, square / d, found.single
+    numbers = n_samples, varying, total, square / d, found.single
     return Span(mean, found.average, axes, found.deviations[keep], *numbers)
 
 
@@ -253,7 +332,7 @@ def _by_moments(
     than rounding then lies outside it, the data themselves are decomposed.
     """
     deviations, axes, variances = _eigenvalues(data.covariance(mean, float))
-    resolved = deviations**2 > _RESOLVED_VARIANCE * deviations[0] ** 2
+    resolved = _resolved(deviations)
     if resolved.sum() >= np.count_nonzero(variances):
         return deviations, axes, variances
     deviations, axes = _refine(data, mean, axes[resolved])
