@@ -20,6 +20,7 @@ from sparse_fourier.model import Model
 from sparse_fourier.priors import Prior
 from sparse_fourier.reporting import Reporter, warn_of, warn_of_empty_rows, warn_of_unseen
 from sparse_fourier.streaming import Learn, Stream, advance
+from sparse_fourier.summary import Summary, of_prior
 from sparse_fourier.validation import (
     refuse_silent_misreadings,
     refuse_unobserved_features,
@@ -333,7 +334,7 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         fitted = draft._fit(rows, weights, settings, network)
         draft._publish(fitted, X.dtype)
         draft._stream, draft._unseen, draft._asked = None, np.zeros(0, dtype=int), self.n_components
-        warn_of(fitted, settings)
+        draft._remarks = warn_of(fitted, settings)
         self.__dict__ = draft.__dict__
         return self
 
@@ -388,7 +389,7 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
             draft._publish(fitted, stream.rows.dtype)
             draft._unseen = stream.unseen
             if stream.settled:
-                warn_of(fitted, settings)
+                draft._remarks = warn_of(fitted, settings)
         self.__dict__ = draft.__dict__
         return self
 
@@ -530,6 +531,53 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         check_is_fitted(self)
         model = self._state
         return _in_units(model.covariance(), 2 * model.exponent)
+
+    def summary(self) -> Summary:
+        """Return what the fit came to, to be read.
+
+        Returns
+        -------
+        Summary
+            Printed, or as the last line of a notebook's cell, it says which prior was chosen and by how much,
+            how many components there are, the variance of each and what its basis learned, the noise, how
+            training ended, and the warnings of the fit. Its `facts`, `columns` and `remarks` hold the same.
+
+        Examples
+        --------
+        >>> from sparse_fourier import AutoencoderDecomposer
+        >>> from sparse_fourier.datasets import make_sinusoid_mixtures
+        >>> X, codes, components = make_sinusoid_mixtures(noise=0.05, random_state=0)
+        >>> print(AutoencoderDecomposer(random_state=0).fit(X).summary())
+        AutoencoderDecomposer of 300 signals of 30 features
+          components  2 (n_components='auto')
+          prior       uniform, whose box the codes fill evenly: no other was compared
+          noise       variance 0.00242, standard deviation 0.0492
+          residual    Frobenius norm 4.51
+          training    converged after ... iterations, loss -41.89 nats per signal
+        <BLANKLINE>
+          component  variance   share
+                  0     1.305   0.509
+                  1     1.191  0.4644
+        """
+        view = self._view()
+        check_is_fitted(view)
+        d, noise = view.n_features_in_, view.noise_variance_
+        end = "converged" if view.converged_ else "stopped"
+        goal = "mean squared error" if view.prior_ is None else "nats per signal"
+        facts = {
+            "components": f"{view.n_components_} (n_components={view._asked!r})",
+            "prior": "none" if view.prior_ is None else of_prior(str(view.prior_), view.prior_scores_),
+            "noise": f"variance {noise:.3g}, standard deviation {np.sqrt(noise):.3g}",
+            "residual": f"Frobenius norm {view.reconstruction_err_:.3g}",
+            "training": f"{end} after {view.n_iter_} iterations, loss {view.loss_:.4g} {goal}",
+        }
+        columns = {"variance": view.explained_variance_, "share": view.explained_variance_ratio_}
+        learned = {name.rstrip("_"): values for name, values in view.basis_.attributes.items()}
+        for name, values in learned.items():
+            several = values.shape[1] > 1
+            columns |= {f"{name} {i}" if several else name: part for i, part in enumerate(values.T)}
+        title = f"{type(self).__name__} of {view._n_samples:g} signals of {d} features"
+        return Summary(title, facts, columns, view._remarks)
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Return the parameters of this estimator.
@@ -703,6 +751,7 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         self.prior_scores_ = fitted.scores
         self._record = fitted.record if isinstance(fitted, FittedNetwork) else None
         self._publish_basis(fitted.basis, model)
+        self._remarks = ()
         self.loss_curve_, self.loss_ = fitted.curve, float(fitted.curve[-1])
         self.n_iter_, self.converged_ = max(len(fitted.trained.curve), 1), fitted.trained.converged
         self.reconstruction_err_ = float(_in_units(np.sqrt(np.array(fitted.residual)), model.exponent))

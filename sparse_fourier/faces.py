@@ -15,8 +15,8 @@ from sparse_fourier.course import (
     resolution,
     stack,
 )
-from sparse_fourier.learning import Signals, sweep
 from sparse_fourier.objective import Point
+from sparse_fourier.rotations import Signals, first_rotation
 from sparse_fourier.training import Trained
 
 _WIDTH_AT_INIT = 0.05
@@ -67,7 +67,7 @@ def width_for_more(problem: Problem, point: Point, seen: int) -> float:
 
 
 def _rotations(problem: Problem, n_starts: int, rng: np.random.RandomState) -> Point:
-    """Return starts, stacked: rotations of the codes, the first of them by Jacobi sweeps.
+    """Return starts, stacked: rotations of the codes, the first of them towards independence.
 
     Codes that cannot be negative are long-tailed upwards.
     """
@@ -77,7 +77,8 @@ def _rotations(problem: Problem, n_starts: int, rng: np.random.RandomState) -> P
     points = start.starting_points(k, n_starts, problem.prior.moments, rng)
     if not problem.prior.domain.is_bounded and problem.n_samples >= _SAMPLES_PER_ENTROPY * k:
         size = np.linalg.norm(points.unmixing[0, 0])
-        points.unmixing[0] = size * sweep(Signals(white, problem.weights, problem.n_samples), rng)
+        signals = Signals(white, problem.weights, problem.n_samples)
+        points.unmixing[0] = size * first_rotation(signals, rng)
     if problem.prior.domain.faces and not problem.prior.domain.is_bounded:
         skewness = np.einsum("n,rnj->rj", problem.weights, (white @ points.unmixing.swapaxes(1, 2)) ** 3)
         points.unmixing[:] *= np.where(skewness < 0, -1.0, 1.0)[:, :, None]

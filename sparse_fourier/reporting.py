@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -82,52 +83,53 @@ def warn_of_unseen(unseen: np.ndarray, names: np.ndarray | None) -> None:
         )
 
 
-def warn_of(fitted: Fitted, settings: Settings) -> None:
-    """Warn of what the user should know of a fit."""
+def warn_of(fitted: Fitted, settings: Settings) -> tuple[str, ...]:
+    """Warn of what the user should know of a fit, and return the words."""
+    remarks = tuple(_remarks(fitted, settings))
+    for words, category in remarks:
+        warnings.warn(words, category, stacklevel=3)
+    return tuple(words for words, _ in remarks)
+
+
+def _remarks(fitted: Fitted, settings: Settings) -> Iterator[tuple[str, type[Warning]]]:
     rank, k, trained = fitted.rank, len(fitted.model.components), fitted.trained
     if rank == 0:
-        warnings.warn("X has no variance: all components are zero.", UserWarning, stacklevel=3)
+        yield "X has no variance: all components are zero.", UserWarning
     elif rank < k:
-        warnings.warn(
+        yield (
             f"n_components={k} is larger than the numerical rank {rank} of X; the last {k - rank} "
             "components are zero.",
             UserWarning,
-            stacklevel=3,
         )
     if not fitted.trusted:
-        warnings.warn(
+        yield (
             f"n_components='auto' took {k} components, a guess: X shows no white noise to set them "
             "apart from, or has too few samples. Give n_components as a number or a share of variance.",
             UserWarning,
-            stacklevel=3,
         )
     if fitted.doubts:
-        warnings.warn(
+        yield (
             f"The data do not determine all components under the prior {fitted.model.prior}: "
             f"{'; '.join(fitted.doubts)}. Use another prior, more samples or fewer components.",
             IdentifiabilityWarning,
-            stacklevel=3,
         )
     if isinstance(fitted, FittedNetwork):
-        _warn_of_network(fitted)
+        yield from _remarks_on_network(fitted)
     if not (trained.converged or trained.stopped):
         last = "iteration gained" if isinstance(fitted, FittedNetwork) else "step promised"
-        warnings.warn(
+        yield (
             f"Training stopped after {len(trained.curve)} iterations at loss {fitted.curve[-1]:.6g}; "
             f"the last {last} {trained.decrement:.2g} nats where tol={settings.tol:g} was "
             "asked. Increase max_iter.",
             ConvergenceWarning,
-            stacklevel=3,
         )
 
 
-def _warn_of_network(fitted: FittedNetwork) -> None:
-    for remark in fitted.remarks:
-        warnings.warn(remark, ConvergenceWarning, stacklevel=4)
+def _remarks_on_network(fitted: FittedNetwork) -> Iterator[tuple[str, type[Warning]]]:
+    yield from ((remark, ConvergenceWarning) for remark in fitted.remarks)
     if fitted.idle:
-        warnings.warn(
+        yield (
             f"The codes of components {fitted.idle} are the same for all signals: their activation is "
             "saturated. Lower learning_rate, or use another activation.",
             UserWarning,
-            stacklevel=4,
         )

@@ -8,8 +8,9 @@ import numpy as np
 
 from sparse_fourier.course import Course, Plan, Problem
 from sparse_fourier.faces import search, sharpened
-from sparse_fourier.learning import Signals, learn
+from sparse_fourier.learning import learn
 from sparse_fourier.objective import Point
+from sparse_fourier.rotations import Signals
 from sparse_fourier.simplices import unmix
 from sparse_fourier.training import Progress, Trained
 

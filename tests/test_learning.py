@@ -3,10 +3,9 @@
 import numpy as np
 import pytest
 
-from sparse_fourier.learning import Signals, learn, spacing_entropies, sweep
+from sparse_fourier.learning import learn
 from sparse_fourier.metrics import amari_distance
-
-QUARTER_TURN = 36  # angles
+from sparse_fourier.rotations import Signals
 
 
 def turn(angle):
@@ -40,20 +39,6 @@ def draws(kind, shape, seed=0):
         "laplace": rng.laplace,
         "two-humped": lambda size: rng.choice([-1.0, 1.0], size) + 0.4 * rng.normal(size=size),
     }[kind](size=shape)
-
-
-@pytest.mark.parametrize("angle", [0, 7, 20, 33])
-def test_entropies_are_least_where_independent_codes_are_turned_back(angle):
-    pair = turn(-angle * np.pi / (2 * QUARTER_TURN)) @ draws("uniform", (2, 4000))
-    assert abs(int(np.argmin(spacing_entropies(pair))) - angle) <= 1
-
-
-@pytest.mark.parametrize("k", [2, 5])
-def test_sweeps_come_close_to_the_rotation(k):
-    signals, mixing = signals_of(draws("exponential", (3000, k)))
-    rotation = sweep(signals, np.random.RandomState(0))
-    np.testing.assert_allclose(rotation @ rotation.T, np.eye(k), atol=1e-12)
-    assert amari_distance(mixing, rotation) < 0.1
 
 
 @pytest.mark.parametrize(

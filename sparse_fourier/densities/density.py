@@ -138,6 +138,12 @@ class Density:
         variance = float(masses @ (t - mean) ** 2)
         return self.centre + self.scale * mean, self.scale * self.scale * variance
 
+    def masses_beyond(self, low: float, high: float) -> tuple[float, float]:
+        """Return the probabilities below and above two codes, about."""
+        masses, t = self._masses(), fine_nodes_of(self.template, self.blur).t
+        codes = self.centre + self.scale * t
+        return float(masses[codes < low].sum()), float(masses[codes > high].sum())
+
     def quantiles(self, probabilities: np.ndarray) -> np.ndarray:
         """Return the codes below which these probabilities lie.
 

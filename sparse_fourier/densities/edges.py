@@ -8,6 +8,8 @@ from sparse_fourier.densities.density import Density
 from sparse_fourier.densities.fitting import LONG, SHORT, Frame, Sample, fit_in_frame, sample_of
 from sparse_fourier.densities.templates import HalfLine, Interval, Line
 
+_SAMPLES_BEYOND = 1.5  # of a smooth density, at an end that is hard
+
 
 def fit_smooth(
     codes: np.ndarray,
@@ -77,15 +79,16 @@ def _frame(density: Density) -> Frame:
     return Frame(density.template, density.centre, density.scale, density.blur)
 
 
-def _with_edges(sample: Sample, blur: float, start: Density) -> list[Density]:
-    """Return the three densities with edges."""
+def _edged_frames(sample: Sample, blur: float, smooth: Density) -> list[Frame]:
+    """Return the frames with edges where a smooth density reaches far beyond the codes."""
     low, high = sample.ends
-    frames = [
-        Frame(HalfLine(), low, sample.mean - low, blur),
-        Frame(HalfLine(), high, sample.mean - high, blur),
-        Frame(Interval(), low, high - low, blur),
+    below, above = (mass * smooth.n_samples > _SAMPLES_BEYOND for mass in smooth.masses_beyond(low, high))
+    candidates = [
+        (below, Frame(HalfLine(), low, sample.mean - low, blur)),
+        (above, Frame(HalfLine(), high, sample.mean - high, blur)),
+        (below and above, Frame(Interval(), low, high - low, blur)),
     ]
-    return [fit_in_frame(sample, frame, start) for frame in frames]
+    return [frame for likely, frame in candidates if likely]
 
 
 def choose(
@@ -94,7 +97,8 @@ def choose(
     """Return the density of largest evidence, with or without edges.
 
     An edge costs minus the logarithm of its blur: of where it may be once the samples have been
-    seen, relative to where it might have been before.
+    seen, relative to where it might have been before. A smooth density that leaves no room for more than a
+    sample or two beyond the codes has no edge there, and is not compared.
 
     Parameters
     ----------
@@ -106,14 +110,19 @@ def choose(
     blur : float
         Width of edges, relative to the range of the codes or to their mean distance from the edge.
     density : Density, optional
-        What to return where there are no edges, in place of a new fit.
+        A smooth one of these codes, to return where there are no edges in place of a new fit.
 
     Returns
     -------
     Density
     """
-    smooth = fit_smooth(codes, weights, n_samples, rounds=LONG)
-    edged = [d for d in _with_edges(sample_of(codes, weights, n_samples), blur, smooth) if d.converged]
+    sample = sample_of(codes, weights, n_samples)
+    smooth = density or fit_smooth(codes, weights, n_samples, rounds=LONG)
+    frames = _edged_frames(sample, blur, smooth)
+    if not frames:
+        return smooth
+    smooth = fit_smooth(codes, weights, n_samples, rounds=LONG) if density else smooth
+    edged = [d for d in (fit_in_frame(sample, frame, smooth) for frame in frames) if d.converged]
     best = max([smooth, *edged], key=lambda d: d.evidence + np.log(blur) * d.edges)
     return density if best is smooth and density is not None else best
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
@@ -168,23 +169,26 @@ def products_of_pairs(rows: np.ndarray) -> np.ndarray:
 def log_walls(t: np.ndarray, walls: tuple[Wall, Wall]) -> np.ndarray:
     """Return the logarithm of both walls at t, shape (n,)."""
     log = np.zeros_like(t)
-    for sign, place, width in walls:
-        x = (t - place) * (sign / width)
-        near = np.flatnonzero(x < _FAR)
-        if near.size:
-            log[near] += log_ndtr(x[near])
+    for wall, near in _felt(t, walls):
+        log[near] += log_ndtr((t[near] - wall.place) * (wall.sign / wall.width))
     return log
+
+
+def _felt(t: np.ndarray, walls: tuple[Wall, Wall]) -> Iterator[tuple[Wall, np.ndarray]]:
+    """Yield the walls that any t is near to, and which are."""
+    for wall in walls:
+        sign, place, width = wall
+        end = place + sign * _FAR * width
+        if t.size and (t.min() < end if sign > 0 else t.max() > end):
+            yield wall, np.flatnonzero(t < end if sign > 0 else t > end)
 
 
 def wall_slopes(t: np.ndarray, walls: tuple[Wall, Wall]) -> tuple[np.ndarray, np.ndarray]:
     """Return the first two derivatives of `log_walls`."""
     first, second = np.zeros_like(t), np.zeros_like(t)
-    for sign, place, width in walls:
-        x = (t - place) * (sign / width)
-        near = np.flatnonzero(x < _FAR)
-        if near.size:
-            x = x[near]
-            ratio = np.sqrt(2 / np.pi) / erfcx(-x * np.sqrt(0.5))
-            first[near] += sign * ratio / width
-            second[near] -= np.where(x < -_DISTANT, 1.0, ratio * (x + ratio)) / width**2
+    for (sign, place, width), near in _felt(t, walls):
+        x = (t[near] - place) * (sign / width)
+        ratio = np.sqrt(2 / np.pi) / erfcx(-x * np.sqrt(0.5))
+        first[near] += sign * ratio / width
+        second[near] -= np.where(x < -_DISTANT, 1.0, ratio * (x + ratio)) / width**2
     return first, second
