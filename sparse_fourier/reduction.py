@@ -253,16 +253,13 @@ def _reduce_sharded(
     X: ShardedSignals, weights: np.ndarray, prior: Prior, n_components: int | float | None, *, centred: bool
 ) -> Reduced:
     """Return a sample of signals that are spread over devices, with what all of them say."""
-    lowest, highest, _ = X.extent
-    exponent = int(np.frexp(max(abs(lowest), abs(highest)))[1])
     epsilon = float(np.finfo(X.dtype).eps)
-    surplus = prior.domain.surplus
-    spread = Spread.of(X.array, weights, exponent)
+    surplus, spread = prior.domain.surplus, Spread.of(X, weights)
     span = spread.span(epsilon, centred=centred or bool(surplus))
     number = _choose_n_components(span, X.shape[1], n_components, surplus)
     rank = min(number[0] - surplus, span.rank)
     whole = spread.onto(span, rank, surplus)
-    return _reduced_to(span, rank, number, whole.sample(), whole.cross, prior, exponent, epsilon, whole)
+    return _reduced_to(span, rank, number, whole.sample(), whole.cross, prior, spread.exponent, epsilon, whole)
 
 
 def onto_components(data: Reduced, X: np.ndarray, components: np.ndarray) -> Reduced:

@@ -7,6 +7,7 @@ of a sample of the signals, in which training looks for a start.
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -25,37 +26,114 @@ from sparse_fourier.simplices import held, settle_blur
 from sparse_fourier.training import Engine, Trained, advance
 
 _MOST_ROWS = 1 << 16
-_ROUNDS = 5
+_BLOCK_ENTRIES = 1 << 20
 _STEPS_AT_ONCE = 4
 
 
-class Moments(NamedTuple):
-    """The average of signals, and their covariance about what is subtracted."""
+class _Programs:
+    """The programs for one layout of rows over devices; what they bring back lies whole on every device.
 
-    average: Array
-    covariance: Array
+    Sums go through the rows of a device a block at a time and are then added up over devices.
+    """
+
+    def __init__(self, layout: Any) -> None:
+        from jax.sharding import NamedSharding, PartitionSpec
+
+        self._mesh, self._axes = layout.mesh, layout.spec[0]
+        everywhere, self.rows = (
+            NamedSharding(layout.mesh, PartitionSpec(*part)) for part in ((), (self._axes,))
+        )
+        bring = functools.partial(Program, out_shardings=everywhere)
+        self.extent = bring(_extent)
+        self.average = bring(functools.partial(self._summed, _average_of_block))
+        self.covariance = bring(functools.partial(self._summed, _covariance_of_block))
+        self.refinement = bring(functools.partial(self._summed, _refinement_of_block))
+        self.sums, self.taken = bring(functools.partial(self._summed, _sums_of_block)), bring(_taken)
+        self.mean_log_prior = bring(_mean_log_prior)
+        self.advance = bring(advance)
+        self.coordinates = Program(self._coordinates, out_shardings=self.rows, stays=True)
+
+    def _summed(self, function: Callable[..., Any], arrays: tuple[Array, ...], *rest: Array) -> Any:
+        """Return the sum of a function of blocks of rows, of arrays that are spread over devices."""
+        import jax
+
+        def here(arrays: tuple[Array, ...], *rest: Array) -> Any:
+            total = _sum_over_blocks(lambda *blocks: function(*blocks, *rest), arrays)
+            return jax.tree_util.tree_map(lambda part: jax.lax.psum(part, self._axes), total)
+
+        return self._mapped(here, len(rest), spread=False)(arrays, *rest)
+
+    def _coordinates(self, arrays: tuple[Array, ...], *rest: Array) -> Any:
+        def here(arrays: tuple[Array, ...], *rest: Array) -> Any:
+            return _joined_blocks(lambda block: _coordinates_of_block(block, *rest), *arrays)
+
+        return self._mapped(here, len(rest), spread=True)(arrays, *rest)
+
+    def _mapped(self, function: Callable[..., Any], n_rest: int, *, spread: bool) -> Callable[..., Any]:
+        """Return a function that every device calls with its rows."""
+        import jax
+        from jax.sharding import PartitionSpec
+
+        rows, all_alike = PartitionSpec(self._axes), PartitionSpec()
+        return jax.shard_map(
+            function,
+            mesh=self._mesh,
+            in_specs=(rows, *[all_alike] * n_rest),
+            out_specs=rows if spread else all_alike,
+        )
+
+
+def _blocks(n_rows: int, n_columns: int) -> tuple[int, int]:
+    """Return the number of rows in a block, and how many whole blocks there are."""
+    size = max(min(n_rows, _BLOCK_ENTRIES // max(n_columns, 1)), 1)
+    return size, n_rows // size
+
+
+def _sum_over_blocks(function: Callable[..., Any], arrays: tuple[Array, ...]) -> Any:
+    import jax
+
+    size, count = _blocks(*arrays[0].shape)
+
+    def add(index: Array, total: Any) -> Any:
+        blocks = [jax.lax.dynamic_slice_in_dim(array, index * size, size) for array in arrays]
+        return jax.tree_util.tree_map(lambda one, other: one + other, total, function(*blocks))
+
+    return jax.lax.fori_loop(0, count, add, function(*(array[count * size :] for array in arrays)))
+
+
+def _joined_blocks(function: Callable[..., Any], array: Array) -> Any:
+    import jax
+    import jax.numpy as jnp
+
+    size, count = _blocks(*array.shape)
+    whole = array[: count * size].reshape(count, size, array.shape[1])
+    parts = jax.lax.map(function, whole), function(array[count * size :])
+    return jax.tree_util.tree_map(
+        lambda blocks, rest: jnp.concatenate([blocks.reshape(count * size, *rest.shape[1:]), rest]), *parts
+    )
 
 
 def _in_unit(X: Array, factor: Array) -> Array:
+    return X.astype(factor.dtype) * factor
+
+
+def _extent(X: Array) -> tuple[Array, Array, Array, Array]:
     import jax.numpy as jnp
 
-    return X.astype(jnp.float64) * factor
+    return X.min(), X.max(), jnp.isnan(X).any(), X[0]
 
 
-def _extent(X: Array) -> tuple[Array, Array, Array]:
-    import jax.numpy as jnp
-
-    return X.min(), X.max(), jnp.isnan(X).any()
+def _average_of_block(X: Array, share: Array, factor: Array, shift: Array) -> Array:
+    return share @ (_in_unit(X, factor) - shift)
 
 
-def _moments(X: Array, share: Array, factor: Array, centred: Array) -> Moments:
-    data = _in_unit(X, factor)
-    average = data[0] + share @ (data - data[0])
-    about = data - average * centred
-    return Moments(average, about.T @ (about * share[:, None]))
+def _covariance_of_block(X: Array, share: Array, factor: Array, mean: Array) -> Array:
+    about = _in_unit(X, factor) - mean
+    return about.T @ (about * share[:, None])
 
 
-def _refinement(X: Array, share: Array, factor: Array, mean: Array, axes: Array, sizes: Array
+def _refinement_of_block(
+    X: Array, share: Array, factor: Array, mean: Array, axes: Array, sizes: Array
 ) -> start.Refinement:
     data = _in_unit(X, factor) - mean
     coordinates = data @ axes.T / sizes
@@ -64,23 +142,24 @@ def _refinement(X: Array, share: Array, factor: Array, mean: Array, axes: Array,
     return start.Refinement(weighted.T @ coordinates, weighted.T @ data, left.T @ (left * share[:, None]))
 
 
-def _coordinates(
-    X: Array, share: Array, factor: Array, mean: Array, axes: Array, sizes: Array, constants: Array
-) -> tuple[Array, Array, Array]:
+def _coordinates_of_block(
+    X: Array, factor: Array, mean: Array, axes: Array, sizes: Array, ones: Array
+) -> tuple[Array, Array]:
     import jax.numpy as jnp
 
     data = _in_unit(X, factor) - mean
     found = data @ axes.T
     left = data - found @ axes
-    whitened = found / sizes
-    ones = jnp.broadcast_to(constants, (len(data), len(constants)))
-    cross = (whitened * share[:, None]).T @ data
-    return jnp.concatenate([whitened, ones], axis=1), (left * left).sum(axis=1), cross
+    ones = jnp.broadcast_to(ones, (len(X), len(ones)))
+    return jnp.concatenate([found / sizes, ones], axis=1), (left * left).sum(axis=1)
 
 
-def _sums(whitened: Array, squares: Array, share: Array) -> tuple[Array, Array, Array]:
+def _sums_of_block(
+    X: Array, whitened: Array, squares: Array, share: Array, factor: Array, mean: Array
+) -> tuple[Array, Array, Array, Array]:
     weighted = whitened * share[:, None]
-    return weighted.sum(axis=0), weighted.T @ whitened, share @ squares
+    cross = weighted.T @ (_in_unit(X, factor) - mean)
+    return weighted.sum(axis=0), weighted.T @ whitened, share @ squares, cross
 
 
 def _taken(whitened: Array, squares: Array, share: Array, rows: Array) -> tuple[Array, Array, Array]:
@@ -94,24 +173,6 @@ def _mean_log_prior(
 
     log_prior = prior.log_observed(whitened @ unmixing.T + offset, variances)
     return share @ jnp.where(share > 0, log_prior, 0.0)
-
-
-class _Programs:
-    """The programs for one layout of rows over devices; what they bring back lies whole on every device."""
-
-    def __init__(self, layout: Any) -> None:
-        from jax.sharding import NamedSharding, PartitionSpec
-
-        axis = layout.spec[0] if len(layout.spec) else None
-        everywhere = NamedSharding(layout.mesh, PartitionSpec())
-        self.rows = NamedSharding(layout.mesh, PartitionSpec(axis))
-        bring = functools.partial(Program, out_shardings=everywhere)
-        self.extent, self.moments, self.refinement = bring(_extent), bring(_moments), bring(_refinement)
-        self.sums, self.taken, self.mean_log_prior = bring(_sums), bring(_taken), bring(_mean_log_prior)
-        self.advance = bring(advance)
-        self.coordinates = Program(
-            _coordinates, out_shardings=(self.rows, self.rows, everywhere), stays=True
-        )
 
 
 @functools.lru_cache(maxsize=8)
@@ -134,9 +195,19 @@ class ShardedSignals:
         return self.shape[0]
 
     @functools.cached_property
+    def _seen(self) -> tuple[np.ndarray, ...]:
+        return _call(_programs(self.array.sharding).extent, self.array)
+
+    @property
     def extent(self) -> tuple[float, float, bool]:
-        lowest, highest, incomplete = _call(_programs(self.array.sharding).extent, self.array)
-        return float(lowest), float(highest), not bool(incomplete)
+        """Smallest and largest entry, and whether none is missing."""
+        lowest, highest, incomplete, _ = self._seen
+        return float(lowest), float(highest), not incomplete
+
+    @property
+    def first(self) -> np.ndarray:
+        """The first signal."""
+        return self._seen[3]
 
 
 @dataclass(frozen=True)
@@ -147,16 +218,20 @@ class Spread:
     share: Any
     n_samples: float
     exponent: int
+    first: np.ndarray
 
     @classmethod
-    def of(cls, X: Any, weights: np.ndarray, exponent: int) -> Spread:
-        """Return the signals in units of 2**exponent."""
+    def of(cls, signals: ShardedSignals, weights: np.ndarray) -> Spread:
+        """Return the signals in a unit in which none exceeds one."""
         import jax
 
-        total, rows = float(weights.sum()), _programs(X.sharding).rows
+        X, total = signals.array, float(weights.sum())
+        rows = _programs(X.sharding).rows
         with runtime.settings():
             share = jax.make_array_from_callback(weights.shape, rows, lambda part: weights[part] / total)
-        return cls(X, share, total, exponent)
+        lowest, highest, _ = signals.extent
+        exponent = int(np.frexp(max(abs(lowest), abs(highest)))[1])
+        return cls(X, share, total, exponent, signals.first)
 
     @property
     def _run(self) -> _Programs:
@@ -168,11 +243,13 @@ class Spread:
 
     def span(self, resolution: float, *, centred: bool) -> start.Span:
         """Return the principal subspaces, as `principal_span` does."""
-        about = self.X, self.share, self._factor
-        average, covariance = _call(self._run.moments, *about, np.float64(centred))
+        rows, factor = (self.X, self.share), self._factor
+        shift = self.first.astype(float) * factor
+        average = shift + _call(self._run.average, rows, factor, shift)
+        covariance = _call(self._run.covariance, rows, factor, average * centred)
 
         def refine(mean: np.ndarray, axes: np.ndarray, sizes: np.ndarray) -> start.Refinement:
-            return _call(self._run.refinement, *about, mean, axes, sizes)
+            return _call(self._run.refinement, rows, factor, mean, axes, sizes)
 
         return start.span_of_moments(
             average, covariance, refine, self.X.shape, self.n_samples, resolution, centred=centred
@@ -180,13 +257,12 @@ class Spread:
 
     def onto(self, span: start.Span, rank: int, surplus: int) -> Whole:
         """Return the signals in whitened coordinates along the strongest axes, with `surplus` ones at the end."""
-        whitened, squares, cross = _call(
-            self._run.coordinates,
-            *(self.X, self.share, self._factor, span.mean, span.axes[:rank], span.deviations[:rank]),
-            np.ones(surplus),
-        )
-        average, second, square = _call(self._run.sums, whitened, squares, self.share)
-        parts = whitened, squares, self.share, self.n_samples, np.array(cross)
+        axes, sizes = span.axes[:rank], span.deviations[:rank]
+        about = self._factor, span.mean
+        whitened, squares = _call(self._run.coordinates, (self.X,), *about, axes, sizes, np.ones(surplus))
+        rows = self.X, whitened, squares, self.share
+        average, second, square, cross = _call(self._run.sums, rows, *about)
+        parts = whitened, squares, self.share, self.n_samples, cross[:rank]
         return Whole(self._run, *parts, average, second, float(square))
 
 
