@@ -60,7 +60,7 @@ def search(problem: Problem, plan: Plan, course: Course, rng: np.random.RandomSt
 
 
 def width_for_more(problem: Problem, point: Point, seen: int) -> float:
-    """Return how wide faces have to be for more signals than a point was trained on, of which some stick out."""
+    """Return how wide faces have to be for more signals than a point has seen, some of which stick out."""
     blur = problem.blur(point)
     width = resolution(problem, seen, float(blur.max()))
     return width if width > _SHARE_OF_BLUR * blur.min() else 0.0

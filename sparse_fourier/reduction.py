@@ -214,7 +214,9 @@ def reduce_signals(
     coordinates, squares, cross = start.project(X, weights, span, rank, -exponent)
     whitened = np.append(coordinates / span.deviations[:rank], np.ones((len(X), surplus)), axis=1)
     rows = Rows(whitened, squares, weights)
-    return _reduced_to(span, rank, number, rows, cross / span.deviations[:rank, None], prior, exponent, epsilon)
+    return _reduced_to(
+        span, rank, number, rows, cross / span.deviations[:rank, None], prior, exponent, epsilon
+    )
 
 
 def _reduced_to(
@@ -259,7 +261,9 @@ def _reduce_sharded(
     number = _choose_n_components(span, X.shape[1], n_components, surplus)
     rank = min(number[0] - surplus, span.rank)
     whole = spread.onto(span, rank, surplus)
-    return _reduced_to(span, rank, number, whole.sample(), whole.cross, prior, spread.exponent, epsilon, whole)
+    return _reduced_to(
+        span, rank, number, whole.sample(), whole.cross, prior, spread.exponent, epsilon, whole
+    )
 
 
 def onto_components(data: Reduced, X: np.ndarray, components: np.ndarray) -> Reduced:

@@ -261,9 +261,7 @@ class Program:
         import jax
 
         if self._jitted is None:
-            self._jitted = jax.jit(
-                self._function, compiler_options=_compiler_options(), **self._layout
-            )
+            self._jitted = jax.jit(self._function, compiler_options=_compiler_options(), **self._layout)
         if len(self._signatures) >= _MAX_PROGRAMS:
             self._jitted.clear_cache()
             self._signatures.clear()

@@ -1,7 +1,7 @@
 """Signals whose rows are spread over devices, or over processes: what is learned of them where they lie.
 
-Only sums over signals travel: moments of shape (d, d), products of shape (k, d) and (k, k), and the coordinates
-of a sample of the signals, in which training looks for a start.
+Only sums over signals travel: moments of shape (d, d), products of shape (k, d) and (k, k), and the
+coordinates of a sample of the signals, in which training looks for a start.
 """
 
 from __future__ import annotations
@@ -256,7 +256,7 @@ class Spread:
         )
 
     def onto(self, span: start.Span, rank: int, surplus: int) -> Whole:
-        """Return the signals in whitened coordinates along the strongest axes, with `surplus` ones at the end."""
+        """Return the signals in whitened coordinates along the strongest axes, then `surplus` ones."""
         axes, sizes = span.axes[:rank], span.deviations[:rank]
         about = self._factor, span.mean
         whitened, squares = _call(self._run.coordinates, (self.X,), *about, axes, sizes, np.ones(surplus))

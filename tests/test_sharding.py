@@ -1,4 +1,4 @@
-"""Signals spread over devices and over processes, against the same signals in one array; in fresh processes."""
+"""Signals spread over devices and processes, against the same signals in one array; in fresh processes."""
 
 import json
 import os
@@ -102,13 +102,18 @@ def test_every_prior_is_trained_where_the_signals_lie():
     found = output(
         run(
             """
-kinds = ["uniform", "laplace", "exponential", "gaussian"]
-draws = {"gaussian": "unequal_gaussian"}
-X = {kind: make_sinusoid_mixtures(4000, noise=0.02, codes=draws.get(kind, kind), random_state=0)[0] for kind in kinds}
-found = [compare(X[kind], 2, prior=kind) for kind in kinds]
-found.append(compare(make_proportions(4000, n_components=3, noise=0.01, random_state=0)[0], 3, prior="simplex"))
+kinds = {prior: prior for prior in ("uniform", "laplace", "exponential")}
+kinds["gaussian"] = "unequal_gaussian"
+X = {
+    prior: make_sinusoid_mixtures(4000, noise=0.02, codes=kind, random_state=0)[0]
+    for prior, kind in kinds.items()
+}
+found = [compare(each, 2, prior=prior) for prior, each in X.items()]
+proportions = make_proportions(4000, n_components=3, noise=0.01, random_state=0)[0]
+found.append(compare(proportions, 3, prior="simplex"))
 found.append(compare(X["uniform"], "auto"))
-found.append(compare(make_sinusoid_mixtures(4000, random_state=1)[0] * 1e6, "auto", fit_intercept=False, prior="uniform"))
+large = make_sinusoid_mixtures(4000, random_state=1)[0] * 1e6
+found.append(compare(large, "auto", fit_intercept=False, prior="uniform"))
 print(json.dumps(found))
 """
         )
@@ -134,7 +139,10 @@ print(json.dumps([*(message(X, **ask) for ask in asks), message(bad), message(X.
 """
         )
     )
-    assert all(text.startswith("TypeError: Signals that are spread over devices cannot be used") for text in found[:3])
+    assert all(
+        text.startswith("TypeError: Signals that are spread over devices cannot be used")
+        for text in found[:3]
+    )
     assert found[3].startswith("TypeError: Signals that are spread over devices cannot be used with missing")
     assert found[4].startswith("ValueError: Input X contains infinity")
 
@@ -156,10 +164,14 @@ def free_port():
 
 @pytest.mark.slow
 def test_two_processes_find_what_one_does():
-    code = TOGETHER + """
+    code = (
+        TOGETHER
+        + """
 one, many = (AutoencoderDecomposer(2, random_state=0).fit(each) for each in (X, everywhere))
-print(json.dumps([difference(one.components_, many.components_), abs(one.loss_ - many.loss_), many.components_[0].tolist()]))
+found = difference(one.components_, many.components_), abs(one.loss_ - many.loss_)
+print(json.dumps([*found, many.components_[0].tolist()]))
 """
+    )
     port = free_port()
     found = [output(process) for process in [run(code, port, index, devices=1) for index in range(2)]]
     assert found[0][2] == found[1][2]
@@ -170,7 +182,9 @@ print(json.dumps([difference(one.components_, many.components_), abs(one.loss_ -
 
 @pytest.mark.slow
 def test_a_process_that_dies_ends_the_others_with_a_clear_error():
-    code = TOGETHER + """
+    code = (
+        TOGETHER
+        + """
 def leave(info):
     if jax.process_index() == 1:
         os._exit(7)
@@ -181,6 +195,7 @@ except RuntimeError as error:
     print(json.dumps(str(error)), flush=True)
     os._exit(0)
 """
+    )
     port = free_port()
     survivor, victim = (run(code, port, index, devices=1) for index in range(2))
     assert victim.wait(timeout=200) == 7
