@@ -103,7 +103,7 @@ def test_every_prior_is_trained_where_the_signals_lie():
         run(
             """
 kinds = {prior: prior for prior in ("uniform", "laplace", "exponential")}
-kinds["gaussian"] = "unequal_gaussian"
+kinds["gaussian"] = "unequal"
 X = {
     prior: make_sinusoid_mixtures(4000, noise=0.02, codes=kind, random_state=0)[0]
     for prior, kind in kinds.items()
