@@ -181,7 +181,7 @@ def closed_form(X: np.ndarray, weights: np.ndarray, settings: Settings) -> Fitte
     """
     rng = np.random.RandomState(0)
     fitted = fit(X, weights, replace(settings, prior=Gaussian()), rng)
-    error = np.array([fitted.residual / weights.sum() / X.shape[1]])
+    error = np.array([fitted.residual / fitted.n_samples / X.shape[1]])
     model = replace(fitted.model, likelihood=fitted.model)
     curve = _in_unit(error, 2 * model.exponent)
     return FittedNetwork(**{**vars(fitted), "model": model, "curve": curve, "doubts": []})

@@ -85,6 +85,11 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
     fit_intercept : bool, default=True
         Whether signals have an intercept: the mean of X for codes on the real line, else the signal
         whose codes are all zero. Without one it is zero.
+    contamination : float in [0, 0.5) or "auto", default="auto"
+        The largest share of the rows that may be left out because they stray: so far from all others, in the
+        span of the components or off it, that the tail of the others does not explain it. "auto" is 0.03; 0
+        under the Gaussian prior and for `prior=None`, whose answer is that of principal component analysis.
+        0 keeps all rows. Fits of networks, of more components than features and of incomplete rows keep all.
     penalty : Penalty, callable or list of them, default=None
         What is added to the objective: see `sparse_fourier.penalties`. A callable is called as
         `penalty(model, X, codes)`, where `model` has `encode`, `components` and `intercept`, and returns a
@@ -185,6 +190,9 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         Whether the tolerance was reached.
     reconstruction_err_ : float
         Frobenius norm of the residual of X.
+    outliers_ : ndarray of int
+        The rows of X that were left out because they stray, ascending; mostly none. All other attributes are
+        those of a fit without these rows. After `partial_fit`, their places among the rows that are kept.
 
     Notes
     -----
@@ -212,6 +220,11 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
     independent finds another basis where they are not; the smallest box needs no independence.
     "simplex" takes part where the codes that are found otherwise depend on each other, or where signals have
     one dimension less than `n_components`; "learned" not with `fit_intercept=False`.
+
+    Rows stray where their distance from the middle of the signals, in units of the standard deviations along
+    principal axes, or from their span, lies beyond a gap that the spread of the next thirty distances does
+    not explain, even if the tail falls as slowly as a power does: heavy tails have no such gaps. Ten rows or
+    more that make up a component between them are kept. Fewer than 50 rows are not judged.
 
     With more components than features (`prior="laplace"`, or "exponential" for codes that are not negative)
     codes are sparse and components have unit norm. Codes minimise the squared error with at most a certain
@@ -256,6 +269,7 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         hidden_layer_sizes: tuple[int, ...] = (),
         hidden_activation: Any = "relu",
         fit_intercept: bool = True,
+        contamination: float | str = "auto",
         penalty: Any = None,
         init: Any = None,
         solver: Any = "auto",
@@ -282,6 +296,7 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         self.hidden_layer_sizes = hidden_layer_sizes
         self.hidden_activation = hidden_activation
         self.fit_intercept = fit_intercept
+        self.contamination = contamination
         self.penalty = penalty
         self.init = init
         self.solver = solver
@@ -332,6 +347,7 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         rows, weights = (X, weights) if kept.all() else (X[kept], weights[kept])
         refuse_unobserved_features(rows, draft)
         fitted = draft._fit(rows, weights, settings, network)
+        fitted = replace(fitted, strays=np.flatnonzero(kept)[fitted.strays])
         draft._publish(fitted, X.dtype)
         draft._stream, draft._unseen, draft._asked = None, np.zeros(0, dtype=int), self.n_components
         draft._remarks = warn_of(fitted, settings)
@@ -725,6 +741,7 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
             prior=prior,
             rivals=rivals,
             fit_intercept=self.fit_intercept,
+            contamination=parameters.resolve_contamination(self.contamination, prior, rivals, network),
             basis=basis,
             penalties=() if network else penalties,
             n_components=int(k) if isinstance(k, np.integer) else k,
@@ -749,6 +766,7 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         self.noise_variance_ = float(_in_units(np.array(model.noise_variance), scale))
         self.prior_ = None if self.prior is None else _prior_in_user_units(model)
         self.prior_scores_ = fitted.scores
+        self.outliers_ = fitted.strays
         self._record = fitted.record if isinstance(fitted, FittedNetwork) else None
         self._publish_basis(fitted.basis, model)
         self._remarks = ()

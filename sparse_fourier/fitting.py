@@ -13,6 +13,7 @@ from sparse_fourier.alternating import fit_to_signals
 from sparse_fourier.bases import Basis, Free
 from sparse_fourier.bases.base import LearnedWaveforms
 from sparse_fourier.canonical import order_by_variance
+from sparse_fourier.contamination import without_strays
 from sparse_fourier.course import Plan
 from sparse_fourier.matching import match_rows
 from sparse_fourier.model import Model
@@ -44,7 +45,7 @@ class Settings:
     """What the user decides about a fit.
 
     `rivals` of the prior are compared with it before training; `reference` are components whose order and
-    signs are kept.
+    signs are kept; `contamination` is the largest share of rows that may be left out as strays.
     """
 
     prior: Prior
@@ -59,6 +60,7 @@ class Settings:
     penalties: tuple[Penalty, ...] = ()
     reference: np.ndarray | None = None
     rivals: tuple[Prior, ...] = ()
+    contamination: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,8 @@ class Fitted:
         With what was learned.
     scores : dict
         Name of each prior that was compared -> its penalised log-likelihood in nats per sample.
+    strays : int array
+        Rows that were left out, ascending.
     """
 
     model: Any
@@ -103,6 +107,7 @@ class Fitted:
     doubts: list[str]
     basis: Basis
     scores: dict[str, float] = field(default_factory=dict)
+    strays: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=int))
 
 
 def fit(X: np.ndarray, weights: np.ndarray, settings: Settings, rng: np.random.RandomState) -> Fitted:
@@ -120,7 +125,9 @@ def fit(X: np.ndarray, weights: np.ndarray, settings: Settings, rng: np.random.R
     """
     if settings.penalties and np.isnan(X).any():
         X = fit(X, weights, replace(settings, penalties=()), rng).model.filled(X)
-    data = _reduced(X, weights, settings)
+    data, X, weights, strays = without_strays(
+        X, weights, settings.contamination, lambda X, weights: _reduced(X, weights, settings)
+    )
     if data.rank == data.surplus:
         return _fit_constant(data, settings)
     fixed = isinstance(settings.n_components, int)
@@ -140,7 +147,7 @@ def fit(X: np.ndarray, weights: np.ndarray, settings: Settings, rng: np.random.R
         fitted = _finish(data, settings, trained, solution)
     if settings.basis.leaves_span:
         fitted = _fitted_to_signals(fitted, X, data)
-    fitted = replace(fitted, scores=scores)
+    fitted = replace(fitted, scores=scores, strays=strays)
     if data.whole and data.whole.sampled:
         fitted = _with_loss_of_whole(fitted, data, data.whole)
     return fitted if data.gaps is None else _with_loss_of_entries(fitted, X, weights)

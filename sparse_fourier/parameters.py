@@ -63,6 +63,7 @@ MOST_ROWS_OF_FULL_BATCHES = 10_000
 VARIATIONAL = "variational"
 SPARSE_PRIOR = "laplace"
 AUTOMATIC_STARTS = 2
+AUTOMATIC_CONTAMINATION = 0.03
 
 
 def _names(*names: str) -> StrOptions:
@@ -83,6 +84,7 @@ CONSTRAINTS: dict[str, list[Any]] = {
     "hidden_layer_sizes": ["array-like"],
     "hidden_activation": [_names(*ACTIVATIONS), Activation, callable],
     "fit_intercept": ["boolean"],
+    "contamination": [Interval(Real, 0, 0.5, closed="left"), _names("auto")],
     "penalty": [None, callable, list, tuple],
     "init": ["array-like", None],
     "solver": [_names("auto", FULL_BATCH, *OPTIMIZERS), HasMethods(["init", "update"])],
@@ -225,6 +227,20 @@ def resolve_basis(basis: str | Basis, prior: Prior, n_features: int) -> Basis:
             f"one of the priors {fitting}."
         )
     return found
+
+
+def resolve_contamination(
+    contamination: str | float, prior: Prior, rivals: tuple[Prior, ...], network: Network | None
+) -> float:
+    """Return the largest share of rows that may be left out.
+
+    None by default where the answer is that of principal component analysis, and none for networks.
+    """
+    if network is not None:
+        return 0.0
+    if isinstance(contamination, Real):
+        return float(contamination)
+    return AUTOMATIC_CONTAMINATION if rivals or prior.identifies_basis else 0.0
 
 
 def resolve_starts(n_init: str | int, *, network: bool = False) -> int:

@@ -101,6 +101,13 @@ def _remarks(fitted: Fitted, settings: Settings) -> Iterator[tuple[str, type[War
             "components are zero.",
             UserWarning,
         )
+    if len(fitted.strays):
+        some = ", ".join(map(str, fitted.strays[:5])) + (", ..." if len(fitted.strays) > 5 else "")
+        yield (
+            f"X has {len(fitted.strays)} rows that stray too far from all others to have come from the same "
+            f"codes ({some}; see outliers_): they were left out. Use contamination=0 to keep them.",
+            UserWarning,
+        )
     if not fitted.trusted:
         yield (
             f"n_components='auto' took {k} components, a guess: X shows no white noise to set them "

@@ -445,6 +445,7 @@ WRONG = [
     ("hidden_layer_sizes", [(0,), (2.5,), ("x",), 3]),
     ("hidden_activation", ["x", None]),
     ("fit_intercept", ["yes", 2]),
+    ("contamination", [-0.1, 0.5, 1, True, np.nan, "x", None]),
     ("penalty", ["l1", 3.0, ["l1"]]),
     ("init", ["random", 3]),
     ("solver", ["x", 3, None]),
