@@ -13,7 +13,7 @@ from sparse_fourier.incomplete import LowRank, Observed, low_rank, within
 from sparse_fourier.model import incomplete_rows
 from sparse_fourier.objective import reconstruction_term
 from sparse_fourier.priors.base import Prior
-from sparse_fourier.sharding import Rows, ShardedSignals, Spread, Whole
+from sparse_fourier.sharding import Sample, ShardedSignals, Spread, Whole
 
 _ROUNDING_ERRORS = 128.0
 _MOST_INFLATED = 25.0
@@ -213,7 +213,7 @@ def reduce_signals(
     rank = min(number[0] - surplus, span.rank)
     coordinates, squares, cross = start.project(X, weights, span, rank, -exponent)
     whitened = np.append(coordinates / span.deviations[:rank], np.ones((len(X), surplus)), axis=1)
-    rows = Rows(whitened, squares, weights)
+    rows = Sample(whitened, squares, weights)
     return _reduced_to(
         span, rank, number, rows, cross / span.deviations[:rank, None], prior, exponent, epsilon
     )
@@ -223,7 +223,7 @@ def _reduced_to(
     span: start.Span,
     rank: int,
     number: tuple[int, bool],
-    rows: Rows,
+    rows: Sample,
     cross: np.ndarray,
     prior: Prior,
     exponent: int,

@@ -266,7 +266,7 @@ class Spread:
         return Whole(self._run, *parts, average, second, float(square))
 
 
-class Rows(NamedTuple):
+class Sample(NamedTuple):
     """Some of the signals: coordinates (m, r), squared distances from the span (m,) and weights (m,)."""
 
     whitened: np.ndarray
@@ -305,7 +305,7 @@ class Whole:
     second: np.ndarray
     mean_square: float
 
-    def sample(self) -> Rows:
+    def sample(self) -> Sample:
         """Return all signals, or of many a sample with the same moments.
 
         Signals are drawn evenly, and alike in all processes.
@@ -316,10 +316,10 @@ class Whole:
         rows = draws.astype(np.int64)
         whitened, squares, share = _call(self._run.taken, self.whitened, self.squares, self.share, rows)
         seen = share > 0
-        rows = Rows(whitened[seen], squares[seen], share[seen] * (self.n_samples / share.sum()))
+        rows = Sample(whitened[seen], squares[seen], share[seen] * (self.n_samples / share.sum()))
         return rows if few else self._like_all(rows)
 
-    def _like_all(self, rows: Rows) -> Rows:
+    def _like_all(self, rows: Sample) -> Sample:
         """Return rows with the first and second moments of all."""
         share = rows.weights / self.n_samples
         middle = share @ rows.whitened
@@ -329,7 +329,7 @@ class Whole:
             self.second - np.outer(self.average, self.average) + _constant(middle, self.second)
         )
         moved = solve_triangular(here, centred.T, lower=True).T @ there.T + self.average
-        return Rows(moved, rows.squares * (self.mean_square / (share @ rows.squares or 1.0)), rows.weights)
+        return Sample(moved, rows.squares * (self.mean_square / (share @ rows.squares or 1.0)), rows.weights)
 
     @property
     def sampled(self) -> bool:
