@@ -40,6 +40,7 @@ from sparse_fourier.penalties.checks import refuse_weights
 from sparse_fourier.priors import Gaussian, Prior
 from sparse_fourier.quasinewton import Minimum, minimise
 from sparse_fourier.reduction import checked_init
+from sparse_fourier.signals import Rows
 from sparse_fourier.training import Progress, Trained
 from sparse_fourier.variational import (
     EvidenceBound,
@@ -171,7 +172,7 @@ class FittedNetwork(Fitted):
     idle: list[int] = field(default_factory=list)
 
 
-def closed_form(X: np.ndarray, weights: np.ndarray, settings: Settings) -> FittedNetwork:
+def closed_form(X: Rows, weights: np.ndarray, settings: Settings) -> FittedNetwork:
     """Return the affine autoencoder of least squared error: principal component analysis.
 
     Parameters

@@ -7,6 +7,7 @@ from numbers import Integral
 from typing import Any, Self
 
 import numpy as np
+from scipy import sparse
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import check_array, check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
@@ -19,11 +20,15 @@ from sparse_fourier.fitting import Fitted, Settings, fit
 from sparse_fourier.model import Model
 from sparse_fourier.priors import Prior
 from sparse_fourier.reporting import Reporter, warn_of, warn_of_empty_rows, warn_of_unseen
+from sparse_fourier.sharding import ShardedSignals, is_spread
+from sparse_fourier.signals import Rows, array_of, is_mapped, mapped, rows_with_weight
 from sparse_fourier.streaming import Learn, Stream, advance
 from sparse_fourier.summary import Summary, of_prior
 from sparse_fourier.validation import (
+    complete_or_array,
     refuse_silent_misreadings,
     refuse_unobserved_features,
+    validate_extent,
     validate_total,
     validate_weights,
 )
@@ -201,6 +206,14 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
     extremes of a sample fall short of the support. The fitted box is widened by what it is expected
     to fall short, see `sparse_fourier.priors.Uniform.shortfall`.
 
+    A file that is mapped into memory (`np.memmap`, of any type of real numbers) and a sparse matrix are read
+    a block of rows at a time, never whole; other formats than CSR are converted to that. In memory are the
+    codes of all signals, the moments where there are at most 5000 features, and one block. The outcome is
+    that for the same signals as an array. With more features, or about as many features as signals and more
+    than 8 million entries, only the strongest axes are sought, as many as components (for arrays too).
+    Networks, penalties, more components than features and missing entries need an array: a file is loaded for
+    them, a sparse matrix is refused. Batches of `partial_fit` become arrays.
+
     Entries of X that are NaN were not observed. Components minimise the squares of the others, over codes of
     each signal's own, so that entries may be missing for any reason that has nothing to do with their
     noise; signals with too few of them to determine their codes say nothing of the basis. The codes of a
@@ -319,7 +332,7 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like or sparse matrix of shape (n_samples, n_features)
             Rows are signals; NaN means that an entry was not observed.
         y : None
             Ignored.
@@ -344,7 +357,8 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         settings, network = draft._settings(X)
         runtime.check()
         kept = weights > 0
-        rows, weights = (X, weights) if kept.all() else (X[kept], weights[kept])
+        rows, weights = rows_with_weight(X, weights)
+        rows = complete_or_array(rows)
         refuse_unobserved_features(rows, draft)
         fitted = draft._fit(rows, weights, settings, network)
         fitted = replace(fitted, strays=np.flatnonzero(kept)[fitted.strays])
@@ -359,7 +373,7 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like or sparse matrix of shape (n_samples, n_features)
             Rows are signals, one or more; NaN means that an entry was not observed.
         y : None
             Ignored.
@@ -409,7 +423,7 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         self.__dict__ = draft.__dict__
         return self
 
-    def _stream_so_far(self, X: np.ndarray) -> Stream:
+    def _stream_so_far(self, X: Rows) -> Stream:
         """Return what is kept of the rows that have come, the parameters as they were then."""
         stream, asked = getattr(self, "_stream", None), self.n_components
         before = getattr(self, "_asked", asked)
@@ -430,7 +444,7 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like or sparse matrix of shape (n_samples, n_features)
             Rows are signals; NaN means that an entry was not observed.
 
         Returns
@@ -444,7 +458,7 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         X = view._validate(X, reset=False)
         warn_of_empty_rows(X)
         warn_of_unseen(view._unseen, getattr(view, "feature_names_in_", None))
-        return view._state.encode(X).astype(X.dtype, copy=False)
+        return mapped(lambda rows: view._state.encode(rows).astype(rows.dtype, copy=False), X)
 
     def inverse_transform(self, X: Any) -> np.ndarray:
         """Return the signals of codes: `X @ components_ + intercept_`.
@@ -480,7 +494,7 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like or sparse matrix of shape (n_samples, n_features)
             Rows are signals; NaN means that an entry was not observed.
         y : None
             Ignored.
@@ -504,7 +518,7 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like or sparse matrix of shape (n_samples, n_features)
             Rows are signals; NaN means that an entry was not observed.
 
         Returns
@@ -616,6 +630,7 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         """Return what scikit-learn should know of this estimator."""
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = True
+        tags.input_tags.sparse = True
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
 
@@ -657,19 +672,31 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         kind = type(self)
         parameters.validate(kind.__name__, self.get_params(deep=False), parameters.defaults(kind))
 
-    def _validate(self, X: Any, *, reset: bool, ensure_min_samples: int = 1) -> np.ndarray:
+    def _validate(self, X: Any, *, reset: bool, ensure_min_samples: int = 1) -> Rows:
+        if is_spread(X):
+            return self._validate_spread(X, reset=reset)
         refuse_silent_misreadings(X)
+        in_file = is_mapped(X) and X.dtype.kind in "fiub"
         with np.errstate(over="ignore", invalid="ignore"):
-            return validate_data(
+            rows = validate_data(
                 self,
                 X,
-                dtype=_FLOATS,
-                ensure_all_finite="allow-nan",
+                dtype=None if in_file else _FLOATS,
+                accept_sparse=["csr", "csc"],
+                ensure_all_finite=False if in_file else "allow-nan",
                 reset=reset,
                 ensure_min_samples=ensure_min_samples,
             )
+        return validate_extent(rows, self) if in_file or sparse.issparse(rows) else rows
 
-    def _fit(self, X: np.ndarray, weights: np.ndarray, settings: Settings, network: Network | None) -> Fitted:
+    def _validate_spread(self, X: Any, *, reset: bool) -> Rows:
+        """Validate an array of JAX whose rows are spread over devices, where it lies."""
+        if X.ndim != 2:
+            raise ValueError(f"Expected 2D array, got {X.ndim}D array of shape {X.shape} instead.")
+        validate_data(self, X, reset=reset, skip_check_array=True)
+        return validate_extent(ShardedSignals(X), self)
+
+    def _fit(self, X: Rows, weights: np.ndarray, settings: Settings, network: Network | None) -> Fitted:
         rng = check_random_state(self.random_state)
         if not self.verbose:
             return self._trained(X, weights, settings, network, rng)
@@ -697,15 +724,16 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         return learn
 
     def _trained(
-        self, X: np.ndarray, weights: np.ndarray, settings: Settings, network: Network | None, rng: Any
+        self, X: Rows, weights: np.ndarray, settings: Settings, network: Network | None, rng: Any
     ) -> Fitted:
         if network is not None:
+            X = array_of(X, "a network")
             return fit_network(X, weights, settings, network, rng, self._begun(network, X))
         if self.prior is None:
             return closed_form(X, weights, settings)
         return _fit_without_network(X, weights, settings, rng)
 
-    def _begun(self, network: Network, X: np.ndarray) -> Record | None:
+    def _begun(self, network: Network, X: Rows) -> Record | None:
         """Return where training goes on, if it does."""
         record = getattr(self, "_record", None) if self.warm_start else None
         if record is not None and not record.fits(network, X.shape[1]):
@@ -715,7 +743,7 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
             )
         return record
 
-    def _settings(self, X: np.ndarray) -> tuple[Settings, Network | None]:
+    def _settings(self, X: Rows) -> tuple[Settings, Network | None]:
         d = X.shape[1]
         k = None if isinstance(self.n_components, str) else self.n_components
         overcomplete = isinstance(k, int | np.integer) and k > d
@@ -785,16 +813,16 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         self.__dict__.update(learned)
         self._from_basis = tuple(learned)
 
-    def _log_likelihood(self, X: np.ndarray) -> np.ndarray:
+    def _log_likelihood(self, X: Rows) -> np.ndarray:
         largest = np.finfo(float).max
         with np.errstate(over="ignore"):
-            return np.clip(-self._state.losses(X), -largest, largest)
+            return np.clip(-mapped(self._state.losses, X), -largest, largest)
 
 
-def _fit_without_network(X: np.ndarray, weights: np.ndarray, settings: Settings, rng: Any) -> Fitted:
-    is_number = isinstance(settings.n_components, int)
-    overcomplete = is_number and settings.n_components > X.shape[1]
-    return (fit_overcomplete if overcomplete else fit)(X, weights, settings, rng)
+def _fit_without_network(X: Rows, weights: np.ndarray, settings: Settings, rng: Any) -> Fitted:
+    if isinstance(settings.n_components, int) and settings.n_components > X.shape[1]:
+        return fit_overcomplete(array_of(X, "more components than features"), weights, settings, rng)
+    return fit(X, weights, settings, rng)
 
 
 def _to_user_units(model: Model, dtype: Any) -> tuple[np.ndarray, np.ndarray]:

@@ -33,6 +33,7 @@ from sparse_fourier.reduction import (
 )
 from sparse_fourier.selection import choose
 from sparse_fourier.sharding import Whole
+from sparse_fourier.signals import Rows, array_of, extent, mapped
 from sparse_fourier.staging import optimise
 from sparse_fourier.training import Progress, Trained
 
@@ -110,12 +111,12 @@ class Fitted:
     strays: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=int))
 
 
-def fit(X: np.ndarray, weights: np.ndarray, settings: Settings, rng: np.random.RandomState) -> Fitted:
+def fit(X: Rows, weights: np.ndarray, settings: Settings, rng: np.random.RandomState) -> Fitted:
     """Fit the model to signals.
 
     Parameters
     ----------
-    X : array of shape (n, d)
+    X : array or Signals of shape (n, d)
         Float32 or float64, NaN where nothing was observed; never written to.
     weights : array of shape (n,)
         Positive.
@@ -123,13 +124,16 @@ def fit(X: np.ndarray, weights: np.ndarray, settings: Settings, rng: np.random.R
     rng : RandomState
         Draws the starts.
     """
-    if settings.penalties and np.isnan(X).any():
-        X = fit(X, weights, replace(settings, penalties=()), rng).model.filled(X)
+    if settings.penalties and not extent(X).complete:
+        plain = fit(X, weights, replace(settings, penalties=()), rng)
+        X = plain.model.filled(array_of(X, "missing entries"))
     data, X, weights, strays = without_strays(
         X, weights, settings.contamination, lambda X, weights: _reduced(X, weights, settings)
     )
     if data.rank == data.surplus:
         return _fit_constant(data, settings)
+    if data.whole and (settings.basis.has_own_fit or settings.basis.leaves_span):
+        array_of(X, f"the basis {type(settings.basis).__name__}")
     fixed = isinstance(settings.n_components, int)
     candidates = [settings.prior, *settings.rivals]
     prior, scores, trained = choose(data, candidates, lambda: _train(data, settings, rng), fixed=fixed)
@@ -142,8 +146,8 @@ def fit(X: np.ndarray, weights: np.ndarray, settings: Settings, rng: np.random.R
         trained = trained or _train(data, settings, rng)
         solution = _in_span(data, settings, trained)
         if settings.penalties:
-            plan = _plan(data, settings)
-            data, solution, trained = bend(data, settings.prior, trained, X, settings.penalties, plan, rng)
+            plan, rows = _plan(data, settings), array_of(X, "penalties")
+            data, solution, trained = bend(data, settings.prior, trained, rows, settings.penalties, plan, rng)
         fitted = _finish(data, settings, trained, solution)
     if settings.basis.leaves_span:
         fitted = _fitted_to_signals(fitted, X, data)
@@ -153,7 +157,7 @@ def fit(X: np.ndarray, weights: np.ndarray, settings: Settings, rng: np.random.R
     return fitted if data.gaps is None else _with_loss_of_entries(fitted, X, weights)
 
 
-def _fitted_to_signals(fitted: Fitted, X: np.ndarray, data: Reduced) -> Fitted:
+def _fitted_to_signals(fitted: Fitted, X: Rows, data: Reduced) -> Fitted:
     """Return the fit with components fitted to the signals, and all that follows from them."""
     found = fit_to_signals(
         fitted.model, X, data.weights, anchored=data.anchored, degrees_of_freedom=data.degrees_of_freedom
@@ -174,9 +178,9 @@ def _fitted_to_signals(fitted: Fitted, X: np.ndarray, data: Reduced) -> Fitted:
     )
 
 
-def _with_loss_of_entries(fitted: Fitted, X: np.ndarray, weights: np.ndarray) -> Fitted:
+def _with_loss_of_entries(fitted: Fitted, X: Rows, weights: np.ndarray) -> Fitted:
     """Return the outcome with the loss of the entries that were observed."""
-    loss = float(np.average(fitted.model.losses(X), weights=weights))
+    loss = float(np.average(mapped(fitted.model.losses, X), weights=weights))
     return replace(fitted, curve=np.append(fitted.curve[:-1], loss))
 
 
@@ -194,7 +198,7 @@ def _with_loss_of_whole(fitted: Fitted, data: Reduced, whole: Whole) -> Fitted:
 
 
 def _fit_own_components(
-    data: Reduced, X: np.ndarray, weights: np.ndarray, settings: Settings, rng: np.random.RandomState
+    data: Reduced, X: Rows, weights: np.ndarray, settings: Settings, rng: np.random.RandomState
 ) -> Fitted:
     """Fit components that the basis finds, by itself or from those of the prior, which settles their size."""
     began, plan, free = time.perf_counter(), _plan(data, settings), None
@@ -222,18 +226,19 @@ def _fit_own_components(
 
 
 def _in_its_coordinates(
-    data: Reduced, X: np.ndarray, weights: np.ndarray, settings: Settings, learned: LearnedWaveforms
+    data: Reduced, X: Rows, weights: np.ndarray, settings: Settings, learned: LearnedWaveforms
 ) -> tuple[Reduced, LearnedWaveforms]:
     """Return the signals in the coordinates of components, which missing entries let move once more."""
     if data.gaps is None:
         return onto_components(data, X, learned.components), learned
+    X = array_of(X, "missing entries")
     unit = np.ldexp(np.asarray(X, dtype=float), -data.exponent)
     intercept = None if data.anchored else data.origin
     learned, origin = settings.basis.fit_entries(unit, weights, learned, intercept, settings.max_iter)
     return onto_components_of_entries(data, X, weights, learned.components, origin), learned
 
 
-def _reduced(X: np.ndarray, weights: np.ndarray, settings: Settings) -> Reduced:
+def _reduced(X: Rows, weights: np.ndarray, settings: Settings) -> Reduced:
     return reduce_signals(X, weights, settings.prior, settings.n_components, centred=settings.fit_intercept)
 
 

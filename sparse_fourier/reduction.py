@@ -10,10 +10,10 @@ import numpy as np
 from sparse_fourier import initialization as start
 from sparse_fourier.course import Problem
 from sparse_fourier.incomplete import LowRank, Observed, low_rank, within
-from sparse_fourier.model import incomplete_rows
 from sparse_fourier.objective import reconstruction_term
 from sparse_fourier.priors.base import Prior
 from sparse_fourier.sharding import Sample, ShardedSignals, Spread, Whole
+from sparse_fourier.signals import Rows, array_of, extent
 
 _ROUNDING_ERRORS = 128.0
 _MOST_INFLATED = 25.0
@@ -184,13 +184,13 @@ class Solution(NamedTuple):
 
 
 def reduce_signals(
-    X: np.ndarray, weights: np.ndarray, prior: Prior, n_components: int | float | None, *, centred: bool
+    X: Rows, weights: np.ndarray, prior: Prior, n_components: int | float | None, *, centred: bool
 ) -> Reduced:
     """Return signals in the coordinates of their span.
 
     Parameters
     ----------
-    X : array of shape (n, d)
+    X : array or Signals of shape (n, d)
         Float32 or float64, NaN where nothing was observed; never written to.
     weights : array of shape (n,)
         Positive.
@@ -203,12 +203,21 @@ def reduce_signals(
     """
     if isinstance(X, ShardedSignals):
         return _reduce_sharded(X, weights, prior, n_components, centred=centred)
-    if incomplete_rows(X).any():
-        return _reduce_incomplete(X, weights, prior, n_components, centred=centred)
-    exponent = start.binary_exponent(X)
+    lowest, highest, complete = extent(X)
+    if not complete:
+        array = array_of(X, "missing entries")
+        return _reduce_incomplete(array, weights, prior, n_components, centred=centred)
+    exponent = start.exponent_of(max(abs(lowest), abs(highest)))
     epsilon = float(np.finfo(X.dtype).eps)
     surplus = prior.domain.surplus
-    span = start.principal_span(X, weights, epsilon, centred=centred or bool(surplus), exponent=-exponent)
+    span = start.principal_span(
+        X,
+        weights,
+        epsilon,
+        centred=centred or bool(surplus),
+        exponent=-exponent,
+        n_components=n_components,
+    )
     number = _choose_n_components(span, X.shape[1], n_components, surplus)
     rank = min(number[0] - surplus, span.rank)
     coordinates, squares, cross = start.project(X, weights, span, rank, -exponent)
@@ -266,14 +275,14 @@ def _reduce_sharded(
     )
 
 
-def onto_components(data: Reduced, X: np.ndarray, components: np.ndarray) -> Reduced:
+def onto_components(data: Reduced, X: Rows, components: np.ndarray) -> Reduced:
     """Return the signals in the coordinates of given components, each of unit variance.
 
     Parameters
     ----------
     data : Reduced
         The same signals in the coordinates of their principal span.
-    X : array of shape (n, d)
+    X : array or Signals of shape (n, d)
     components : array of shape (rank, d)
         Independent.
     """

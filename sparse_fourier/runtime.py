@@ -305,4 +305,11 @@ def _explain(error: Exception) -> Exception:
     """Return what a failure inside JAX means to the user."""
     if "RESOURCE_EXHAUSTED" in str(error):
         return MemoryError(f"Training needs more memory than the device has; fit fewer rows. ({error})")
+    import jax
+
+    if jax.process_count() > 1:
+        return RuntimeError(
+            f"JAX failed on process {jax.process_index()} of {jax.process_count()}: another process may have "
+            f"ended. Start all of them anew. ({error})"
+        )
     return RuntimeError(f"JAX failed while training; please report this. ({error})")

@@ -7,9 +7,10 @@ coordinates of a sample of the signals, in which training looks for a start.
 from __future__ import annotations
 
 import functools
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from scipy.linalg import solve_triangular
@@ -22,6 +23,7 @@ from sparse_fourier.namespace import Array
 from sparse_fourier.objective import Objective, Point
 from sparse_fourier.priors.base import Prior
 from sparse_fourier.runtime import Program
+from sparse_fourier.signals import Extent, Signals
 from sparse_fourier.simplices import held, settle_blur
 from sparse_fourier.training import Engine, Trained, advance
 
@@ -184,30 +186,79 @@ def _call(program: Program, *arguments: Any) -> Any:
     return program(runtime.signature(*arguments), *arguments)
 
 
-class ShardedSignals:
-    """Signals in a JAX array whose rows are spread over devices."""
+class ShardedSignals(Signals):
+    """Signals in a JAX array whose rows are spread over devices.
+
+    Parameters
+    ----------
+    array : jax.Array of shape (n, d)
+        Of single or double precision.
+
+    Raises
+    ------
+    TypeError
+        If the array is spread in another way, or holds other numbers.
+    """
+
+    drops_rows: ClassVar[bool] = False
 
     def __init__(self, array: Any) -> None:
-        self.array, self.shape = array, tuple(array.shape)
-        self.dtype = np.dtype(array.dtype)
+        from jax.sharding import NamedSharding
 
-    def __len__(self) -> int:
-        return self.shape[0]
+        layout = array.sharding
+        if not isinstance(layout, NamedSharding) or any(layout.spec[1:]) or not any(layout.spec[:1]):
+            raise TypeError(
+                "A jax.Array on several devices must be spread by its rows, with a NamedSharding of "
+                f"PartitionSpec(axis). Got {layout} instead; use jax.device_put, or np.asarray(X)."
+            )
+        if array.dtype not in (np.float32, np.float64):
+            raise TypeError(
+                f"A jax.Array on several devices must be of float32 or float64. Got {array.dtype} instead; "
+                "use X.astype."
+            )
+        self.array, self.shape, self.dtype = array, tuple(array.shape), np.dtype(array.dtype)
+
+    def __getitem__(self, rows: Any) -> np.ndarray:
+        """Return some rows as an array."""
+        if not self.array.is_fully_addressable:
+            raise TypeError(
+                "Signals of other processes cannot be read here. Call this method with the rows of this "
+                "process."
+            )
+        with runtime.settings():
+            return np.array(self.array[rows])
+
+    def taken(self, rows: np.ndarray) -> ShardedSignals:
+        """Refuse to leave rows out, which lie where they are."""
+        raise TypeError(f"Rows of signals on {len(self.array.sharding.device_set)} devices stay together.")
+
+    def whole(self, purpose: str) -> np.ndarray:
+        """Refuse to gather the signals."""
+        raise TypeError(
+            f"Signals that are spread over devices cannot be used with {purpose}, which needs all of them in "
+            "one place. Use np.asarray(X) if that fits into memory."
+        )
 
     @functools.cached_property
     def _seen(self) -> tuple[np.ndarray, ...]:
         return _call(_programs(self.array.sharding).extent, self.array)
 
     @property
-    def extent(self) -> tuple[float, float, bool]:
-        """Smallest and largest entry, and whether none is missing."""
+    def extent(self) -> Extent:
+        """Extent of the entries."""
         lowest, highest, incomplete, _ = self._seen
-        return float(lowest), float(highest), not incomplete
+        return Extent(float(lowest), float(highest), not incomplete)
 
     @property
     def first(self) -> np.ndarray:
         """The first signal."""
         return self._seen[3]
+
+
+def is_spread(X: Any) -> bool:
+    """Return whether something is a JAX array with different rows on different devices."""
+    kind = getattr(sys.modules.get("jax"), "Array", ())
+    return isinstance(X, kind) and len(X.sharding.device_set) > 1 and not X.is_fully_replicated
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from sklearn.utils import check_array
+from sklearn.utils import assert_all_finite, check_array
+
+from sparse_fourier.signals import Rows, Signals, array_of, extent, signals_of
 
 
 def refuse_silent_misreadings(X: Any) -> None:
@@ -20,7 +22,28 @@ def refuse_silent_misreadings(X: Any) -> None:
             raise TypeError(f"{dtype} is not numeric data; convert it to numbers in a unit of your own.")
 
 
-def refuse_unobserved_features(X: np.ndarray, estimator: Any) -> None:
+def validate_extent(X: Any, estimator: Any) -> Signals:
+    """Return signals that are read a block at a time, of which none is infinite.
+
+    Raises
+    ------
+    ValueError
+        In the words of scikit-learn, if one is.
+    """
+    signals = signals_of(X)
+    for end in extent(signals)[:2]:
+        if np.isinf(end) and signals.size:
+            ends = np.array([[end]], dtype=signals.dtype)
+            assert_all_finite(ends, allow_nan=True, estimator_name=type(estimator).__name__, input_name="X")
+    return signals
+
+
+def complete_or_array(X: Rows) -> Rows:
+    """Return signals as they are where all entries were observed, else as an array."""
+    return X if isinstance(X, np.ndarray) or extent(X).complete else array_of(X, "missing entries (NaN)")
+
+
+def refuse_unobserved_features(X: Rows, estimator: Any) -> None:
     """Refuse signals with a feature of which nothing was observed.
 
     Raises
@@ -28,7 +51,7 @@ def refuse_unobserved_features(X: np.ndarray, estimator: Any) -> None:
     ValueError
         Naming the features.
     """
-    if not np.isnan(X.min()):
+    if isinstance(X, Signals) or not np.isnan(X.min()):
         return
     empty = np.flatnonzero(np.isnan(X).all(axis=0))
     if len(empty):
@@ -39,7 +62,7 @@ def refuse_unobserved_features(X: np.ndarray, estimator: Any) -> None:
         )
 
 
-def validate_weights(sample_weight: Any, X: np.ndarray) -> np.ndarray:
+def validate_weights(sample_weight: Any, X: Rows) -> np.ndarray:
     """Return weights as an array, ones where none are given."""
     n = len(X)
     if sample_weight is None:
