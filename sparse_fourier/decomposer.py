@@ -212,7 +212,9 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
     that for the same signals as an array. With more features, or about as many features as signals and more
     than 8 million entries, only the strongest axes are sought, as many as components (for arrays too).
     Networks, penalties, more components than features and missing entries need an array: a file is loaded for
-    them, a sparse matrix is refused. Batches of `partial_fit` become arrays.
+    them, a sparse matrix of more than 8 million entries, zeros included, is refused. Batches of `partial_fit`
+    become arrays. A `jax.Array` whose rows are spread over devices, or processes, is fitted where it lies:
+    see "Scaling out" in the documentation.
 
     Entries of X that are NaN were not observed. Components minimise the squares of the others, over codes of
     each signal's own, so that entries may be missing for any reason that has nothing to do with their
@@ -624,7 +626,8 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         """
         if deep:
             return super().get_params(deep)
-        return {name: getattr(self, name) for name in parameters.defaults(type(self))}
+        kind: type = type(self)
+        return {name: getattr(self, name) for name in parameters.defaults(kind)}
 
     def __sklearn_tags__(self) -> Any:
         """Return what scikit-learn should know of this estimator."""
@@ -669,7 +672,7 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         return view
 
     def _validate_params(self) -> None:
-        kind = type(self)
+        kind: type = type(self)
         parameters.validate(kind.__name__, self.get_params(deep=False), parameters.defaults(kind))
 
     def _validate(self, X: Any, *, reset: bool, ensure_min_samples: int = 1) -> Rows:

@@ -22,9 +22,9 @@ _LOOKS = 4
 _ROUNDS = 60
 _ROUNDS_IN_PASSING = 15
 _ROUNDS_TO_SMOOTH = 4
-_ROUNDS_TO_SMOOTH_AGAIN = 2
-_TOLERANCE = 1e-9
-_ROUGH_TOLERANCE = 1e-7
+_ROUNDS_TO_SMOOTH_AGAIN = 1
+_TOLERANCE, _NATS = 1e-9, 1e-4  # whichever is more: in nats per sample, and of all samples
+_ROUGH_TOLERANCE, _ROUGH_NATS = 1e-7, 0.5
 _PASSING_TOLERANCE = 1e-5
 _NARROWING = 4.0
 _FIRST_DAMPING = 1e-3
@@ -135,7 +135,8 @@ def _smooth_from(course: _Course, unmixing: np.ndarray) -> Solution:
     signals, codes = course.signals, unmixing @ course.coordinates
     fitted = [density.fit_smooth(h, signals.weights, signals.n_samples) for h in codes]
     start = Solution.of(Point(unmixing, np.zeros(len(unmixing))), fitted, codes)
-    return course.alternate(start, _ROUNDS, _ROUGH_TOLERANCE, _ROUNDS_TO_SMOOTH)
+    tolerance = max(_ROUGH_TOLERANCE, _ROUGH_NATS / signals.n_samples)
+    return course.alternate(start, _ROUNDS, tolerance, _ROUNDS_TO_SMOOTH)
 
 
 def _sharpen(course: _Course, solution: Solution) -> Solution:
@@ -152,7 +153,7 @@ def _sharpen(course: _Course, solution: Solution) -> Solution:
         solution = course.alternate(
             course.fitted(solution.point, solution.codes, narrowed, frozen=False),
             _ROUNDS if last else _ROUNDS_IN_PASSING,
-            _TOLERANCE if last else _PASSING_TOLERANCE,
+            max(_TOLERANCE, _NATS / n) if last else _PASSING_TOLERANCE,
             _ROUNDS_TO_SMOOTH_AGAIN,
         )
         chosen = [
@@ -184,7 +185,7 @@ class _Course:
 
         How smooth densities are is learned in the first few, until it changes little.
         """
-        damping, learning = 0.0, True
+        damping, learning, self.settled = 0.0, True, False
         for count in range(rounds):
             if self.over:
                 break

@@ -23,7 +23,7 @@ from sklearn.utils._param_validation import (
 from sparse_fourier import activations
 from sparse_fourier.activations import Activation
 from sparse_fourier.autoencoding import Network
-from sparse_fourier.bases import Basis, Fourier, Free, Nonnegative
+from sparse_fourier.bases import Basis, Fourier, Free, Nonnegative, ParametricBasis
 from sparse_fourier.optimizers import SGD, Adam, Optimizer, RMSProp, Transformed
 from sparse_fourier.penalties import Penalty
 from sparse_fourier.penalties.base import FunctionPenalty
@@ -77,7 +77,7 @@ CONSTRAINTS: dict[str, list[Any]] = {
         _names("auto"),
     ],
     "prior": [_names("auto", *PRIORS), Prior, None],
-    "basis": [_names(*BASES), *BASES.values()],
+    "basis": [_names(*BASES), *BASES.values(), ParametricBasis],
     "noise": [_names("gaussian")],
     "encoder": [_names("auto", "affine", "mlp", VARIATIONAL)],
     "activation": [_names(*ACTIVATIONS), Activation, callable, None],

@@ -87,7 +87,7 @@ def _diagonalising(matrices: np.ndarray) -> np.ndarray:
         for pair in _pairs(len(rotation)):
             i, j = pair
             apart, off = matrices[:, i, i] - matrices[:, j, j], 2 * matrices[:, i, j]
-            angle = 0.25 * np.arctan2(2 * (apart @ off), apart @ apart - off @ off)
+            angle = 0.25 * float(np.arctan2(2 * (apart @ off), apart @ apart - off @ off))
             if abs(angle) > _NO_TURN:
                 turn = _turn(angle)
                 matrices[:, pair] = turn @ matrices[:, pair]
@@ -221,14 +221,17 @@ def _evidence(pair: np.ndarray, signals: Signals) -> float:
 def spacing_entropies(pair: np.ndarray) -> np.ndarray:
     """Return the sum of the entropies of two codes, up to a constant, at every angle of a quarter turn.
 
+    In single precision, which sorts twice as fast.
+
     Parameters
     ----------
     pair : array of shape (2, n)
     """
     angles = np.arange(2 * _ANGLES) * (np.pi / (2 * _ANGLES))
-    ordered = np.sort(np.stack([np.cos(angles), np.sin(angles)], axis=1) @ pair, axis=1)
+    turns = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
+    ordered = np.sort(turns @ pair.astype(np.float32), axis=1)
     m = max(int(np.sqrt(pair.shape[1])), 1)
-    entropies = np.log(ordered[:, m:] - ordered[:, :-m] + 1e-9).mean(axis=1)
+    entropies = np.log(ordered[:, m:] - ordered[:, :-m] + np.float32(1e-9)).mean(axis=1)
     return entropies[:_ANGLES] + entropies[_ANGLES:]
 
 

@@ -243,7 +243,7 @@ class ShardedSignals(Signals):
     def _seen(self) -> tuple[np.ndarray, ...]:
         return _call(_programs(self.array.sharding).extent, self.array)
 
-    @property
+    @functools.cached_property
     def extent(self) -> Extent:
         """Extent of the entries."""
         lowest, highest, incomplete, _ = self._seen

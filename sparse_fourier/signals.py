@@ -12,6 +12,7 @@ from scipy import sparse
 
 _BLOCK_ENTRIES = 1 << 18
 _FEWEST_ROWS = 64
+_FEW_ENTRIES = 1 << 23
 
 
 class Extent(NamedTuple):
@@ -130,10 +131,13 @@ class SparseSignals(Signals):
         return SparseSignals(self._matrix[np.flatnonzero(rows)])
 
     def whole(self, purpose: str) -> np.ndarray:
-        """Refuse to become dense."""
+        """Return all signals as one array if they are few, else refuse."""
+        if self.size <= _FEW_ENTRIES:
+            return self[:]
+        size = self.size * self.dtype.itemsize / 2**30
         raise TypeError(
-            f"Sparse input cannot be used with {purpose}, which needs dense signals. Use X.toarray() if that "
-            "fits into memory."
+            f"Sparse input of shape {self.shape} cannot be used with {purpose}, which would need all of "
+            f"it as a dense array of {size:.2g} GiB. Use X.toarray() if that fits into memory."
         )
 
     def times(self, matrix: np.ndarray) -> np.ndarray:

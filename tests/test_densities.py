@@ -13,6 +13,7 @@ from sparse_fourier.densities import (
     HalfLine,
     Interval,
     Line,
+    Peak,
     choose,
     fit_density,
     fit_smooth,
@@ -314,6 +315,38 @@ def test_choose_gives_back_a_density_without_edges():
     assert choose(codes, weights, 400.0, 0.05, own).edges == 2
 
 
+def loss_by_slope(density):
+    """Interference of two Laplace codes whose slopes are estimated, over that where they are known [1]_.
+
+    References
+    ----------
+    .. [1] D.-T. Pham and P. Garat, "Blind separation of mixture of independent sources through a
+       quasi-maximum likelihood approach", IEEE Transactions on Signal Processing 45(7), 1712-1725, 1997.
+    """
+    codes = stats.laplace.ppf((np.arange(100_000) + 0.5) / 100_000)
+    slopes = -density.derivatives(codes)[1]
+    a, b = 2 * (slopes**2).mean(), 2 * (slopes * np.sign(codes)).mean()
+    return (b * b * a + a - 2 * b) / (b * b - 1) ** 2 / (2 / 3)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_cusp_is_found_and_represented(seed):
+    codes, weights = drawn("laplace", 10_000, seed), uniform_weights(10_000)
+    density, smooth = learned(codes), learned(codes, fit_smooth)
+    assert isinstance(density.template, Peak)
+    assert loss_by_slope(density) < 1.13 < loss_by_slope(smooth)
+    assert abs(density.centre) < 0.1
+    moved = refit(codes + 0.01, weights, 10_000.0, density, frozen=True)
+    assert (moved.template, moved.centre) == (density.template, density.centre)
+
+
+@pytest.mark.parametrize("name", ["normal", "bimodal"])
+@pytest.mark.parametrize("n", [400, 10_000])
+def test_no_cusp_is_found_where_there_is_none(name, n):
+    assert isinstance(learned(drawn(name, n)).template, Line)
+    assert not isinstance(learned(drawn(name, n)).template, Peak)
+
+
 def test_keep_drops_edges_that_are_not_worth_it():
     codes, weights = drawn("uniform"), uniform_weights(400)
     density = choose(codes, weights, 400.0, 0.01)
@@ -408,7 +441,7 @@ def test_codes_that_are_all_the_same(value):
         assert all(np.isfinite(part).all() for part in again.derivatives(np.array([value, 0.0, 1.0])))
 
 
-@pytest.mark.parametrize("template", [Line(-20, 35), HalfLine(0, 40), Interval()])
+@pytest.mark.parametrize("template", [Line(-20, 35), Peak(-20, 35), HalfLine(0, 40), Interval()])
 def test_templates(template):
     assert (np.diff(template.knot(np.arange(template.first - 3, template.last + 4))) > 0).all()
     index = np.arange(template.first, template.last + 1)

@@ -7,7 +7,7 @@ The logarithm of a density is a penalised cubic spline plus a soft wall at eithe
 The penalty is that of Silverman [1]_: the squared third derivative of f, so that a normal density costs
 nothing. Its strength is the one of largest marginal likelihood, by the updates of Wood and Fasiolo [3]_.
 Hastie and Tibshirani [2]_ learn the densities of independent components in this way. Knots lie in one of
-three templates, a line, half a line or an interval, and the evidence chooses between them.
+four templates, a line, a line with a peak, half a line or an interval, and the evidence chooses between them.
 
 References
 ----------
@@ -21,13 +21,14 @@ References
 
 from sparse_fourier.densities.density import Density
 from sparse_fourier.densities.edges import choose, fit_density, fit_smooth, keep, refit
-from sparse_fourier.densities.templates import HalfLine, Interval, Line
+from sparse_fourier.densities.templates import HalfLine, Interval, Line, Peak
 
 __all__ = [
     "Density",
     "HalfLine",
     "Interval",
     "Line",
+    "Peak",
     "choose",
     "fit_density",
     "fit_smooth",

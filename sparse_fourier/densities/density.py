@@ -144,6 +144,14 @@ class Density:
         codes = self.centre + self.scale * t
         return float(masses[codes < low].sum()), float(masses[codes > high].sum())
 
+    @property
+    def peak(self) -> tuple[float, float]:
+        """The likeliest code, about, and minus the curvature of the log-density there."""
+        nodes = fine_nodes_of(self.template, self.blur)
+        t = float(nodes.t[np.argmax(values_at(nodes, self.polynomials))])
+        code = self.centre + self.scale * t
+        return code, -float(self.derivatives(np.array([code]))[2][0])
+
     def quantiles(self, probabilities: np.ndarray) -> np.ndarray:
         """Return the codes below which these probabilities lie.
 

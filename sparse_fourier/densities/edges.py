@@ -1,4 +1,4 @@
-"""Densities of codes: fitted anew, and with hard ends where the evidence is for them."""
+"""Densities of codes: fitted anew, and with hard ends or a cusp where the evidence is for them."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import numpy as np
 
 from sparse_fourier.densities.density import Density
 from sparse_fourier.densities.fitting import LONG, SHORT, Frame, Sample, fit_in_frame, sample_of
-from sparse_fourier.densities.templates import HalfLine, Interval, Line
+from sparse_fourier.densities.templates import HalfLine, Interval, Line, Peak
 
+_SHARP = 3.0  # curvature at a peak that may be a cusp; that of the normal density is one
 _SAMPLES_BEYOND = 1.5  # of a smooth density, at an end that is hard
 
 
@@ -40,7 +41,7 @@ def fit_smooth(
     Density
     """
     sample = sample_of(codes, weights, n_samples)
-    if start is None or start.edges:
+    if start is None or start.template.stays:
         frame = Frame(Line(), sample.mean, sample.spread, 0.0)
     else:
         template = Line() if strength is None else start.template
@@ -51,7 +52,7 @@ def fit_smooth(
 def refit(
     codes: np.ndarray, weights: np.ndarray, n_samples: float, density: Density, frozen: bool
 ) -> Density:
-    """Return the density fitted to codes that have moved a little; edges stay where they are.
+    """Return the density fitted to codes that have moved a little; edges and cusps stay where they are.
 
     Parameters
     ----------
@@ -70,7 +71,7 @@ def refit(
     Density
     """
     strength = density.strength if frozen else None
-    if density.edges:
+    if density.template.stays:
         return fit_in_frame(sample_of(codes, weights, n_samples), _frame(density), density, strength, SHORT)
     return fit_smooth(codes, weights, n_samples, density, strength)
 
@@ -79,14 +80,16 @@ def _frame(density: Density) -> Frame:
     return Frame(density.template, density.centre, density.scale, density.blur)
 
 
-def _edged_frames(sample: Sample, blur: float, smooth: Density) -> list[Frame]:
-    """Return the frames with edges where a smooth density reaches far beyond the codes."""
+def _likely_frames(sample: Sample, blur: float, smooth: Density) -> list[Frame]:
+    """Return frames with edges where a smooth density reaches too far, with a cusp where it bends."""
     low, high = sample.ends
+    peak, sharpness = smooth.peak
     below, above = (mass * smooth.n_samples > _SAMPLES_BEYOND for mass in smooth.masses_beyond(low, high))
     candidates = [
         (below, Frame(HalfLine(), low, sample.mean - low, blur)),
         (above, Frame(HalfLine(), high, sample.mean - high, blur)),
         (below and above, Frame(Interval(), low, high - low, blur)),
+        (sharpness * sample.spread**2 > _SHARP, Frame(Peak(), peak, sample.spread, 0.0)),
     ]
     return [frame for likely, frame in candidates if likely]
 
@@ -94,11 +97,11 @@ def _edged_frames(sample: Sample, blur: float, smooth: Density) -> list[Frame]:
 def choose(
     codes: np.ndarray, weights: np.ndarray, n_samples: float, blur: float, density: Density | None = None
 ) -> Density:
-    """Return the density of largest evidence, with or without edges.
+    """Return the density of largest evidence: smooth, with edges, or with a cusp at its peak.
 
     An edge costs minus the logarithm of its blur: of where it may be once the samples have been
-    seen, relative to where it might have been before. A smooth density that leaves no room for more than a
-    sample or two beyond the codes has no edge there, and is not compared.
+    seen, relative to where it might have been before. Where a smooth density leaves no room for more than a
+    sample or two beyond the codes no edge is tried, and no cusp where it is flat like the normal one.
 
     Parameters
     ----------
@@ -110,7 +113,7 @@ def choose(
     blur : float
         Width of edges, relative to the range of the codes or to their mean distance from the edge.
     density : Density, optional
-        A smooth one of these codes, to return where there are no edges in place of a new fit.
+        A smooth one of these codes, to return in place of a new fit where it is the best.
 
     Returns
     -------
@@ -118,13 +121,13 @@ def choose(
     """
     sample = sample_of(codes, weights, n_samples)
     smooth = density or fit_smooth(codes, weights, n_samples, rounds=LONG)
-    frames = _edged_frames(sample, blur, smooth)
+    frames = _likely_frames(sample, blur, smooth)
     if not frames:
         return smooth
-    smooth = fit_smooth(codes, weights, n_samples, rounds=LONG) if density else smooth
+    own, smooth = smooth, fit_smooth(codes, weights, n_samples, rounds=LONG) if density else smooth
     edged = [d for d in (fit_in_frame(sample, frame, smooth) for frame in frames) if d.converged]
     best = max([smooth, *edged], key=lambda d: d.evidence + np.log(blur) * d.edges)
-    return density if best is smooth and density is not None else best
+    return own if best is smooth else best
 
 
 def keep(codes: np.ndarray, weights: np.ndarray, n_samples: float, density: Density, blur: float) -> Density:

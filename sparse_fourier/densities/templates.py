@@ -10,6 +10,8 @@ import numpy as np
 
 STEP = 0.1
 _HALF_LINE_STEP = 0.055
+_DENSEST = 0.1  # width of cells at a peak, relative to those far from it
+_FLANK = 0.5  # how far that is
 _INTERVAL_CELLS = 64
 _CELLS_AT_ONCE = 5
 _OUT_OF_REACH = 0.1  # width of walls where there are no edges, of their distance: not felt between knots
@@ -38,6 +40,7 @@ class Template(ABC):
     last: int = 0
 
     n_edges: ClassVar[int]
+    stays: ClassVar[bool] = True  # where it is, while codes move a little: something of theirs is at zero
     cell_width: ClassVar[float]  # in the middle, for t of unit range, mean or standard deviation
 
     @abstractmethod
@@ -68,6 +71,7 @@ class Line(Template):
     """Knots of the real line, even near zero and in geometric progression far from it."""
 
     n_edges: ClassVar[int] = 0
+    stays: ClassVar[bool] = False
     cell_width: ClassVar[float] = 0.1
 
     def knot(self, index: np.ndarray) -> np.ndarray:
@@ -88,6 +92,24 @@ class Line(Template):
         low, high = self.ends
         reach = high - low
         return Wall(1, low - reach, _OUT_OF_REACH * reach), Wall(-1, high + reach, _OUT_OF_REACH * reach)
+
+
+@dataclass(frozen=True)
+class Peak(Line):
+    """Knots of the real line, densest at zero, where the density may have a cusp."""
+
+    stays: ClassVar[bool] = True
+
+    def knot(self, index: np.ndarray) -> np.ndarray:
+        """Return t of the knots of these numbers."""
+        far = np.abs(super().knot(index))
+        return np.sign(index) * far * (far + _DENSEST * _FLANK) / (far + _FLANK)
+
+    def index(self, t: np.ndarray) -> np.ndarray:
+        """Return the inverse of `knot`."""
+        distance = np.abs(t)
+        half = 0.5 * (distance - _DENSEST * _FLANK)
+        return np.sign(t) * super().index(half + np.sqrt(half * half + _FLANK * distance))
 
 
 @dataclass(frozen=True)
