@@ -12,7 +12,7 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 from sklearn.utils import check_array, check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from sparse_fourier import parameters, runtime
+from sparse_fourier import parameters, runtime, saving
 from sparse_fourier.autoencoding import FittedNetwork, Network, Record, closed_form, fit_network
 from sparse_fourier.bases import Basis
 from sparse_fourier.dictionaries import fit_overcomplete
@@ -26,6 +26,7 @@ from sparse_fourier.streaming import Learn, Stream, advance
 from sparse_fourier.summary import Summary, of_prior
 from sparse_fourier.validation import (
     complete_or_array,
+    refuse_beyond_memory,
     refuse_silent_misreadings,
     refuse_unobserved_features,
     validate_extent,
@@ -34,7 +35,6 @@ from sparse_fourier.validation import (
 )
 
 _FLOATS = [np.float64, np.float32]
-_STATE_FORMAT = 1
 
 
 class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -245,12 +245,13 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
     codes are sparse and components have unit norm. Codes minimise the squared error with at most a certain
     number of them active, each of which has to lower it by a certain price; both follow from the data, by the
     length of a description in bits. `transform` looks for that minimum by matching pursuit from several first
-    components. Training alternates such codes with sweeps over the components (approximate K-SVD [1]_), and
-    replaces weak components by directions in which residuals cluster. The intercept is then what minimises
-    the residuals, signs are those of a fixed functional, `noise_variance_` counts the active codes of each
-    signal, `loss_` and `score` are minus or plus the logarithm of the joint density of signals and codes,
-    which is not a likelihood, and comparable only between models of as many components. Every sweep is one
-    iteration.
+    components. Training alternates such codes with sweeps over the components (approximate K-SVD [1]_);
+    beyond a million codes the components take a step after each batch instead. Weak components are replaced
+    by directions in which residuals cluster, and one that stands for two is split. The intercept is then what
+    minimises the residuals, signs are those of a fixed functional, `noise_variance_` counts the active codes
+    of each signal, `loss_` and `score` are minus or plus the logarithm of the joint density of signals and
+    codes, which is not a likelihood, and comparable only between models of as many components. Every sweep,
+    or pass over batches, is one iteration.
 
     References
     ----------
@@ -641,21 +642,13 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         """Return the state with a stamp of the version that wrote it."""
         from sparse_fourier import __version__
 
-        stamp = {"_sparse_fourier_version": __version__, "_state_format": _STATE_FORMAT}
-        return {**super().__getstate__(), **stamp}
+        return saving.stamped(super().__getstate__(), __version__)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Restore a state, refusing one that a newer version wrote in a newer form."""
-        state = dict(state)
-        written, version = state.pop("_state_format", 0), state.pop("_sparse_fourier_version", "?")
-        if written > _STATE_FORMAT:
-            from sparse_fourier import __version__
+        from sparse_fourier import __version__
 
-            raise ValueError(
-                f"This estimator was saved by sparse_fourier {version}, this is {__version__}: "
-                "its format is newer. Upgrade sparse_fourier to load it."
-            )
-        super().__setstate__(state)
+        super().__setstate__(saving.restored(state, type(self), __version__))
 
     @property
     def _n_features_out(self) -> int:
@@ -753,6 +746,7 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         prior = parameters.resolve_prior(self.prior, self.encoder, overcomplete=overcomplete)
         if overcomplete:
             parameters.refuse_overcomplete(prior, self.get_params(deep=False), d)
+            refuse_beyond_memory(int(k), X.shape)
         if prior.learns and not self.fit_intercept:
             raise ValueError(
                 f"fit_intercept=False cannot be used under the prior {prior}, whose densities have a place "

@@ -46,7 +46,8 @@ class Settings:
     """What the user decides about a fit.
 
     `rivals` of the prior are compared with it before training; `reference` are components whose order and
-    signs are kept; `contamination` is the largest share of rows that may be left out as strays.
+    signs are kept; `contamination` is the largest share of rows that may be left out as strays; `n_active` is
+    how many codes of a signal may differ from zero, where it is given.
     """
 
     prior: Prior
@@ -61,6 +62,7 @@ class Settings:
     penalties: tuple[Penalty, ...] = ()
     reference: np.ndarray | None = None
     rivals: tuple[Prior, ...] = ()
+    n_active: int | None = None
     contamination: float = 0.0
 
 

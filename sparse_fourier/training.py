@@ -20,7 +20,7 @@ from sparse_fourier.solvers import Newton, NewtonState
 _CHUNK_SECONDS = 0.1
 _MAX_CHUNK = 32
 _SECONDS_PER_CODE = 2e-7
-_MOST_CODES = 200_000
+_MOST_CODES = 4_000_000
 _MOST_COMPONENTS = 16
 _SAME_DIRECTIONS = 0.95
 _MEMORY = 60
