@@ -12,7 +12,7 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 from sklearn.utils import check_array, check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from sparse_fourier import parameters, runtime, saving
+from sparse_fourier import checkpoints, parameters, runtime, saving
 from sparse_fourier.autoencoding import FittedNetwork, Network, Record, closed_form, fit_network
 from sparse_fourier.bases import Basis
 from sparse_fourier.dictionaries import fit_overcomplete
@@ -21,7 +21,7 @@ from sparse_fourier.model import Model
 from sparse_fourier.priors import Prior
 from sparse_fourier.reporting import Reporter, warn_of, warn_of_empty_rows, warn_of_unseen
 from sparse_fourier.sharding import ShardedSignals, is_spread
-from sparse_fourier.signals import Rows, array_of, is_mapped, mapped, rows_with_weight
+from sparse_fourier.signals import Rows, array_of, blocks_of, is_mapped, mapped, rows_with_weight
 from sparse_fourier.streaming import Learn, Stream, advance
 from sparse_fourier.summary import Summary, of_prior
 from sparse_fourier.validation import (
@@ -34,6 +34,7 @@ from sparse_fourier.validation import (
     validate_weights,
 )
 
+_WITHOUT_EFFECT = ("checkpoint", "callback", "verbose")
 _FLOATS = [np.float64, np.float32]
 
 
@@ -135,8 +136,11 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
     warm_start : bool, default=False
         Whether the fit of a network goes on from the last one: parameters, moments of the solver, and the
         centre and scale of the signals.
-    checkpoint : None, default=None
-        Not supported yet.
+    checkpoint : path-like, default=None
+        File in which `fit` writes down between chunks of training how far it has come. The same call then
+        goes on from there, after whatever ended it, and comes to what it would have come to, bit for bit on
+        one machine with as many threads. The file stays and is for that fit alone: one that is corrupt, or
+        that of other data or parameters, is an error, and is not written to. None: nothing is written.
     random_state : int, RandomState or None, default=None
         Draws the starting rotations. The result rarely depends on it.
     verbose : int, default=0
@@ -694,6 +698,20 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
 
     def _fit(self, X: Rows, weights: np.ndarray, settings: Settings, network: Network | None) -> Fitted:
         rng = check_random_state(self.random_state)
+        with checkpoints.opened(self.checkpoint, lambda: self._identity(X, weights), rng) as first:
+            return self._watched(X, weights, settings, network, first)
+
+    def _identity(self, X: Rows, weights: np.ndarray) -> dict[str, str]:
+        """Return digests of all that the outcome of a fit depends on."""
+        given = self.get_params(deep=False)
+        chosen = {name: value for name, value in given.items() if name not in _WITHOUT_EFFECT}
+        others = {"the fit to go on from": getattr(self, "_record", None) if self.warm_start else None}
+        rows = (X[each] for each in blocks_of(X))
+        return checkpoints.identity(chosen, others, X=rows, sample_weight=[weights])
+
+    def _watched(
+        self, X: Rows, weights: np.ndarray, settings: Settings, network: Network | None, rng: Any
+    ) -> Fitted:
         if not self.verbose:
             return self._trained(X, weights, settings, network, rng)
         reporter = Reporter(self.callback, self.max_iter, self.verbose)
@@ -746,7 +764,7 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         prior = parameters.resolve_prior(self.prior, self.encoder, overcomplete=overcomplete)
         if overcomplete:
             parameters.refuse_overcomplete(prior, self.get_params(deep=False), d)
-            refuse_beyond_memory(int(k), X.shape)
+            refuse_beyond_memory(int(self.n_components), X.shape)
         if prior.learns and not self.fit_intercept:
             raise ValueError(
                 f"fit_intercept=False cannot be used under the prior {prior}, whose densities have a place "

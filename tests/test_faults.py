@@ -455,7 +455,7 @@ WRONG = [
     ("validation_fraction", [0, 1, 2.0, "x"]),
     ("n_iter_no_change", [0, 0.5]),
     ("warm_start", ["x"]),
-    ("checkpoint", ["file"]),
+    ("checkpoint", [3, True]),
     ("random_state", ["a", -1, 2**32, 0.5]),
     ("verbose", [-1, "x"]),
     ("callback", ["print", 3]),
