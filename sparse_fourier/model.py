@@ -136,10 +136,10 @@ class Model:
             return self.prior.domain.project(self.least_squares_codes(X), self.gram)
         codes = np.zeros((len(X), len(self.components)))
         codes[~gaps] = self.least_squares_codes(X[~gaps])
-        codes[np.ix_(np.flatnonzero(gaps), np.flatnonzero(self.live))] = self._read(X[gaps]).completed_codes
+        codes[np.ix_(np.flatnonzero(gaps), np.flatnonzero(self.live))] = self.read(X[gaps]).completed_codes
         return self.prior.domain.project(codes, self.gram)
 
-    def _read(self, X: np.ndarray) -> Reading:
+    def read(self, X: np.ndarray) -> Reading:
         """Return what the observed entries of signals say of the codes that live."""
         live = np.flatnonzero(self.live)
         prior = self.prior.taken(live)
@@ -164,7 +164,7 @@ class Model:
             return self.terms(X).total
         losses = np.empty(len(X))
         losses[~gaps] = self.terms(X[~gaps]).total
-        losses[gaps] = self._losses_of_entries(self._read(X[gaps]))
+        losses[gaps] = self._losses_of_entries(self.read(X[gaps]))
         return losses
 
     def _losses_of_entries(self, reading: Reading) -> np.ndarray:

@@ -426,3 +426,42 @@ def _validate_penalty(penalty: Any) -> None:
                 f"The {name!r} parameter of {penalty} must be a float in the range [{low:g}, {high:g}). "
                 f"Got {value!r} instead."
             )
+
+
+def check_draws(n_bootstraps: Any) -> None:
+    """Refuse a number of refits from which no spread follows.
+
+    Raises
+    ------
+    ValueError
+    """
+    if isinstance(n_bootstraps, bool) or not isinstance(n_bootstraps, Integral) or n_bootstraps < 2:
+        raise ValueError(
+            "The 'n_bootstraps' parameter of AutoencoderDecomposer.diagnose must be an int in the range "
+            f"[2, inf). Got {n_bootstraps!r} instead."
+        )
+
+
+def refuse_to_diagnose(prior: Any, network: Network | None, shape: tuple[int, int]) -> None:
+    """Refuse models whose components no likelihood of the signals picks.
+
+    Raises
+    ------
+    ValueError
+        If nothing was assumed of the codes, a network gives them, or components exceed features.
+    """
+    if prior is None:
+        raise ValueError(
+            "diagnose needs a prior on the codes: with prior=None the data determine no more than the span "
+            "of the components. Use prior='auto', or one of the priors by name."
+        )
+    if network is not None:
+        raise ValueError(
+            "diagnose is for codes of least squares: where a network gives the codes, its components depend "
+            "on its training. Use encoder='auto' without hidden layers or activation."
+        )
+    if shape[0] > shape[1]:
+        raise ValueError(
+            f"diagnose needs no more components than features, got {shape[0]} and {shape[1]}: sparse codes "
+            "of an overcomplete dictionary have no likelihood whose curvature could be taken."
+        )
