@@ -69,8 +69,9 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         entries; for codes that cannot be negative either. "fourier": they are sinusoids of learned
         frequencies; an object of `sparse_fourier.bases.Fourier` says where signals are sampled, and
         whether components are sums of several sinusoids, or decay.
-    noise : {"gaussian"}, default="gaussian"
-        What is assumed of the noise.
+    noise : {"gaussian", "student_t"}, default="gaussian"
+        What is assumed of the noise of each entry. "student_t": tails are as heavy as the signals show, so
+        that outlying entries count little; see the Notes. Not for more components than features.
     encoder : {"auto", "affine", "mlp", "variational"}, default="auto"
         How codes are computed. "auto": by an affine map, restricted to the prior's support in the metric of
         the reconstruction; or by a network, where `hidden_layer_sizes` or an `activation` is given.
@@ -166,7 +167,10 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         The same as a share of the variance of X. Need not add up where codes correlate.
     noise_variance_ : float
         Variance of the noise per feature: squared residuals over n (d - k), under "gaussian" over
-        (n - 1) (d - k).
+        (n - 1) (d - k). With `noise="student_t"` that of Gaussian noise which leaves codes as uncertain.
+    noise_ : StudentT or None
+        With `noise="student_t"` the noise of an entry: its `scale`, in the unit of the signals, and its
+        `degrees_of_freedom`, from 1 to 1000.
     n_components_ : int
         Number of components.
     n_features_in_ : int
@@ -228,6 +232,15 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
     `inverse_transform(transform(X))` fills the gaps. "auto" takes components as long as the residuals have a
     direction that stands above white noise.
 
+    With `noise="student_t"` span and noise are those of greatest likelihood, found by turns: an entry counts
+    the less the further it lies from what the others of its signal and its feature say, and codes are the
+    likeliest given these weights [2]_. All else (prior, basis, network) is fitted to pseudo-values, whose
+    residuals are drawn in by these weights, so that least squares give the same codes, with as much noise.
+    Signals of which outliers leave too little to tell their codes say nothing of the basis. `score` adds up
+    the log-densities of residuals, with the codes integrated out by their expected information. The number
+    of components, scores of priors, `reconstruction_err_`, `get_covariance`, and the losses of networks but
+    for what residuals cost beyond pseudo-values, are those of pseudo-values.
+
     `prior="auto"` compares priors on at most 3000 of the signals, by their likelihood less a price for what
     they are free to choose: 3.5 nats for each pair of codes where the basis is told apart, 4.5 nats and 0.002
     nats per sample more for each learned density. These are twice what such freedom gains on Gaussian codes.
@@ -260,6 +273,8 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
     ----------
     .. [1] R. Rubinstein, M. Zibulevsky and M. Elad, "Efficient implementation of the K-SVD algorithm using
        batch orthogonal matching pursuit", Technion, 2008.
+    .. [2] K. L. Lange, R. J. A. Little and J. M. G. Taylor, "Robust statistical modeling using the t
+       distribution", Journal of the American Statistical Association 84, 881-896, 1989.
 
     Examples
     --------
@@ -795,23 +810,34 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
             )
 
         def learn(X: np.ndarray, weights: np.ndarray, settings: Settings, rng: Any) -> Fitted:
-            if network is not None:
-                return fit_network(X, weights, settings, network, rng, record)
-            if self.prior is None:
-                return closed_form(X, weights, settings)
-            return _fit_without_network(X, weights, settings, rng)
+            return self._fitted(X, weights, settings, network, rng, record)
 
         return learn
 
     def _trained(
         self, X: Rows, weights: np.ndarray, settings: Settings, network: Network | None, rng: Any
     ) -> Fitted:
-        if network is not None:
-            X = array_of(X, "a network")
-            return fit_network(X, weights, settings, network, rng, self._begun(network, X))
-        if self.prior is None:
-            return closed_form(X, weights, settings)
-        return _fit_without_network(X, weights, settings, rng)
+        record = None if network is None else self._begun(network, X)
+        return self._fitted(X, weights, settings, network, rng, record)
+
+    def _fitted(
+        self,
+        X: Rows,
+        weights: np.ndarray,
+        settings: Settings,
+        network: Network | None,
+        rng: Any,
+        record: Record | None,
+    ) -> Fitted:
+        def learn(X: Rows, weights: np.ndarray) -> Fitted:
+            if network is not None:
+                X = array_of(X, "a network")
+                return fit_network(X, weights, settings, network, rng, record)
+            if self.prior is None:
+                return closed_form(X, weights, settings)
+            return _fit_without_network(X, weights, settings, rng)
+
+        return parameters.resolve_noise(self.noise).fit(learn, X, weights, settings)
 
     def _begun(self, network: Network, X: Rows) -> Record | None:
         """Return where training goes on, if it does."""
@@ -874,6 +900,7 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         self.explained_variance_ratio_ = explained / (fitted.total_variance or 1.0)
         self.noise_variance_ = float(_in_units(np.array(model.noise_variance), scale))
         self.prior_ = None if self.prior is None else _prior_in_user_units(model)
+        self.noise_ = fitted.noise and fitted.noise.scaled(model.exponent)
         self.prior_scores_ = fitted.scores
         self.outliers_ = fitted.strays
         self._record = fitted.record if isinstance(fitted, FittedNetwork) else None

@@ -34,6 +34,7 @@ from sparse_fourier.reduction import (
 from sparse_fourier.selection import choose
 from sparse_fourier.signals import Rows, array_of, extent, mapped
 from sparse_fourier.staging import optimise
+from sparse_fourier.tails import StudentT
 from sparse_fourier.training import Progress, Trained
 
 _NATS_OF_A_DOUBT = 3.0
@@ -93,6 +94,10 @@ class Fitted:
         With what was learned.
     scores : dict
         Name of each prior that was compared -> its penalised log-likelihood in nats per sample.
+    noise : StudentT or None
+        The noise, in the model's unit, where it is not Gaussian.
+    in_nats : bool
+        Whether losses are negative log-likelihoods.
     strays : int array
         Rows that were left out, ascending.
     """
@@ -109,6 +114,8 @@ class Fitted:
     doubts: list[str]
     basis: Basis
     scores: dict[str, float] = field(default_factory=dict)
+    noise: StudentT | None = None
+    in_nats: bool = True
     strays: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=int))
 
 
