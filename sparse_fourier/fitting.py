@@ -35,6 +35,7 @@ from sparse_fourier.selection import choose
 from sparse_fourier.sharding import Whole
 from sparse_fourier.signals import Rows, array_of, extent, mapped
 from sparse_fourier.staging import optimise
+from sparse_fourier.tails import StudentT
 from sparse_fourier.training import Progress, Trained
 
 _NATS_OF_A_DOUBT = 3.0
@@ -94,6 +95,10 @@ class Fitted:
         With what was learned.
     scores : dict
         Name of each prior that was compared -> its penalised log-likelihood in nats per sample.
+    noise : StudentT or None
+        The noise, in the model's unit, where it is not Gaussian.
+    in_nats : bool
+        Whether losses are negative log-likelihoods.
     strays : int array
         Rows that were left out, ascending.
     """
@@ -110,6 +115,8 @@ class Fitted:
     doubts: list[str]
     basis: Basis
     scores: dict[str, float] = field(default_factory=dict)
+    noise: StudentT | None = None
+    in_nats: bool = True
     strays: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=int))
 
 

@@ -26,6 +26,7 @@ _ROUGHLY = 1e-4
 _RESOLVED_VARIANCE = 1e-13
 _REFINEMENTS = 5
 _GAP_MARGIN = 4.0
+_TRACY_WIDOM_DEVIATION = 1.27
 _TRACY_WIDOM_QUANTILE = 4.5
 _NOISE_ITERATIONS = 10
 _FEW_DIMENSIONS = 4
@@ -590,6 +591,13 @@ def largest_of_noise(n: float, p: int) -> float:
     centre = (roots[0] + roots[1]) ** 2 / n
     scale = np.sqrt(centre / n) * (1 / roots[0] + 1 / roots[1]) ** (1 / 3)
     return float(centre + _TRACY_WIDOM_QUANTILE * scale)
+
+
+def spread_of_largest(n: float, p: int) -> float:
+    """Return the standard deviation of the largest eigenvalue of white noise of unit variance."""
+    roots = np.sqrt(max(n - 0.5, 0.5)), np.sqrt(p - 0.5)
+    scale = (roots[0] + roots[1]) / n * (1 / roots[0] + 1 / roots[1]) ** (1 / 3)
+    return float(_TRACY_WIDOM_DEVIATION * scale)
 
 
 def _noise_without_bias(variances: np.ndarray, k: int, n: float, p: int, weaker: float) -> float:
