@@ -24,7 +24,7 @@ from sparse_fourier.reporting import Reporter, warn_of, warn_of_empty_rows, warn
 from sparse_fourier.sharding import ShardedSignals, is_spread
 from sparse_fourier.signals import Rows, array_of, blocks_of, is_mapped, mapped, rows_with_weight
 from sparse_fourier.streaming import Learn, Stream, advance
-from sparse_fourier.summary import Summary, of_prior
+from sparse_fourier.summary import Summary, of_noise, of_prior
 from sparse_fourier.validation import (
     complete_or_array,
     refuse_beyond_memory,
@@ -697,7 +697,7 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         facts = {
             "components": f"{view.n_components_} (n_components={view._asked!r})",
             "prior": "none" if view.prior_ is None else of_prior(str(view.prior_), view.prior_scores_),
-            "noise": f"variance {noise:.3g}, standard deviation {np.sqrt(noise):.3g}",
+            "noise": of_noise(noise, view.noise_),
             "residual": f"Frobenius norm {view.reconstruction_err_:.3g}",
             "training": f"{end} after {view.n_iter_} iterations, loss {view.loss_:.4g} {goal}",
         }
