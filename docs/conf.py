@@ -1,3 +1,5 @@
+import os
+import sys
 import tomllib
 from pathlib import Path
 
@@ -17,10 +19,11 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
     "sphinx.ext.viewcode",
+    "sphinx_gallery.gen_gallery",
 ]
 source_suffix = {".rst": "restructuredtext", ".md": "markdown"}
 templates_path = ["_templates"]
-exclude_patterns = ["_build"]
+exclude_patterns = ["_build", "examples", "snippets"]
 nitpicky = False
 
 myst_enable_extensions = ["colon_fence", "dollarmath"]
@@ -33,24 +36,43 @@ autodoc_typehints = "none"
 numpydoc_show_class_members = False
 toc_object_entries_show_parents = "hide"
 
+sys.path.insert(0, os.path.dirname(__file__))  # for gallery_order
+sphinx_gallery_conf = {
+    "examples_dirs": "examples",
+    "gallery_dirs": "gallery",
+    "filename_pattern": r"\.py$",
+    "within_subsection_order": "gallery_order.Order",
+    "reference_url": {"sparse_fourier": None},
+    "doc_module": ("sparse_fourier",),
+    "backreferences_dir": "gallery/backreferences",
+    "remove_config_comments": True,
+    "show_signature": False,
+    "show_memory": False,
+    "write_computation_times": False,
+}
+
 html_math_renderer = "mathml"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_theme = "pydata_sphinx_theme"
-html_title = f"{project} {release}"
+html_title = project
 html_show_sourcelink = False
 html_theme_options = {
+    "header_links_before_dropdown": 7,
+    "navbar_align": "left",
     "show_prev_next": False,
     "navbar_end": ["theme-switcher"],
     "footer_start": ["copyright"],
     "footer_end": [],
 }
-html_sidebars = {"index": [], "changelog": [], "architecture": []}
+_ALONE = ("index", "changelog", "architecture", "benchmarks", "coming_from", "faq", "extending")
+html_sidebars = {page: [] for page in _ALONE}
 
 
-def _is_metadata_request(app, what, name, obj, skip, options):
-    """Leave out the `set_..._request` methods that scikit-learn adds to every estimator."""
-    return True if name.startswith("set_") and name.endswith("_request") else None
+def _is_of_others(app, what, name, obj, skip, options):
+    """Leave out what scikit-learn and Python add to every class: their pages explain it."""
+    ours = str(getattr(obj, "__module__", "sparse_fourier")).startswith("sparse_fourier")
+    return None if ours and not (name.startswith("set_") and name.endswith("_request")) else True
 
 
 def _visit_math(translator, node):
@@ -63,4 +85,4 @@ def _visit_math(translator, node):
 
 def setup(app):
     app.add_html_math_renderer("mathml", (_visit_math, None), (_visit_math, None))
-    app.connect("autodoc-skip-member", _is_metadata_request)
+    app.connect("autodoc-skip-member", _is_of_others)

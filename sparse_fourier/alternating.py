@@ -11,6 +11,7 @@ import numpy as np
 from sparse_fourier.canonical import order_by_variance
 from sparse_fourier.initialization import scaled_by_power_of_two
 from sparse_fourier.model import Model, incomplete_rows
+from sparse_fourier.signals import Rows, mapped
 from sparse_fourier.supports import Interval
 
 _MAX_ALTERNATIONS = 200
@@ -48,7 +49,7 @@ class Alternated:
 
 
 def fit_to_signals(
-    model: Model, X: np.ndarray, weights: np.ndarray, *, anchored: bool, degrees_of_freedom: float
+    model: Model, X: Rows, weights: np.ndarray, *, anchored: bool, degrees_of_freedom: float
 ) -> Alternated:
     """Return the model with non-negative components fitted to the signals.
 
@@ -62,7 +63,7 @@ def fit_to_signals(
     Parameters
     ----------
     model : Model
-    X : array of shape (n, d)
+    X : array or Signals of shape (n, d)
     weights : array of shape (n,)
     anchored : bool
         Whether the intercept remains zero.
@@ -79,7 +80,7 @@ def fit_to_signals(
     """
     signals = _Signals(X, weights, model.exponent)
     turns = _Turns(model, signals, anchored, degrees_of_freedom)
-    start = _Factors(model.components, model.intercept, model.constrained_codes(X))
+    start = _Factors(model.components, model.intercept, mapped(model.constrained_codes, X))
     factors, stuck = turns.run(start)
     best = turns.judged(factors)
     if stuck and model.prior.has_free_scale:
@@ -93,14 +94,14 @@ def fit_to_signals(
 class _Signals:
     """Signals in the unit of the model, a block of rows at a time in double precision."""
 
-    X: np.ndarray
+    X: Rows
     weights: np.ndarray
     exponent: int
 
     @cached_property
     def gaps(self) -> np.ndarray:
         """Which rows lack entries."""
-        return incomplete_rows(self.X)
+        return mapped(incomplete_rows, self.X)
 
     @cached_property
     def n_entries(self) -> float:
@@ -269,15 +270,15 @@ class _Turns:
         """Return the model of a decoder with its codes and its likelihood."""
         signals, gaps = self._signals, self._signals.gaps
         model = replace(self._model, components=factors.components, intercept=factors.intercept)
-        codes = model.constrained_codes(signals.X)
-        plain = np.where(gaps[:, None], codes, model.least_squares_codes(signals.X))
+        codes = mapped(model.constrained_codes, signals.X)
+        plain = np.where(gaps[:, None], codes, mapped(model.least_squares_codes, signals.X))
         squares = signals.squares(replace(factors, codes=plain))
         n_left = len(factors.intercept) - model.live.sum() + model.prior.domain.surplus
         noise = float(signals.weights @ squares) / self._degrees_of_freedom / n_left if n_left else 0.0
         model = self._with_prior(replace(model, noise_variance=noise), self._mean(codes))
-        codes = model.constrained_codes(signals.X) if gaps.any() else codes
+        codes = mapped(model.constrained_codes, signals.X) if gaps.any() else codes
         losses = (
-            model.losses(signals.X)
+            mapped(model.losses, signals.X)
             if gaps.any()
             else model.terms_of_codes(plain[:, model.live], squares).total
         )

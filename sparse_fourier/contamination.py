@@ -14,6 +14,7 @@ import numpy as np
 
 from sparse_fourier.initialization import estimate_rank
 from sparse_fourier.reduction import Reduced
+from sparse_fourier.signals import Rows, rows_where
 
 _FEWEST_SAMPLES = 50.0
 _ROUNDS = 5
@@ -26,7 +27,7 @@ _NEAR_PER_COMPONENT, _NEAR = 5.0, 10.0
 _RESIDUALS_OF_NOISE = 12.0
 _ROWS_PER_COMPONENT = 10.0
 
-Reduce = Callable[[np.ndarray, np.ndarray], Reduced]
+Reduce = Callable[[Rows, np.ndarray], Reduced]
 """Turns signals and their weights into what they are in their span."""
 
 
@@ -37,19 +38,19 @@ class Settled(NamedTuple):
     ----------
     data : Reduced
         What is kept, in the coordinates of its span.
-    X : array of shape (n_kept, d)
+    X : array or Signals of shape (n_kept, d)
     weights : array of shape (n_kept,)
     strays : int array
         Places of the others among the rows that were given, ascending.
     """
 
     data: Reduced
-    X: np.ndarray
+    X: Rows
     weights: np.ndarray
     strays: np.ndarray
 
 
-def without_strays(X: np.ndarray, weights: np.ndarray, contamination: float, reduce: Reduce) -> Settled:
+def without_strays(X: Rows, weights: np.ndarray, contamination: float, reduce: Reduce) -> Settled:
     """Return signals without those that stray, as long as that takes no more than a share of them.
 
     Few rows that are far out turn the span towards themselves and hide others, so that what is left is
@@ -58,7 +59,7 @@ def without_strays(X: np.ndarray, weights: np.ndarray, contamination: float, red
 
     Parameters
     ----------
-    X : array of shape (n, d)
+    X : array or Signals of shape (n, d)
     weights : array of shape (n,)
         Positive.
     contamination : float
@@ -73,7 +74,7 @@ def without_strays(X: np.ndarray, weights: np.ndarray, contamination: float, red
         if kept.all():
             break
         places = places[kept]
-        rows, own = left.X[kept], left.weights[kept]
+        rows, own = rows_where(left.X, kept), left.weights[kept]
         left = Settled(reduce(rows, own), rows, own, np.setdiff1d(np.arange(len(X)), places))
     return left if left is whole or not _are_components(whole.data, left.data) else whole
 
@@ -89,7 +90,7 @@ def strays(data: Reduced, most: float) -> np.ndarray:
         The largest sum of their weights.
     """
     found = np.zeros(len(data.squares), dtype=bool)
-    if data.n < _FEWEST_SAMPLES or data.gaps is not None or most <= 0:
+    if data.n < _FEWEST_SAMPLES or data.gaps or data.whole or most <= 0:
         return found
     inside = np.einsum("ij,ij->i", data.whitened, data.whitened)
     if inside.max() > _NEAR_PER_COMPONENT * data.rank + _NEAR:

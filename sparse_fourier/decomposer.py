@@ -7,29 +7,36 @@ from numbers import Integral
 from typing import Any, Self
 
 import numpy as np
+from scipy import sparse
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import check_array, check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from sparse_fourier import parameters, runtime
+from sparse_fourier import checkpoints, parameters, runtime, saving
 from sparse_fourier.autoencoding import FittedNetwork, Network, Record, closed_form, fit_network
 from sparse_fourier.bases import Basis
+from sparse_fourier.diagnostics import Diagnosis, Question, diagnose
 from sparse_fourier.dictionaries import fit_overcomplete
 from sparse_fourier.fitting import Fitted, Settings, fit
 from sparse_fourier.model import Model
 from sparse_fourier.priors import Prior
 from sparse_fourier.reporting import Reporter, warn_of, warn_of_empty_rows, warn_of_unseen
+from sparse_fourier.sharding import ShardedSignals, is_spread
+from sparse_fourier.signals import Rows, array_of, blocks_of, is_mapped, mapped, rows_with_weight
 from sparse_fourier.streaming import Learn, Stream, advance
-from sparse_fourier.summary import Summary, of_prior
+from sparse_fourier.summary import Summary, of_noise, of_prior
 from sparse_fourier.validation import (
+    complete_or_array,
+    refuse_beyond_memory,
     refuse_silent_misreadings,
     refuse_unobserved_features,
+    validate_extent,
     validate_total,
     validate_weights,
 )
 
+_WITHOUT_EFFECT = ("checkpoint", "callback", "verbose")
 _FLOATS = [np.float64, np.float32]
-_STATE_FORMAT = 1
 
 
 class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -63,8 +70,9 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         entries; for codes that cannot be negative either. "fourier": they are sinusoids of learned
         frequencies; an object of `sparse_fourier.bases.Fourier` says where signals are sampled, and
         whether components are sums of several sinusoids, or decay.
-    noise : {"gaussian"}, default="gaussian"
-        What is assumed of the noise.
+    noise : {"gaussian", "student_t"}, default="gaussian"
+        What is assumed of the noise of each entry. "student_t": tails are as heavy as the signals show, so
+        that outlying entries count little; see the Notes. Not for more components than features.
     encoder : {"auto", "affine", "mlp", "variational"}, default="auto"
         How codes are computed. "auto": by an affine map, restricted to the prior's support in the metric of
         the reconstruction; or by a network, where `hidden_layer_sizes` or an `activation` is given.
@@ -130,8 +138,11 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
     warm_start : bool, default=False
         Whether the fit of a network goes on from the last one: parameters, moments of the solver, and the
         centre and scale of the signals.
-    checkpoint : None, default=None
-        Not supported yet.
+    checkpoint : path-like, default=None
+        File in which `fit` writes down between chunks of training how far it has come. The same call then
+        goes on from there, after whatever ended it, and comes to what it would have come to, bit for bit on
+        one machine with as many threads. The file stays and is for that fit alone: one that is corrupt, or
+        that of other data or parameters, is an error, and is not written to. None: nothing is written.
     random_state : int, RandomState or None, default=None
         Draws the starting rotations. The result rarely depends on it.
     verbose : int, default=0
@@ -157,7 +168,10 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         The same as a share of the variance of X. Need not add up where codes correlate.
     noise_variance_ : float
         Variance of the noise per feature: squared residuals over n (d - k), under "gaussian" over
-        (n - 1) (d - k).
+        (n - 1) (d - k). With `noise="student_t"` that of Gaussian noise which leaves codes as uncertain.
+    noise_ : StudentT or None
+        With `noise="student_t"` the noise of an entry: its `scale`, in the unit of the signals, and its
+        `degrees_of_freedom`, from 1 to 1000.
     n_components_ : int
         Number of components.
     n_features_in_ : int
@@ -201,6 +215,16 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
     extremes of a sample fall short of the support. The fitted box is widened by what it is expected
     to fall short, see `sparse_fourier.priors.Uniform.shortfall`.
 
+    A file that is mapped into memory (`np.memmap`, of any type of real numbers) and a sparse matrix are read
+    a block of rows at a time, never whole; other formats than CSR are converted to that. In memory are the
+    codes of all signals, the moments where there are at most 5000 features, and one block. The outcome is
+    that for the same signals as an array. With more features, or about as many features as signals and more
+    than 8 million entries, only the strongest axes are sought, as many as components (for arrays too).
+    Networks, penalties, more components than features and missing entries need an array: a file is loaded for
+    them, a sparse matrix of more than 8 million entries, zeros included, is refused. Batches of `partial_fit`
+    become arrays. A `jax.Array` whose rows are spread over devices, or processes, is fitted where it lies:
+    see "Scaling out" in the documentation.
+
     Entries of X that are NaN were not observed. Components minimise the squares of the others, over codes of
     each signal's own, so that entries may be missing for any reason that has nothing to do with their
     noise; signals with too few of them to determine their codes say nothing of the basis. The codes of a
@@ -209,6 +233,15 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
     that of the entries observed, with a Gaussian density of the codes where they leave some open.
     `inverse_transform(transform(X))` fills the gaps. "auto" takes components as long as the residuals have a
     direction that stands above white noise.
+
+    With `noise="student_t"` span and noise are those of greatest likelihood, found by turns: an entry counts
+    the less the further it lies from what the others of its signal and its feature say, and codes are the
+    likeliest given these weights [2]_. All else (prior, basis, network) is fitted to pseudo-values, whose
+    residuals are drawn in by these weights, so that least squares give the same codes, with as much noise.
+    Signals of which outliers leave too little to tell their codes say nothing of the basis. `score` adds up
+    the log-densities of residuals, with the codes integrated out by their expected information. The number
+    of components, scores of priors, `reconstruction_err_`, `get_covariance`, and the losses of networks but
+    for what residuals cost beyond pseudo-values, are those of pseudo-values.
 
     `prior="auto"` compares priors on at most 3000 of the signals, by their likelihood less a price for what
     they are free to choose: 3.5 nats for each pair of codes where the basis is told apart, 4.5 nats and 0.002
@@ -230,17 +263,20 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
     codes are sparse and components have unit norm. Codes minimise the squared error with at most a certain
     number of them active, each of which has to lower it by a certain price; both follow from the data, by the
     length of a description in bits. `transform` looks for that minimum by matching pursuit from several first
-    components. Training alternates such codes with sweeps over the components (approximate K-SVD [1]_), and
-    replaces weak components by directions in which residuals cluster. The intercept is then what minimises
-    the residuals, signs are those of a fixed functional, `noise_variance_` counts the active codes of each
-    signal, `loss_` and `score` are minus or plus the logarithm of the joint density of signals and codes,
-    which is not a likelihood, and comparable only between models of as many components. Every sweep is one
-    iteration.
+    components. Training alternates such codes with sweeps over the components (approximate K-SVD [1]_);
+    beyond a million codes the components take a step after each batch instead. Weak components are replaced
+    by directions in which residuals cluster, and one that stands for two is split. The intercept is then what
+    minimises the residuals, signs are those of a fixed functional, `noise_variance_` counts the active codes
+    of each signal, `loss_` and `score` are minus or plus the logarithm of the joint density of signals and
+    codes, which is not a likelihood, and comparable only between models of as many components. Every sweep,
+    or pass over batches, is one iteration.
 
     References
     ----------
     .. [1] R. Rubinstein, M. Zibulevsky and M. Elad, "Efficient implementation of the K-SVD algorithm using
        batch orthogonal matching pursuit", Technion, 2008.
+    .. [2] K. L. Lange, R. J. A. Little and J. M. G. Taylor, "Robust statistical modeling using the t
+       distribution", Journal of the American Statistical Association 84, 881-896, 1989.
 
     Examples
     --------
@@ -319,7 +355,7 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like or sparse matrix of shape (n_samples, n_features)
             Rows are signals; NaN means that an entry was not observed.
         y : None
             Ignored.
@@ -344,7 +380,8 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         settings, network = draft._settings(X)
         runtime.check()
         kept = weights > 0
-        rows, weights = (X, weights) if kept.all() else (X[kept], weights[kept])
+        rows, weights = rows_with_weight(X, weights)
+        rows = complete_or_array(rows)
         refuse_unobserved_features(rows, draft)
         fitted = draft._fit(rows, weights, settings, network)
         fitted = replace(fitted, strays=np.flatnonzero(kept)[fitted.strays])
@@ -359,7 +396,7 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like or sparse matrix of shape (n_samples, n_features)
             Rows are signals, one or more; NaN means that an entry was not observed.
         y : None
             Ignored.
@@ -409,7 +446,7 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         self.__dict__ = draft.__dict__
         return self
 
-    def _stream_so_far(self, X: np.ndarray) -> Stream:
+    def _stream_so_far(self, X: Rows) -> Stream:
         """Return what is kept of the rows that have come, the parameters as they were then."""
         stream, asked = getattr(self, "_stream", None), self.n_components
         before = getattr(self, "_asked", asked)
@@ -430,7 +467,7 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like or sparse matrix of shape (n_samples, n_features)
             Rows are signals; NaN means that an entry was not observed.
 
         Returns
@@ -444,7 +481,7 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         X = view._validate(X, reset=False)
         warn_of_empty_rows(X)
         warn_of_unseen(view._unseen, getattr(view, "feature_names_in_", None))
-        return view._state.encode(X).astype(X.dtype, copy=False)
+        return mapped(lambda rows: view._state.encode(rows).astype(rows.dtype, copy=False), X)
 
     def inverse_transform(self, X: Any) -> np.ndarray:
         """Return the signals of codes: `X @ components_ + intercept_`.
@@ -480,7 +517,7 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like or sparse matrix of shape (n_samples, n_features)
             Rows are signals; NaN means that an entry was not observed.
         y : None
             Ignored.
@@ -504,7 +541,7 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like or sparse matrix of shape (n_samples, n_features)
             Rows are signals; NaN means that an entry was not observed.
 
         Returns
@@ -515,6 +552,83 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         view = self._view()
         check_is_fitted(view)
         return view._log_likelihood(view._validate(X, reset=False))
+
+    def diagnose(
+        self, X: Any, n_bootstraps: int = 50, random_state: Any = None, *, sample_weight: Any = None
+    ) -> Diagnosis:
+        """Return how far to trust the components: error bars, stability, what identifies them.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            The signals that the estimator was fitted to; NaN means that an entry was not observed. Rows that
+            the fit left out as outliers are left out.
+        n_bootstraps : int, default=50
+            Number of refits, at least 2. They start from the fitted solution and see resampled codes, so
+            that their time does not depend on the length of the signals.
+        random_state : int, RandomState or None, default=None
+            Draws the resamples.
+        sample_weight : array-like of shape (n_samples,), default=None
+            A weight of 2 means that the row occurs twice.
+
+        Returns
+        -------
+        Diagnosis
+            A table when printed; see `sparse_fourier.diagnostics.Diagnosis` for what it holds.
+
+        Raises
+        ------
+        ValueError
+            If codes come from a network, if nothing was assumed of them, or if there are more components than
+            features: then no likelihood of the signals picks the components.
+
+        Notes
+        -----
+        Standard errors are those of the sandwich formula, from the first two derivatives of the likelihood,
+        plus what noise does to the span of the components. Where single signals hold the faces of a support
+        in place they come from the refits instead, which draw the codes near faces anew. Where the basis is
+        not free, under penalties, and under densities of a user's own that are not independent, refits are
+        complete fits to signals drawn from the model, and take their time.
+
+        References
+        ----------
+        .. [1] J. Himberg, A. Hyvärinen and F. Esposito, "Validating the independent components of
+           neuroimaging time series via clustering and visualization", NeuroImage 22(3), 1214-1222, 2004.
+
+        Examples
+        --------
+        >>> from sparse_fourier import AutoencoderDecomposer
+        >>> from sparse_fourier.datasets import make_sinusoid_mixtures
+        >>> X, codes, components = make_sinusoid_mixtures(noise=0.1, random_state=0)
+        >>> diagnosis = AutoencoderDecomposer().fit(X).diagnose(X, random_state=0)
+        >>> diagnosis.verdicts
+        ('identified', 'identified')
+        >>> inside = (diagnosis.lower < components) & (components < diagnosis.upper)
+        >>> bool(inside.mean() > 0.5)
+        True
+        """
+        view = self._view()
+        check_is_fitted(view)
+        X = array_of(view._validate(X, reset=False), "diagnose")
+        parameters.check_draws(n_bootstraps)
+        weights = np.array(validate_weights(sample_weight, X))
+        weights[view.outliers_[view.outliers_ < len(X)]] = 0.0
+        validate_total(float(weights.sum()), min(int(np.count_nonzero(weights)), 2))
+        settings, network = view._settings(X)
+        parameters.refuse_to_diagnose(self.prior, network, view.components_.shape)
+        kept = weights > 0
+        question = Question(
+            view._state,
+            view.basis_,
+            X[kept],
+            weights[kept],
+            settings,
+            int(n_bootstraps),
+            check_random_state(random_state),
+            view.components_,
+            dict(view.prior_scores_),
+        )
+        return diagnose(question)
 
     def sample(self, n_samples: int = 1, random_state: Any = None) -> np.ndarray:
         """Draw signals from the fitted model, noise included.
@@ -583,7 +697,7 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         facts = {
             "components": f"{view.n_components_} (n_components={view._asked!r})",
             "prior": "none" if view.prior_ is None else of_prior(str(view.prior_), view.prior_scores_),
-            "noise": f"variance {noise:.3g}, standard deviation {np.sqrt(noise):.3g}",
+            "noise": of_noise(noise, view.noise_),
             "residual": f"Frobenius norm {view.reconstruction_err_:.3g}",
             "training": f"{end} after {view.n_iter_} iterations, loss {view.loss_:.4g} {goal}",
         }
@@ -610,12 +724,14 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         """
         if deep:
             return super().get_params(deep)
-        return {name: getattr(self, name) for name in parameters.defaults(type(self))}
+        kind: type = type(self)
+        return {name: getattr(self, name) for name in parameters.defaults(kind)}
 
     def __sklearn_tags__(self) -> Any:
         """Return what scikit-learn should know of this estimator."""
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = True
+        tags.input_tags.sparse = True
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
 
@@ -623,21 +739,13 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         """Return the state with a stamp of the version that wrote it."""
         from sparse_fourier import __version__
 
-        stamp = {"_sparse_fourier_version": __version__, "_state_format": _STATE_FORMAT}
-        return {**super().__getstate__(), **stamp}
+        return saving.stamped(super().__getstate__(), __version__)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Restore a state, refusing one that a newer version wrote in a newer form."""
-        state = dict(state)
-        written, version = state.pop("_state_format", 0), state.pop("_sparse_fourier_version", "?")
-        if written > _STATE_FORMAT:
-            from sparse_fourier import __version__
+        from sparse_fourier import __version__
 
-            raise ValueError(
-                f"This estimator was saved by sparse_fourier {version}, this is {__version__}: "
-                "its format is newer. Upgrade sparse_fourier to load it."
-            )
-        super().__setstate__(state)
+        super().__setstate__(saving.restored(state, type(self), __version__))
 
     @property
     def _n_features_out(self) -> int:
@@ -654,23 +762,49 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         return view
 
     def _validate_params(self) -> None:
-        kind = type(self)
+        kind: type = type(self)
         parameters.validate(kind.__name__, self.get_params(deep=False), parameters.defaults(kind))
 
-    def _validate(self, X: Any, *, reset: bool, ensure_min_samples: int = 1) -> np.ndarray:
+    def _validate(self, X: Any, *, reset: bool, ensure_min_samples: int = 1) -> Rows:
+        if is_spread(X):
+            return self._validate_spread(X, reset=reset)
         refuse_silent_misreadings(X)
+        in_file = is_mapped(X) and X.dtype.kind in "fiub"
         with np.errstate(over="ignore", invalid="ignore"):
-            return validate_data(
+            rows = validate_data(
                 self,
                 X,
-                dtype=_FLOATS,
-                ensure_all_finite="allow-nan",
+                dtype=None if in_file else _FLOATS,
+                accept_sparse=["csr", "csc"],
+                ensure_all_finite=False if in_file else "allow-nan",
                 reset=reset,
                 ensure_min_samples=ensure_min_samples,
             )
+        return validate_extent(rows, self) if in_file or sparse.issparse(rows) else rows
 
-    def _fit(self, X: np.ndarray, weights: np.ndarray, settings: Settings, network: Network | None) -> Fitted:
+    def _validate_spread(self, X: Any, *, reset: bool) -> Rows:
+        """Validate an array of JAX whose rows are spread over devices, where it lies."""
+        if X.ndim != 2:
+            raise ValueError(f"Expected 2D array, got {X.ndim}D array of shape {X.shape} instead.")
+        validate_data(self, X, reset=reset, skip_check_array=True)
+        return validate_extent(ShardedSignals(X), self)
+
+    def _fit(self, X: Rows, weights: np.ndarray, settings: Settings, network: Network | None) -> Fitted:
         rng = check_random_state(self.random_state)
+        with checkpoints.opened(self.checkpoint, lambda: self._identity(X, weights), rng) as first:
+            return self._watched(X, weights, settings, network, first)
+
+    def _identity(self, X: Rows, weights: np.ndarray) -> dict[str, str]:
+        """Return digests of all that the outcome of a fit depends on."""
+        given = self.get_params(deep=False)
+        chosen = {name: value for name, value in given.items() if name not in _WITHOUT_EFFECT}
+        others = {"the fit to go on from": getattr(self, "_record", None) if self.warm_start else None}
+        rows = (X[each] for each in blocks_of(X))
+        return checkpoints.identity(chosen, others, X=rows, sample_weight=[weights])
+
+    def _watched(
+        self, X: Rows, weights: np.ndarray, settings: Settings, network: Network | None, rng: Any
+    ) -> Fitted:
         if not self.verbose:
             return self._trained(X, weights, settings, network, rng)
         reporter = Reporter(self.callback, self.max_iter, self.verbose)
@@ -688,24 +822,36 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
             )
 
         def learn(X: np.ndarray, weights: np.ndarray, settings: Settings, rng: Any) -> Fitted:
+            return self._fitted(X, weights, settings, network, rng, record)
+
+        return learn
+
+    def _trained(
+        self, X: Rows, weights: np.ndarray, settings: Settings, network: Network | None, rng: Any
+    ) -> Fitted:
+        record = None if network is None else self._begun(network, X)
+        return self._fitted(X, weights, settings, network, rng, record)
+
+    def _fitted(
+        self,
+        X: Rows,
+        weights: np.ndarray,
+        settings: Settings,
+        network: Network | None,
+        rng: Any,
+        record: Record | None,
+    ) -> Fitted:
+        def learn(X: Rows, weights: np.ndarray) -> Fitted:
             if network is not None:
+                X = array_of(X, "a network")
                 return fit_network(X, weights, settings, network, rng, record)
             if self.prior is None:
                 return closed_form(X, weights, settings)
             return _fit_without_network(X, weights, settings, rng)
 
-        return learn
+        return parameters.resolve_noise(self.noise).fit(learn, X, weights, settings)
 
-    def _trained(
-        self, X: np.ndarray, weights: np.ndarray, settings: Settings, network: Network | None, rng: Any
-    ) -> Fitted:
-        if network is not None:
-            return fit_network(X, weights, settings, network, rng, self._begun(network, X))
-        if self.prior is None:
-            return closed_form(X, weights, settings)
-        return _fit_without_network(X, weights, settings, rng)
-
-    def _begun(self, network: Network, X: np.ndarray) -> Record | None:
+    def _begun(self, network: Network, X: Rows) -> Record | None:
         """Return where training goes on, if it does."""
         record = getattr(self, "_record", None) if self.warm_start else None
         if record is not None and not record.fits(network, X.shape[1]):
@@ -715,13 +861,14 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
             )
         return record
 
-    def _settings(self, X: np.ndarray) -> tuple[Settings, Network | None]:
+    def _settings(self, X: Rows) -> tuple[Settings, Network | None]:
         d = X.shape[1]
         k = None if isinstance(self.n_components, str) else self.n_components
         overcomplete = isinstance(k, int | np.integer) and k > d
         prior = parameters.resolve_prior(self.prior, self.encoder, overcomplete=overcomplete)
         if overcomplete:
             parameters.refuse_overcomplete(prior, self.get_params(deep=False), d)
+            refuse_beyond_memory(int(self.n_components), X.shape)
         if prior.learns and not self.fit_intercept:
             raise ValueError(
                 f"fit_intercept=False cannot be used under the prior {prior}, whose densities have a place "
@@ -765,6 +912,7 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         self.explained_variance_ratio_ = explained / (fitted.total_variance or 1.0)
         self.noise_variance_ = float(_in_units(np.array(model.noise_variance), scale))
         self.prior_ = None if self.prior is None else _prior_in_user_units(model)
+        self.noise_ = fitted.noise and fitted.noise.scaled(model.exponent)
         self.prior_scores_ = fitted.scores
         self.outliers_ = fitted.strays
         self._record = fitted.record if isinstance(fitted, FittedNetwork) else None
@@ -785,16 +933,16 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         self.__dict__.update(learned)
         self._from_basis = tuple(learned)
 
-    def _log_likelihood(self, X: np.ndarray) -> np.ndarray:
+    def _log_likelihood(self, X: Rows) -> np.ndarray:
         largest = np.finfo(float).max
         with np.errstate(over="ignore"):
-            return np.clip(-self._state.losses(X), -largest, largest)
+            return np.clip(-mapped(self._state.losses, X), -largest, largest)
 
 
-def _fit_without_network(X: np.ndarray, weights: np.ndarray, settings: Settings, rng: Any) -> Fitted:
-    is_number = isinstance(settings.n_components, int)
-    overcomplete = is_number and settings.n_components > X.shape[1]
-    return (fit_overcomplete if overcomplete else fit)(X, weights, settings, rng)
+def _fit_without_network(X: Rows, weights: np.ndarray, settings: Settings, rng: Any) -> Fitted:
+    if isinstance(settings.n_components, int) and settings.n_components > X.shape[1]:
+        return fit_overcomplete(array_of(X, "more components than features"), weights, settings, rng)
+    return fit(X, weights, settings, rng)
 
 
 def _to_user_units(model: Model, dtype: Any) -> tuple[np.ndarray, np.ndarray]:

@@ -32,7 +32,10 @@ from sparse_fourier.reduction import (
     whitened_components,
 )
 from sparse_fourier.selection import choose
+from sparse_fourier.sharding import Whole
+from sparse_fourier.signals import Rows, array_of, extent, mapped
 from sparse_fourier.staging import optimise
+from sparse_fourier.tails import StudentT
 from sparse_fourier.training import Progress, Trained
 
 _NATS_OF_A_DOUBT = 3.0
@@ -44,7 +47,8 @@ class Settings:
     """What the user decides about a fit.
 
     `rivals` of the prior are compared with it before training; `reference` are components whose order and
-    signs are kept; `contamination` is the largest share of rows that may be left out as strays.
+    signs are kept; `contamination` is the largest share of rows that may be left out as strays; `n_active` is
+    how many codes of a signal may differ from zero, where it is given.
     """
 
     prior: Prior
@@ -59,6 +63,7 @@ class Settings:
     penalties: tuple[Penalty, ...] = ()
     reference: np.ndarray | None = None
     rivals: tuple[Prior, ...] = ()
+    n_active: int | None = None
     contamination: float = 0.0
 
 
@@ -90,6 +95,10 @@ class Fitted:
         With what was learned.
     scores : dict
         Name of each prior that was compared -> its penalised log-likelihood in nats per sample.
+    noise : StudentT or None
+        The noise, in the model's unit, where it is not Gaussian.
+    in_nats : bool
+        Whether losses are negative log-likelihoods.
     strays : int array
         Rows that were left out, ascending.
     """
@@ -106,15 +115,17 @@ class Fitted:
     doubts: list[str]
     basis: Basis
     scores: dict[str, float] = field(default_factory=dict)
+    noise: StudentT | None = None
+    in_nats: bool = True
     strays: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=int))
 
 
-def fit(X: np.ndarray, weights: np.ndarray, settings: Settings, rng: np.random.RandomState) -> Fitted:
+def fit(X: Rows, weights: np.ndarray, settings: Settings, rng: np.random.RandomState) -> Fitted:
     """Fit the model to signals.
 
     Parameters
     ----------
-    X : array of shape (n, d)
+    X : array or Signals of shape (n, d)
         Float32 or float64, NaN where nothing was observed; never written to.
     weights : array of shape (n,)
         Positive.
@@ -122,13 +133,16 @@ def fit(X: np.ndarray, weights: np.ndarray, settings: Settings, rng: np.random.R
     rng : RandomState
         Draws the starts.
     """
-    if settings.penalties and np.isnan(X).any():
-        X = fit(X, weights, replace(settings, penalties=()), rng).model.filled(X)
+    if settings.penalties and not extent(X).complete:
+        plain = fit(X, weights, replace(settings, penalties=()), rng)
+        X = plain.model.filled(array_of(X, "missing entries"))
     data, X, weights, strays = without_strays(
         X, weights, settings.contamination, lambda X, weights: _reduced(X, weights, settings)
     )
     if data.rank == data.surplus:
         return _fit_constant(data, settings)
+    if data.whole and (settings.basis.has_own_fit or settings.basis.leaves_span):
+        array_of(X, f"the basis {type(settings.basis).__name__}")
     fixed = isinstance(settings.n_components, int)
     candidates = [settings.prior, *settings.rivals]
     prior, scores, trained = choose(data, candidates, lambda: _train(data, settings, rng), fixed=fixed)
@@ -141,16 +155,18 @@ def fit(X: np.ndarray, weights: np.ndarray, settings: Settings, rng: np.random.R
         trained = trained or _train(data, settings, rng)
         solution = _in_span(data, settings, trained)
         if settings.penalties:
-            plan = _plan(data, settings)
-            data, solution, trained = bend(data, settings.prior, trained, X, settings.penalties, plan, rng)
+            plan, rows = _plan(data, settings), array_of(X, "penalties")
+            data, solution, trained = bend(data, settings.prior, trained, rows, settings.penalties, plan, rng)
         fitted = _finish(data, settings, trained, solution)
     if settings.basis.leaves_span:
         fitted = _fitted_to_signals(fitted, X, data)
     fitted = replace(fitted, scores=scores, strays=strays)
+    if data.whole and data.whole.sampled:
+        fitted = _with_loss_of_whole(fitted, data, data.whole)
     return fitted if data.gaps is None else _with_loss_of_entries(fitted, X, weights)
 
 
-def _fitted_to_signals(fitted: Fitted, X: np.ndarray, data: Reduced) -> Fitted:
+def _fitted_to_signals(fitted: Fitted, X: Rows, data: Reduced) -> Fitted:
     """Return the fit with components fitted to the signals, and all that follows from them."""
     found = fit_to_signals(
         fitted.model, X, data.weights, anchored=data.anchored, degrees_of_freedom=data.degrees_of_freedom
@@ -171,14 +187,27 @@ def _fitted_to_signals(fitted: Fitted, X: np.ndarray, data: Reduced) -> Fitted:
     )
 
 
-def _with_loss_of_entries(fitted: Fitted, X: np.ndarray, weights: np.ndarray) -> Fitted:
+def _with_loss_of_entries(fitted: Fitted, X: Rows, weights: np.ndarray) -> Fitted:
     """Return the outcome with the loss of the entries that were observed."""
-    loss = float(np.average(fitted.model.losses(X), weights=weights))
+    loss = float(np.average(mapped(fitted.model.losses, X), weights=weights))
     return replace(fitted, curve=np.append(fitted.curve[:-1], loss))
 
 
+def _with_loss_of_whole(fitted: Fitted, data: Reduced, whole: Whole) -> Fitted:
+    """Return the outcome with the loss of all signals, where training looked for a start in a sample."""
+    model = fitted.model
+    if model.prior.learns:
+        return fitted
+    live = np.flatnonzero(model.live)
+    unmixing = model.unmixing[:, live]
+    codes = Point((data.axes @ unmixing).T, data.origin @ unmixing - model.code_offset[live])
+    log_prior = whole.mean_log_prior(model.prior.taken(live), codes, model.code_variances[live])
+    loss = model.terms_of(np.array(log_prior), np.array(whole.mean_square)).total
+    return replace(fitted, curve=np.append(fitted.curve[:-1], float(loss)))
+
+
 def _fit_own_components(
-    data: Reduced, X: np.ndarray, weights: np.ndarray, settings: Settings, rng: np.random.RandomState
+    data: Reduced, X: Rows, weights: np.ndarray, settings: Settings, rng: np.random.RandomState
 ) -> Fitted:
     """Fit components that the basis finds, by itself or from those of the prior, which settles their size."""
     began, plan, free = time.perf_counter(), _plan(data, settings), None
@@ -206,23 +235,26 @@ def _fit_own_components(
 
 
 def _in_its_coordinates(
-    data: Reduced, X: np.ndarray, weights: np.ndarray, settings: Settings, learned: LearnedWaveforms
+    data: Reduced, X: Rows, weights: np.ndarray, settings: Settings, learned: LearnedWaveforms
 ) -> tuple[Reduced, LearnedWaveforms]:
     """Return the signals in the coordinates of components, which missing entries let move once more."""
     if data.gaps is None:
         return onto_components(data, X, learned.components), learned
+    X = array_of(X, "missing entries")
     unit = np.ldexp(np.asarray(X, dtype=float), -data.exponent)
     intercept = None if data.anchored else data.origin
     learned, origin = settings.basis.fit_entries(unit, weights, learned, intercept, settings.max_iter)
     return onto_components_of_entries(data, X, weights, learned.components, origin), learned
 
 
-def _reduced(X: np.ndarray, weights: np.ndarray, settings: Settings) -> Reduced:
+def _reduced(X: Rows, weights: np.ndarray, settings: Settings) -> Reduced:
     return reduce_signals(X, weights, settings.prior, settings.n_components, centred=settings.fit_intercept)
 
 
 def _train(data: Reduced, settings: Settings, rng: np.random.RandomState) -> Trained:
-    return optimise(data.problem(settings.prior), _plan(data, settings), rng)
+    problem, plan = data.problem(settings.prior), _plan(data, settings)
+    trained = optimise(problem, plan, rng)
+    return data.whole.polished(problem, plan, trained) if data.whole else trained
 
 
 def _plan(data: Reduced, settings: Settings) -> Plan:

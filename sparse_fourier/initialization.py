@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -10,12 +10,23 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from sparse_fourier.canonical import reference_signs
+from sparse_fourier.lapack import eigenvalues, singular_values
+from sparse_fourier.leading import leading_axes
 from sparse_fourier.objective import Point
+from sparse_fourier.signals import Rows, extent, signals_of
 
 _BLOCK_ENTRIES = 1 << 17
 _FEW_ENTRIES = 1 << 20
+_FEWEST_ROWS, _FEWEST_WIDE_ROWS, _WIDE = 256, 32, 4096
+_MOST_MOMENTS = 5000
+_MOST_ENTRIES = 1 << 23
+_AXES_AT_FIRST = 50
+_MOST_AXES = 400
+_ROUGHLY = 1e-4
 _RESOLVED_VARIANCE = 1e-13
+_REFINEMENTS = 5
 _GAP_MARGIN = 4.0
+_TRACY_WIDOM_DEVIATION = 1.27
 _TRACY_WIDOM_QUANTILE = 4.5
 _NOISE_ITERATIONS = 10
 _FEW_DIMENSIONS = 4
@@ -26,9 +37,12 @@ SAMPLES_PER_COMPONENT = 5
 _NOISE_ABOVE_SINGLE = 3e-5
 
 
+_Product = Callable[[np.ndarray], np.ndarray]
+
+
 @dataclass(frozen=True)
 class Span:
-    """The principal subspaces of the data, all dimensions that stand above rounding.
+    """The principal subspaces of the data: all dimensions above rounding, or the strongest of many.
 
     Attributes
     ----------
@@ -49,6 +63,8 @@ class Span:
         Of all entries.
     single : bool
         Whether the data are in single precision, and so noisy that it is enough for their coordinates.
+    n_weaker : int
+        Number of dimensions above rounding whose axes are not known.
     """
 
     mean: np.ndarray
@@ -60,16 +76,32 @@ class Span:
     total_variance: float
     mean_square: float
     single: bool = False
+    n_weaker: int = 0
 
     @property
     def rank(self) -> int:
-        """Number of dimensions that stand above rounding."""
+        """Number of axes."""
         return len(self.deviations)
 
+    @property
+    def n_dimensions(self) -> int:
+        """Number of dimensions that stand above rounding."""
+        return self.rank + self.n_weaker
 
-def binary_exponent(X: np.ndarray) -> int:
+    @property
+    def weaker_variance(self) -> float:
+        """Variance beyond the axes, where not all are known."""
+        return max(self.total_variance - float(self.deviations @ self.deviations), 0.0) * bool(self.n_weaker)
+
+
+def binary_exponent(X: Rows) -> int:
     """Return e such that the largest entry of X, times 2**-e, lies between 1/2 and 1; 0 if none does."""
-    largest = max(abs(float(X.max())), abs(float(X.min())))
+    lowest, highest, _ = extent(X)
+    return exponent_of(max(abs(lowest), abs(highest)))
+
+
+def exponent_of(largest: float) -> int:
+    """Return e such that a number, times 2**-e, lies between 1/2 and 1; 0 for zero."""
     return int(np.frexp(largest)[1])
 
 
@@ -82,13 +114,19 @@ def scaled_by_power_of_two(X: np.ndarray, exponent: int) -> np.ndarray:
 
 
 def principal_span(
-    X: np.ndarray, weights: np.ndarray, resolution: float, *, centred: bool = True, exponent: int = 0
+    X: Rows,
+    weights: np.ndarray,
+    resolution: float,
+    *,
+    centred: bool = True,
+    exponent: int = 0,
+    n_components: int | float | None = None,
 ) -> Span:
     """Return the principal subspaces of weighted data, of which the average is subtracted if `centred`.
 
     Parameters
     ----------
-    X : array of shape (n, d)
+    X : array or Signals of shape (n, d)
         Its entries times 2**exponent are of magnitude one or less.
     weights : array of shape (n,)
         Positive; a weight of 2 means that the row occurs twice.
@@ -97,11 +135,94 @@ def principal_span(
     centred : bool
     exponent : int
         The span is that of X times 2**exponent.
+    n_components : int or float in (0, 1), optional
+        How many axes there have to be, or their share of the variance, where data are so many and so long
+        that not all axes can be had. By default all that stand above white noise, up to a few hundred.
     """
-    n, d = X.shape
     data = _Scaled.of(X, exponent, weights / weights.sum())
     rounding = _Rounding(resolution, X.shape)
+    if _is_vast(*X.shape):
+        return _strongest_span(data, float(weights.sum()), rounding, centred, n_components)
     found = _in_single_precision(data, centred) or _in_double_precision(data, centred, rounding)
+    return _span_of(found, X.shape, float(weights.sum()), rounding, centred)
+
+
+def span_of_moments(
+    average: np.ndarray,
+    covariance: np.ndarray,
+    refine: Callable[[np.ndarray, np.ndarray, np.ndarray], Refinement],
+    shape: tuple[int, int],
+    n_samples: float,
+    resolution: float,
+    *,
+    centred: bool,
+) -> Span:
+    """Return what `principal_span` does, of data that are known by sums over rows alone.
+
+    Parameters
+    ----------
+    average : array of shape (d,)
+    covariance : array of shape (d, d)
+        About the average if `centred`, in double precision.
+    refine : callable
+        Of what is subtracted, axes and deviations along them.
+    shape : (n, d)
+    n_samples : float
+        Sum of the weights.
+    resolution : float
+    centred : bool
+    """
+    rounding = _Rounding(resolution, shape)
+    deviations, axes, variances = _eigenvalues(covariance)
+    resolved = _resolved(deviations)
+    if resolved.sum() < np.count_nonzero(variances):
+        mean, total = average * centred, float(variances.sum())
+        least = rounding.deviation(total, total + float(mean @ mean))
+        for _ in range(_REFINEMENTS):
+            found = refine(mean, axes[resolved], deviations[resolved])
+            deviations, axes = found.axes
+            weaker, beyond, _ = _eigenvalues(found.left)
+            more = _resolved(weaker) & (weaker > least)
+            deviations, axes = np.append(deviations, weaker[more]), np.append(axes, beyond[more], axis=0)
+            resolved = np.ones(len(deviations), dtype=bool)
+            if not more.any():
+                break
+    return _span_of(_Decomposed(average, deviations, axes, variances), shape, n_samples, rounding, centred)
+
+
+class Refinement(NamedTuple):
+    """Sums over data in coordinates of about unit variance, and the covariance of what is left of them.
+
+    Attributes
+    ----------
+    gram : array of shape (r, r)
+        Of the coordinates.
+    cross : array of shape (r, d)
+        Coordinates against data.
+    left : array of shape (d, d)
+    """
+
+    gram: Any
+    cross: Any
+    left: Any
+
+    @property
+    def axes(self) -> tuple[np.ndarray, np.ndarray]:
+        """Deviations and axes, with full precision."""
+        upper = np.linalg.cholesky(self.gram).T
+        _, deviations, axes = np.linalg.svd(np.linalg.solve(upper.T, self.cross), full_matrices=False)
+        return deviations, axes
+
+
+def _resolved(deviations: np.ndarray) -> np.ndarray:
+    """Return which deviations a covariance resolves."""
+    return deviations**2 > _RESOLVED_VARIANCE * deviations.max(initial=0.0) ** 2
+
+
+def _span_of(
+    found: _Decomposed, shape: tuple[int, int], n_samples: float, rounding: _Rounding, centred: bool
+) -> Span:
+    n, d = shape
     mean = found.average if centred else np.zeros(d)
     total = float(found.variances.sum())
     square = total + float(mean @ mean)
@@ -110,8 +231,62 @@ def principal_span(
     keep &= np.arange(len(keep)) < min(n - centred, varying)
     axes = np.where(found.variances > 0, found.axes[keep], 0.0)
     axes *= reference_signs(axes)[:, None]
-    numbers = float(weights.sum()), varying, total, square / d, found.single
+    numbers = n_samples, varying, total, square / d, found.single
     return Span(mean, found.average, axes, found.deviations[keep], *numbers)
+
+
+def _is_vast(n: int, d: int) -> bool:
+    """Return whether data have too many dimensions for all their axes to be found."""
+    return d > _MOST_MOMENTS if n > 2 * d else n * d > _MOST_ENTRIES
+
+
+def _strongest_span(
+    data: _Scaled, n_samples: float, rounding: _Rounding, centred: bool, n_components: int | float | None
+) -> Span:
+    """Return the strongest axes of data: as many as are asked for."""
+    average = data.mean(float)
+    mean = average if centred else np.zeros(len(average))
+    vast = _Vast(data, average, mean, data.variances(mean), n_samples, rounding)
+    if isinstance(n_components, int):
+        return vast.span(n_components)
+    size = _AXES_AT_FIRST
+    while True:
+        span = vast.span(size, _ROUGHLY)
+        asked = estimate_rank(span, vast.d) if n_components is None else rank_of_share(span, n_components)
+        if asked < LARGE_PART * span.rank or not span.n_weaker or span.rank >= _MOST_AXES:
+            return vast.span(max(asked, 1)) if span.n_weaker else vast.span(size)
+        size *= 2
+
+
+@dataclass(frozen=True)
+class _Vast:
+    """Data with so many dimensions that only the strongest can be found, about their mean."""
+
+    data: _Scaled
+    average: np.ndarray
+    mean: np.ndarray
+    variances: np.ndarray
+    n_samples: float
+    rounding: _Rounding
+
+    @property
+    def d(self) -> int:
+        """Number of features."""
+        return len(self.mean)
+
+    def span(self, size: int, tolerance: float = 1e-12) -> Span:
+        """Return so many of the strongest axes, if as many stand above rounding."""
+        total, varying = float(self.variances.sum()), int(np.count_nonzero(self.variances))
+        square = total + float(self.mean @ self.mean)
+        most = min(len(self.data.X), varying)
+        products = self.data.operators(self.mean)
+        deviations, axes = leading_axes(*products, self.d, min(size, most), tolerance)
+        keep = deviations > self.rounding.deviation(total, square)
+        axes = np.where(self.variances > 0, axes[keep], 0.0)
+        axes *= reference_signs(axes)[:, None]
+        weaker = most - len(keep) if keep.all() else 0
+        numbers = self.n_samples, varying, total, square / self.d, False, weaker
+        return Span(self.mean, self.average, axes, deviations[keep], *numbers)
 
 
 class _Decomposed(NamedTuple):
@@ -128,25 +303,25 @@ class _Decomposed(NamedTuple):
 class _Scaled:
     """Data times a power of two, a block of rows at a time, with weights of sum one."""
 
-    X: np.ndarray
+    X: Rows
     exponent: int
     share: np.ndarray
 
     @classmethod
-    def of(cls, X: np.ndarray, exponent: int, share: np.ndarray) -> _Scaled:
+    def of(cls, X: Rows, exponent: int, share: np.ndarray) -> _Scaled:
         """Return the data; few are scaled at once."""
         if X.size > _FEW_ENTRIES or not exponent:
             return cls(X, exponent, share)
-        return cls(scaled_by_power_of_two(X, exponent), 0, share)
+        return cls(scaled_by_power_of_two(X[:], exponent), 0, share)
 
     def whole(self) -> np.ndarray:
         """Return all rows."""
-        return scaled_by_power_of_two(self.X, self.exponent) if self.exponent else self.X
+        return scaled_by_power_of_two(self.X[:], self.exponent) if self.exponent else self.X[:]
 
     def blocks(self) -> Iterator[tuple[slice, np.ndarray]]:
         """Yield rows and what they hold, not to be written to."""
         n, d = self.X.shape
-        size = max(256, _BLOCK_ENTRIES // max(d, 1))
+        size = max(_FEWEST_ROWS if d <= _WIDE else _FEWEST_WIDE_ROWS, _BLOCK_ENTRIES // max(d, 1))
         for start in range(0, n, size):
             rows = slice(start, start + size)
             block = self.X[rows]
@@ -188,6 +363,34 @@ class _Scaled:
             scaled = self.weighted(block, rows, 0.5)
             moments += scaled.T @ scaled
         return moments * self.unit
+
+    def variances(self, mean: np.ndarray) -> np.ndarray:
+        """Return the mean square of each feature about a mean."""
+        total = np.zeros(self.X.shape[1])
+        for rows, block in self.centred(mean, float):
+            total += np.einsum("i,ij,ij->j", self.share[rows], block, block)
+        return total
+
+    def operators(self, mean: np.ndarray) -> tuple[_Product, _Product]:
+        """Return products with the data less a mean and weighted, and with their transpose."""
+        signals, root = signals_of(self.X), np.sqrt(self.share)[:, None]
+
+        def forth(matrix: np.ndarray) -> np.ndarray:
+            return root * np.ldexp(signals.times(matrix), self.exponent) - root * (mean @ matrix)
+
+        def back(matrix: np.ndarray) -> np.ndarray:
+            weighted = root * matrix
+            whole = np.ldexp(signals.transposed_times(weighted), self.exponent)
+            return whole - mean[:, None] * weighted.sum(axis=0)
+
+        return forth, back
+
+    def triangle(self, mean: np.ndarray) -> np.ndarray:
+        """Return the triangular factor of the data less a mean, times the roots of the weights."""
+        factor = np.zeros((0, self.X.shape[1]))
+        for rows, block in self.centred(mean, float):
+            factor = np.linalg.qr(np.concatenate([factor, self.weighted(block, rows, 0.5)]), mode="r")
+        return factor * np.sqrt(self.unit)
 
 
 @dataclass(frozen=True)
@@ -236,11 +439,14 @@ def _by_singular_values(
     data: _Scaled, mean: np.ndarray, rounding: _Rounding
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return standard deviations, axes, and the variance of each feature."""
-    scaled = (data.whole() - mean) * np.sqrt(data.share)[:, None]
-    variances = np.einsum("ij,ij->j", scaled, scaled)
-    if len(scaled) > 2 * scaled.shape[1]:
-        scaled = np.linalg.qr(scaled, mode="r")
-    _, deviations, axes = np.linalg.svd(scaled, full_matrices=False)
+    n, d = data.X.shape
+    if n > 2 * d and data.X.size > _FEW_ENTRIES:
+        variances, scaled = data.variances(mean), data.triangle(mean)
+    else:
+        scaled = (data.whole() - mean) * np.sqrt(data.share)[:, None]
+        variances = np.einsum("ij,ij->j", scaled, scaled)
+        scaled = np.linalg.qr(scaled, mode="r") if n > 2 * d else scaled
+    _, deviations, axes = singular_values(np.asarray(scaled))
     return deviations, axes, variances
 
 
@@ -253,7 +459,7 @@ def _by_moments(
     than rounding then lies outside it, the data themselves are decomposed.
     """
     deviations, axes, variances = _eigenvalues(data.covariance(mean, float))
-    resolved = deviations**2 > _RESOLVED_VARIANCE * deviations[0] ** 2
+    resolved = _resolved(deviations)
     if resolved.sum() >= np.count_nonzero(variances):
         return deviations, axes, variances
     deviations, axes = _refine(data, mean, axes[resolved])
@@ -266,7 +472,7 @@ def _by_moments(
 
 def _eigenvalues(moments: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return standard deviations, axes, and the variance of each feature."""
-    values, vectors = np.linalg.eigh(moments)
+    values, vectors = eigenvalues(moments)
     return np.sqrt(np.maximum(values[::-1], 0.0)), vectors.T[::-1], np.diagonal(moments)
 
 
@@ -276,18 +482,18 @@ def _refine(data: _Scaled, mean: np.ndarray, axes: np.ndarray) -> tuple[np.ndarr
     coordinates = np.concatenate([block @ axes.T for _, block in data.centred(mean, float)])
     basis = np.linalg.qr(coordinates * weights[:, None])[0]
     reduced = sum(basis[rows].T @ (block * weights[rows, None]) for rows, block in data.centred(mean, float))
-    _, deviations, refined = np.linalg.svd(np.asarray(reduced), full_matrices=False)
+    _, deviations, refined = singular_values(np.asarray(reduced))
     return deviations, refined
 
 
 def project(
-    X: np.ndarray, weights: np.ndarray, span: Span, rank: int, exponent: int = 0
+    X: Rows, weights: np.ndarray, span: Span, rank: int, exponent: int = 0
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return what is left of the data when they are projected onto the strongest axes of their span.
 
     Parameters
     ----------
-    X : array of shape (n, d)
+    X : array or Signals of shape (n, d)
     weights : array of shape (n,)
     span : Span
         Of X times 2**exponent.
@@ -343,9 +549,10 @@ def estimate_rank(span: Span, n_features: int) -> int:
     if _is_exact(span, n_features):
         return span.rank
     variances = span.deviations**2 * (span.n_samples / n)
-    p = span.rank if span.rank < n else span.n_varying
+    weaker = span.weaker_variance * (span.n_samples / n)
+    p = span.n_dimensions if span.n_dimensions < n else span.n_varying
     for k in range(span.rank):
-        noise = _noise_without_bias(variances, k, n, p)
+        noise = _noise_without_bias(variances, k, n, p, weaker)
         if variances[k] <= noise * largest_of_noise(n, p - k):
             return k
     return span.rank
@@ -357,7 +564,7 @@ def _is_exact(span: Span, n_features: int) -> bool:
     Signals that have each been brought to mean zero or norm one lack one or two.
     """
     most = min(n_features, span.n_varying, span.n_samples - 1)
-    return span.rank < most - _LOST_TO_PREPARATION or 2 * span.rank <= most
+    return span.n_dimensions < most - _LOST_TO_PREPARATION or 2 * span.n_dimensions <= most
 
 
 def sensible_rank(span: Span, n_features: int) -> tuple[int, bool]:
@@ -370,7 +577,8 @@ def sensible_rank(span: Span, n_features: int) -> tuple[int, bool]:
     """
     estimate = max(estimate_rank(span, n_features), 1)
     exact = _is_exact(span, n_features)
-    white = estimate <= LARGE_PART * span.rank and SAMPLES_PER_COMPONENT * estimate <= span.n_samples
+    white = estimate <= LARGE_PART * span.n_dimensions and SAMPLES_PER_COMPONENT * estimate <= span.n_samples
+    white &= not span.n_weaker or estimate < span.rank
     if exact or white or span.rank <= _FEW_DIMENSIONS:
         return estimate, True
     most = min(estimate, int(np.sqrt(span.n_samples / 2)))
@@ -385,9 +593,16 @@ def largest_of_noise(n: float, p: int) -> float:
     return float(centre + _TRACY_WIDOM_QUANTILE * scale)
 
 
-def _noise_without_bias(variances: np.ndarray, k: int, n: float, p: int) -> float:
+def spread_of_largest(n: float, p: int) -> float:
+    """Return the standard deviation of the largest eigenvalue of white noise of unit variance."""
+    roots = np.sqrt(max(n - 0.5, 0.5)), np.sqrt(p - 0.5)
+    scale = (roots[0] + roots[1]) / n * (1 / roots[0] + 1 / roots[1]) ** (1 / 3)
+    return float(_TRACY_WIDOM_DEVIATION * scale)
+
+
+def _noise_without_bias(variances: np.ndarray, k: int, n: float, p: int, weaker: float) -> float:
     """Return the noise variance, corrected for what strong components drain from the rest."""
-    left, strong = variances[k:].sum(), variances[:k]
+    left, strong = variances[k:].sum() + weaker, variances[:k]
     noise = left / (p - k)
     for _ in range(_NOISE_ITERATIONS):
         b = strong + noise * (1 - (p - k) / n)

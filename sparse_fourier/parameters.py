@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import os
 from numbers import Integral, Real
 from typing import Any
 
@@ -23,12 +24,13 @@ from sklearn.utils._param_validation import (
 from sparse_fourier import activations
 from sparse_fourier.activations import Activation
 from sparse_fourier.autoencoding import Network
-from sparse_fourier.bases import Basis, Fourier, Free, Nonnegative
+from sparse_fourier.bases import Basis, Fourier, Free, Nonnegative, ParametricBasis
 from sparse_fourier.optimizers import SGD, Adam, Optimizer, RMSProp, Transformed
 from sparse_fourier.penalties import Penalty
 from sparse_fourier.penalties.base import FunctionPenalty
 from sparse_fourier.priors import Exponential, Gaussian, Laplace, Learned, Prior, Simplex, Uniform
 from sparse_fourier.priors.checks import check_prior
+from sparse_fourier.robust import GaussianNoise, Noise, StudentNoise
 
 PRIORS: dict[str, type[Prior]] = {
     "uniform": Uniform,
@@ -50,6 +52,7 @@ ACTIVATIONS: dict[str, type[Activation]] = {
     "softmax": activations.Softmax,
     "top_k": activations.TopK,
 }
+NOISES: dict[str, type[Noise]] = {"gaussian": GaussianNoise, "student_t": StudentNoise}
 OPTIMIZERS: dict[str, type[Optimizer]] = {"adam": Adam, "rmsprop": RMSProp, "sgd": SGD}
 FULL_BATCH = "lbfgs"
 OWN_ACTIVATIONS: dict[str, type[Activation]] = {
@@ -76,8 +79,8 @@ CONSTRAINTS: dict[str, list[Any]] = {
         _names("auto"),
     ],
     "prior": [_names("auto", *PRIORS), Prior, None],
-    "basis": [_names(*BASES), *BASES.values()],
-    "noise": [_names("gaussian")],
+    "basis": [_names(*BASES), *BASES.values(), ParametricBasis],
+    "noise": [_names(*NOISES)],
     "encoder": [_names("auto", "affine", "mlp", VARIATIONAL)],
     "activation": [_names(*ACTIVATIONS), Activation, callable, None],
     "hidden_layer_sizes": ["array-like"],
@@ -96,7 +99,7 @@ CONSTRAINTS: dict[str, list[Any]] = {
     "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
     "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
     "warm_start": ["boolean"],
-    "checkpoint": [None],
+    "checkpoint": [None, str, os.PathLike],
     "random_state": ["random_state"],
     "verbose": ["verbose"],
     "callback": [callable, None],
@@ -202,6 +205,7 @@ def refuse_overcomplete(prior: Prior, parameters: dict[str, Any], n_features: in
             f"n_components, or use one of the priors {names}."
         )
     plain = {"basis": "free", "activation": None, "encoder": "auto", "solver": "auto"}
+    plain |= {"noise": "gaussian"}
     plain |= {"hidden_layer_sizes": (), "penalty": None}
     for name, value in plain.items():
         given = parameters[name]
@@ -226,6 +230,11 @@ def resolve_basis(basis: str | Basis, prior: Prior, n_features: int) -> Basis:
             f"one of the priors {fitting}."
         )
     return found
+
+
+def resolve_noise(noise: str) -> Noise:
+    """Return the noise that a name stands for."""
+    return NOISES[noise]()
 
 
 def resolve_contamination(
@@ -424,3 +433,42 @@ def _validate_penalty(penalty: Any) -> None:
                 f"The {name!r} parameter of {penalty} must be a float in the range [{low:g}, {high:g}). "
                 f"Got {value!r} instead."
             )
+
+
+def check_draws(n_bootstraps: Any) -> None:
+    """Refuse a number of refits from which no spread follows.
+
+    Raises
+    ------
+    ValueError
+    """
+    if isinstance(n_bootstraps, bool) or not isinstance(n_bootstraps, Integral) or n_bootstraps < 2:
+        raise ValueError(
+            "The 'n_bootstraps' parameter of AutoencoderDecomposer.diagnose must be an int in the range "
+            f"[2, inf). Got {n_bootstraps!r} instead."
+        )
+
+
+def refuse_to_diagnose(prior: Any, network: Network | None, shape: tuple[int, int]) -> None:
+    """Refuse models whose components no likelihood of the signals picks.
+
+    Raises
+    ------
+    ValueError
+        If nothing was assumed of the codes, a network gives them, or components exceed features.
+    """
+    if prior is None:
+        raise ValueError(
+            "diagnose needs a prior on the codes: with prior=None the data determine no more than the span "
+            "of the components. Use prior='auto', or one of the priors by name."
+        )
+    if network is not None:
+        raise ValueError(
+            "diagnose is for codes of least squares: where a network gives the codes, its components depend "
+            "on its training. Use encoder='auto' without hidden layers or activation."
+        )
+    if shape[0] > shape[1]:
+        raise ValueError(
+            f"diagnose needs no more components than features, got {shape[0]} and {shape[1]}: sparse codes "
+            "of an overcomplete dictionary have no likelihood whose curvature could be taken."
+        )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
+from scipy.sparse import csr_array, vstack
 
 _ENTRIES_OF_A_BLOCK = 1 << 18
 _LEAST_NOVELTY = 1e-6
@@ -32,6 +34,28 @@ class Search(NamedTuple):
     nonnegative: bool = False
 
 
+class Chosen(NamedTuple):
+    """Sparse codes: which components, of shape (n, n_active), and their codes, zero where none is needed."""
+
+    components: np.ndarray
+    values: np.ndarray
+
+    def dense(self, k: int) -> np.ndarray:
+        """Return the codes of all components, of shape (n, k)."""
+        codes = np.zeros((len(self.values), k), dtype=self.values.dtype)
+        np.add.at(codes, (np.arange(len(codes))[:, None], self.components), self.values)
+        return codes
+
+    def sparse(self, k: int) -> csr_array:
+        """Return the codes of all components as a sparse array, of shape (n, k)."""
+        n, s = self.values.shape
+        starts = np.arange(0, n * s + 1, s)
+        codes = csr_array((self.values.ravel(), self.components.ravel(), starts), shape=(n, k))
+        codes.sum_duplicates()
+        codes.eliminate_zeros()
+        return codes
+
+
 def sparse_codes(X: np.ndarray, components: np.ndarray, search: Search) -> np.ndarray:
     """Return sparse codes of signals by orthogonal matching pursuit.
 
@@ -55,48 +79,72 @@ def sparse_codes(X: np.ndarray, components: np.ndarray, search: Search) -> np.nd
        Processing Letters 9(4), 137-140, 2002.
     """
     k = len(components)
-    codes = np.zeros((len(X), k))
-    gram, block = components @ components.T, max(_ENTRIES_OF_A_BLOCK // k, 1)
-    for start in range(0, len(X), block):
-        _fill(codes[start : start + block], X[start : start + block] @ components.T, gram, search)
+    codes = np.zeros((len(X), k), dtype=X.dtype)
+    for rows, chosen in chosen_in_blocks(X, components, search):
+        codes[rows] = chosen.dense(k)
     return codes
 
 
-def _fill(codes: np.ndarray, products: np.ndarray, gram: np.ndarray, search: Search) -> None:
-    """Write the best of the codes that begin with each of the likeliest components."""
-    rows = np.arange(len(codes))[:, None]
+def sparse_array_of_codes(X: np.ndarray, components: np.ndarray, search: Search) -> csr_array:
+    """Return the same as a sparse array of shape (n, k), which needs little memory."""
+    blocks = [chosen.sparse(len(components)) for _, chosen in chosen_in_blocks(X, components, search)]
+    return csr_array(vstack(blocks, format="csr"))
+
+
+def chosen_in_blocks(X: np.ndarray, components: np.ndarray, search: Search) -> Iterator[tuple[slice, Chosen]]:
+    """Yield rows and their sparse codes, block by block, so that little memory is needed."""
+    gram, block = components @ components.T, max(_ENTRIES_OF_A_BLOCK // len(components), 1)
+    for start in range(0, len(X), block):
+        rows = slice(start, start + block)
+        yield rows, _best(X[rows] @ components.T, gram, search)
+
+
+def falls_of_error(X: np.ndarray, components: np.ndarray, search: Search) -> np.ndarray:
+    """Return by how much each further code lowers the squared error of signals, of shape (n, n_active)."""
+    gram, block = components @ components.T, max(_ENTRIES_OF_A_BLOCK // len(components), 1)
+    starts = range(0, len(X), block)
+    products = (X[start : start + block] @ components.T for start in starts)
+    return np.concatenate([_pursue(each, gram, search, None)[2] for each in products])
+
+
+def _best(products: np.ndarray, gram: np.ndarray, search: Search) -> Chosen:
+    """Return the best of the codes that begin with each of the likeliest components."""
     chosen, values, gains = _pursue(products, gram, search, None)
     for first in _other_firsts(products, search):
         others = _pursue(products, gram, search, first)
-        better = others[2] > gains
+        better = others[2].sum(axis=1) > gains.sum(axis=1)
         for kept, other in zip((chosen, values, gains), others, strict=True):
             kept[better] = other[better]
     if search.nonnegative:
-        values = _above_zero(values, np.take_along_axis(products, chosen, 1), gram, chosen)
-    np.add.at(codes, (rows, chosen), values)
+        values = _above_zero(
+            values, np.take_along_axis(products, chosen, 1), gram[chosen[:, :, None], chosen[:, None, :]]
+        )
+    return Chosen(chosen, values)
 
 
 def _other_firsts(products: np.ndarray, search: Search) -> np.ndarray:
     """Return the components to begin with other than the likeliest, of shape (n_firsts - 1, n)."""
     if search.n_firsts == 1:
         return np.zeros((0, len(products)), dtype=int)
-    strength = products if search.nonnegative else np.abs(products)
-    return np.argsort(-strength, axis=1, kind="stable")[:, 1 : search.n_firsts].T
+    return np.argsort(-(products if search.nonnegative else np.abs(products)), axis=1, kind="stable")[
+        :, 1 : search.n_firsts
+    ].T
 
 
 def _pursue(
     products: np.ndarray, gram: np.ndarray, search: Search, first: np.ndarray | None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the chosen components, their codes and the fall of the squared error, for each signal.
+    """Return the chosen components, their codes and how each lowers the squared error, for each signal.
 
     What is left of every component once those chosen are projected out is followed in its products
     with the signals (`left`) and in its squared norm (`novelty`), so that signals are not touched again.
     """
-    (n, k), s = products.shape, search.n_active
+    (n, k), s, kind = products.shape, search.n_active, products.dtype
     rows, left, novelty = np.arange(n), products.copy(), np.tile(np.diagonal(gram), (n, 1))
-    novelty[novelty <= _LEAST_NOVELTY] = np.inf
-    chosen, steps, going = np.zeros((n, s), dtype=int), np.zeros((n, s)), np.ones(n, dtype=bool)
-    directions, triangle = np.zeros((s, n, k)), np.zeros((s, s, n))
+    least = max(_LEAST_NOVELTY, 64 * float(np.finfo(kind).eps))
+    novelty[novelty <= least] = np.inf
+    chosen, steps, going = np.zeros((n, s), dtype=int), np.zeros((n, s), kind), np.ones(n, dtype=bool)
+    directions, triangle = np.zeros((s, n, k), kind), np.zeros((s, s, n), kind)
     for t in range(s):
         gains = (np.maximum(left, 0.0) if search.nonnegative else left) ** 2 / novelty
         pick = gains.argmax(axis=1) if t or first is None else first
@@ -114,10 +162,10 @@ def _pursue(
         left -= steps[:, t, None] * direction
         novelty -= direction**2
         novelty[rows, pick] = np.inf
-        np.copyto(novelty, np.inf, where=novelty < _LEAST_NOVELTY)
+        np.copyto(novelty, np.inf, where=novelty < least)
         if not going.any():
             break
-    return chosen, _substituted_back(triangle, steps), (steps**2).sum(axis=1)
+    return chosen, _substituted_back(triangle, steps), steps**2
 
 
 def _substituted_back(triangle: np.ndarray, steps: np.ndarray) -> np.ndarray:
@@ -131,12 +179,11 @@ def _substituted_back(triangle: np.ndarray, steps: np.ndarray) -> np.ndarray:
     return values
 
 
-def _above_zero(values: np.ndarray, products: np.ndarray, gram: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+def _above_zero(values: np.ndarray, products: np.ndarray, among: np.ndarray) -> np.ndarray:
     """Return least-squares codes of the chosen components that are not negative, by coordinate descent."""
     if (values >= 0).all():
         return values
     used, values = values != 0, np.maximum(values, 0.0)
-    among = gram[chosen[:, :, None], chosen[:, None, :]]
     for _ in range(_SWEEPS_ABOVE_ZERO):
         for t in range(values.shape[1]):
             rest = products[:, t] - np.einsum("ns,ns->n", among[:, t], values) + values[:, t]

@@ -10,9 +10,11 @@ import numpy as np
 from sparse_fourier import initialization as start
 from sparse_fourier.course import Problem
 from sparse_fourier.incomplete import LowRank, Observed, low_rank, within
-from sparse_fourier.model import incomplete_rows
+from sparse_fourier.lapack import eigenvalues
 from sparse_fourier.objective import reconstruction_term
 from sparse_fourier.priors.base import Prior
+from sparse_fourier.sharding import Sample, ShardedSignals, Spread, Whole
+from sparse_fourier.signals import Rows, array_of, extent
 
 _ROUNDING_ERRORS = 128.0
 _MOST_INFLATED = 25.0
@@ -63,6 +65,7 @@ class Reduced:
     log_volume: float
     unit_noise: np.ndarray
     gaps: Gaps | None = None
+    whole: Whole | None = None
 
     @property
     def n(self) -> float:
@@ -182,13 +185,13 @@ class Solution(NamedTuple):
 
 
 def reduce_signals(
-    X: np.ndarray, weights: np.ndarray, prior: Prior, n_components: int | float | None, *, centred: bool
+    X: Rows, weights: np.ndarray, prior: Prior, n_components: int | float | None, *, centred: bool
 ) -> Reduced:
     """Return signals in the coordinates of their span.
 
     Parameters
     ----------
-    X : array of shape (n, d)
+    X : array or Signals of shape (n, d)
         Float32 or float64, NaN where nothing was observed; never written to.
     weights : array of shape (n,)
         Positive.
@@ -199,43 +202,88 @@ def reduce_signals(
     centred : bool
         Whether signals have an intercept.
     """
-    if incomplete_rows(X).any():
-        return _reduce_incomplete(X, weights, prior, n_components, centred=centred)
-    exponent = start.binary_exponent(X)
+    if isinstance(X, ShardedSignals):
+        return _reduce_sharded(X, weights, prior, n_components, centred=centred)
+    lowest, highest, complete = extent(X)
+    if not complete:
+        array = array_of(X, "missing entries")
+        return _reduce_incomplete(array, weights, prior, n_components, centred=centred)
+    exponent = start.exponent_of(max(abs(lowest), abs(highest)))
     epsilon = float(np.finfo(X.dtype).eps)
     surplus = prior.domain.surplus
-    span = start.principal_span(X, weights, epsilon, centred=centred or bool(surplus), exponent=-exponent)
-    k, trusted = _choose_n_components(span, X.shape[1], n_components, surplus)
-    rank = min(k - surplus, span.rank)
+    span = start.principal_span(
+        X,
+        weights,
+        epsilon,
+        centred=centred or bool(surplus),
+        exponent=-exponent,
+        n_components=n_components,
+    )
+    number = _choose_n_components(span, X.shape[1], n_components, surplus)
+    rank = min(number[0] - surplus, span.rank)
     coordinates, squares, cross = start.project(X, weights, span, rank, -exponent)
-    deviations = span.deviations[:rank]
+    whitened = np.append(coordinates / span.deviations[:rank], np.ones((len(X), surplus)), axis=1)
+    rows = Sample(whitened, squares, weights)
+    return _reduced_to(
+        span, rank, number, rows, cross / span.deviations[:rank, None], prior, exponent, epsilon
+    )
+
+
+def _reduced_to(
+    span: start.Span,
+    rank: int,
+    number: tuple[int, bool],
+    rows: Sample,
+    cross: np.ndarray,
+    prior: Prior,
+    exponent: int,
+    epsilon: float,
+    whole: Whole | None = None,
+) -> Reduced:
+    """Return signals in the coordinates along the strongest axes of their span."""
+    surplus, deviations = prior.domain.surplus, span.deviations[:rank]
     return Reduced(
         exponent,
         span,
-        k,
-        trusted,
+        *number,
         rank + surplus,
         surplus,
-        np.append(coordinates / deviations, np.ones((len(X), surplus)), axis=1),
-        np.append(cross / deviations[:, None], span.mean[None][:surplus], axis=0),
+        rows.whitened,
+        np.append(cross, span.mean[None][:surplus], axis=0),
         np.zeros_like(span.mean) if surplus else span.mean,
-        squares,
-        weights,
+        rows.squares,
+        rows.weights,
         prior.degrees_of_freedom(span.n_samples),
         max((_ROUNDING_ERRORS * epsilon) ** 2 * span.mean_square, np.finfo(float).tiny),
         float(np.log(deviations).sum()),
         np.diag(np.append(1.0 / deviations**2, np.zeros(surplus))),
+        whole=whole,
     )
 
 
-def onto_components(data: Reduced, X: np.ndarray, components: np.ndarray) -> Reduced:
+def _reduce_sharded(
+    X: ShardedSignals, weights: np.ndarray, prior: Prior, n_components: int | float | None, *, centred: bool
+) -> Reduced:
+    """Return a sample of signals that are spread over devices, with what all of them say."""
+    epsilon = float(np.finfo(X.dtype).eps)
+    surplus, spread = prior.domain.surplus, Spread.of(X, weights)
+    span = spread.span(epsilon, centred=centred or bool(surplus))
+    number = _choose_n_components(span, X.shape[1], n_components, surplus)
+    rank = min(number[0] - surplus, span.rank)
+    whole = spread.onto(span, rank, surplus)
+    return _reduced_to(
+        span, rank, number, whole.sample(), whole.cross, prior, spread.exponent, epsilon, whole
+    )
+
+
+def onto_components(data: Reduced, X: Rows, components: np.ndarray) -> Reduced:
     """Return the signals in the coordinates of given components, each of unit variance.
 
     Parameters
     ----------
     data : Reduced
         The same signals in the coordinates of their principal span.
-    X : array of shape (n, d)
+    X : array or Signals of shape (n, d)
     components : array of shape (rank, d)
         Independent.
     """
@@ -372,7 +420,7 @@ def _span(
     middle = share @ coordinates
     average = found.mean + middle @ found.axes
     moved = coordinates - middle * data.centred
-    values, vectors = np.linalg.eigh((moved * share[:, None]).T @ moved)
+    values, vectors = eigenvalues((moved * share[:, None]).T @ moved)
     deviations = np.sqrt(np.maximum(values[::-1], 0.0))
     rotation = vectors[:, ::-1][:, deviations > np.finfo(float).eps * deviations.max(initial=0.0)]
     deviations = deviations[: rotation.shape[1]]

@@ -12,6 +12,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sparse_fourier.autoencoding import FittedNetwork
 from sparse_fourier.exceptions import IdentifiabilityWarning
 from sparse_fourier.fitting import Fitted, Settings
+from sparse_fourier.signals import Rows, extent, mapped
 from sparse_fourier.training import Progress
 
 
@@ -58,9 +59,11 @@ def _bar(max_iter: int) -> Any:
     return tqdm(total=max_iter, desc="fit", unit="iteration", mininterval=0.0)
 
 
-def warn_of_empty_rows(X: np.ndarray) -> None:
+def warn_of_empty_rows(X: Rows) -> None:
     """Warn of signals of which nothing was observed."""
-    empty = np.flatnonzero(np.isnan(X).all(axis=1)) if np.isnan(X.min()) else np.zeros(0, dtype=int)
+    empty = np.zeros(0, dtype=int)
+    if not extent(X).complete:
+        empty = np.flatnonzero(mapped(lambda rows: np.asarray(np.isnan(rows).all(axis=1)), X))
     if len(empty):
         some = ", ".join(map(str, empty[:5])) + (", ..." if len(empty) > 5 else "")
         warnings.warn(

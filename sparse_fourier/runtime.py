@@ -7,6 +7,7 @@ import functools
 import importlib.metadata
 import importlib.util
 import os
+import re
 import threading
 from collections.abc import Callable, Hashable, Iterator
 from concurrent.futures import Future
@@ -183,7 +184,7 @@ def on_device(tree: Any) -> Any:
     import jax
 
     register(tree)
-    with settings():
+    with settings(), _explained():
         return jax.block_until_ready(jax.device_put(tree))
 
 
@@ -221,16 +222,28 @@ class Program:
 
     A signal that arrives while XLA compiles in the main thread can crash the interpreter at its
     exit. The first call of each signature therefore runs in a helper thread while the caller waits.
+
+    Parameters
+    ----------
+    function : callable
+    out_shardings : optional
+        How what is returned lies on devices; by default as JAX decides.
+    stays : bool, default=False
+        Whether it remains there.
     """
 
-    def __init__(self, function: Callable[..., Any]) -> None:
+    def __init__(
+        self, function: Callable[..., Any], *, out_shardings: Any = None, stays: bool = False
+    ) -> None:
         self._function = function
+        self._layout = {} if out_shardings is None else {"out_shardings": out_shardings}
+        self._stays = stays
         self._jitted: Any = None
         self._signatures: set[Hashable] = set()
         self._lock = threading.Lock()
 
     def __call__(self, signature: Hashable, *arguments: Any) -> Any:
-        """Return the function's value, as NumPy arrays that nobody else holds.
+        """Return the function's value, as NumPy arrays that nobody else holds unless it stays on devices.
 
         `signature` is what the compiled program depends on: shapes and structure.
         """
@@ -249,7 +262,7 @@ class Program:
         import jax
 
         if self._jitted is None:
-            self._jitted = jax.jit(self._function, compiler_options=_compiler_options())
+            self._jitted = jax.jit(self._function, compiler_options=_compiler_options(), **self._layout)
         if len(self._signatures) >= _MAX_PROGRAMS:
             self._jitted.clear_cache()
             self._signatures.clear()
@@ -257,12 +270,9 @@ class Program:
     def _run(self, *arguments: Any) -> Any:
         import jax
 
-        with settings():
-            try:
-                result = jax.block_until_ready(self._jitted(*arguments))
-            except jax.errors.JaxRuntimeError as error:
-                raise _explain(error) from error
-            return jax.tree_util.tree_map(np.array, result)
+        with settings(), _explained():
+            result = jax.block_until_ready(self._jitted(*arguments))
+            return result if self._stays else jax.tree_util.tree_map(np.array, result)
 
 
 def _compiler_options() -> dict[str, int]:
@@ -289,8 +299,42 @@ def _in_thread(function: Callable[..., Any], *arguments: Any) -> Any:
     return future.result()
 
 
+@contextlib.contextmanager
+def _explained() -> Iterator[None]:
+    """Put what fails inside JAX into words that mean something to the user."""
+    import jax
+
+    try:
+        yield
+    except jax.errors.JaxRuntimeError as error:
+        raise _explain(error) from error
+
+
 def _explain(error: Exception) -> Exception:
     """Return what a failure inside JAX means to the user."""
-    if "RESOURCE_EXHAUSTED" in str(error):
-        return MemoryError(f"Training needs more memory than the device has; fit fewer rows. ({error})")
-    return RuntimeError(f"JAX failed while training; please report this. ({error})")
+    import jax
+
+    device = jax.devices()[0]
+    place, said = f"{device.platform}:{device.id}", str(error)
+    if jax.process_count() > 1 and "RESOURCE_EXHAUSTED" not in said:
+        return RuntimeError(
+            f"JAX failed on process {jax.process_index()} of {jax.process_count()}: another process may have "
+            f"ended. Start all of them anew. ({said})"
+        )
+    if "RESOURCE_EXHAUSTED" not in said:
+        return RuntimeError(
+            f"JAX {jax.__version__} failed while training on {place}; please report this. ({said})"
+        )
+    found = re.search(r"allocating (\d+) bytes", said)
+    size = f"{found[1]} bytes" if found else "memory"
+    shared = (
+        ""
+        if device.platform == "cpu"
+        else (
+            " If other processes hold the device's memory, set XLA_PYTHON_CLIENT_PREALLOCATE=false for them."
+        )
+    )
+    return MemoryError(
+        f"Training could not allocate {size} on {place}; lower batch_size or use partial_fit.{shared} "
+        f"({said})"
+    )

@@ -7,12 +7,14 @@ from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
+from scipy.sparse import csr_array, vstack
 
 from sparse_fourier.priors import Prior
-from sparse_fourier.pursuit import Search, sparse_codes
+from sparse_fourier.pursuit import Search, sparse_array_of_codes
 
 _LOG_2 = float(np.log(2.0))
 _MOST_GUESSES, _STEADY = 50, 1e-9
+_BLOCK = 2048
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,20 +69,44 @@ class SparseModel:
 
     def encode(self, X: np.ndarray) -> np.ndarray:
         """Return the sparse codes of signals, in the user's unit."""
-        return np.ldexp(self._codes(self._centred(X)), self.exponent)
+        return np.ldexp(self.coded(X)[0].toarray(), self.exponent)
+
+    def coded(self, X: np.ndarray) -> tuple[csr_array, np.ndarray]:
+        """Return the sparse codes of signals, in the model's unit, and what they leave, block by block.
+
+        Parameters
+        ----------
+        X : array of shape (n, d)
+            In the user's unit; NaN where nothing was observed.
+
+        Returns
+        -------
+        sparse array of shape (n, k)
+        array of shape (n,)
+            Squared lengths of the residuals, over the entries observed.
+        """
+        codes, squares = [csr_array((0, len(self.components)))], [np.zeros(0)]
+        for start in range(0, len(X), _BLOCK):
+            centred = self._centred(X[start : start + _BLOCK])
+            codes.append(self._codes(centred))
+            squares.append(np.nansum((centred - codes[-1] @ self.components) ** 2, axis=1))
+        return csr_array(vstack(codes, format="csr")), np.concatenate(squares)
 
     def losses(self, X: np.ndarray) -> np.ndarray:
         """Return the objective of each signal at its codes, in nats, in double precision.
 
         That is minus the logarithm of the joint density of codes and observed entries; not a likelihood.
         """
-        centred = self._centred(X)
-        codes = self._codes(centred)
-        noise, n_entries = max(self.noise_variance, self.resolution), (~np.isnan(centred)).sum(axis=1)
-        squares = np.nansum((centred - codes @ self.components) ** 2, axis=1)
+        return self.losses_of(X, *self.coded(X))
+
+    def losses_of(self, X: np.ndarray, codes: csr_array, squares: np.ndarray) -> np.ndarray:
+        """Return the objective of each signal at codes that are known, with the squares that they leave."""
+        noise, n_entries = max(self.noise_variance, self.resolution), (~np.isnan(X)).sum(axis=1)
         reconstruction = 0.5 * (squares / noise + n_entries * np.log(2 * np.pi * noise))
         units = (n_entries + len(self.components)) * self.exponent * _LOG_2
-        return reconstruction + units - self.prior.log_density(codes)
+        rows = [slice(start, start + _BLOCK) for start in range(0, codes.shape[0], _BLOCK)]
+        densities = [self.prior.log_density(codes[block].toarray()) for block in rows]
+        return reconstruction + units - np.concatenate([np.zeros(0), *densities])
 
     def covariance(self) -> np.ndarray:
         """Return the covariance of signals under the model, in the model's unit, of shape (d, d)."""
@@ -97,15 +123,16 @@ class SparseModel:
     def _centred(self, X: np.ndarray) -> np.ndarray:
         return np.ldexp(np.asarray(X, dtype=float), -self.exponent) - self.intercept
 
-    def _codes(self, centred: np.ndarray) -> np.ndarray:
+    def _codes(self, centred: np.ndarray) -> csr_array:
         """Return sparse codes; entries not observed follow the codes until these change no more."""
         missing = np.isnan(centred)
         if not missing.any():
-            return sparse_codes(centred, self.components, self.search)
-        guess, codes = np.zeros_like(centred), np.zeros((len(centred), len(self.components)))
+            return sparse_array_of_codes(centred, self.components, self.search)
+        guess, codes = np.zeros_like(centred), csr_array((len(centred), len(self.components)))
         for _ in range(_MOST_GUESSES):
             last = guess
-            codes = sparse_codes(np.where(missing, last, centred), self.components, self.search)
+            filled = np.where(missing, last, centred)
+            codes = sparse_array_of_codes(filled, self.components, self.search)
             guess = codes @ self.components
             if np.abs(guess - last).max(where=missing, initial=0.0) <= _STEADY * np.abs(guess).max():
                 break

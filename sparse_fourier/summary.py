@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from html import escape
+from typing import Any
 
 import numpy as np
 
@@ -46,7 +47,10 @@ class Summary:
 
     def _repr_html_(self) -> str:
         """Return the summary as a notebook shows it."""
-        facts = [f"<tr><th>{escape(n)}</th><td>{escape(fact)}</td></tr>" for n, fact in self.facts.items()]
+        facts = [
+            f"<tr><th>{escape(n)}</th><td style='text-align:left'>{escape(fact)}</td></tr>"
+            for n, fact in self.facts.items()
+        ]
         head, *rows = self._rows()
         table = [_html_row("th", head), *(_html_row("td", row) for row in rows)]
         remarks = [f"<li>{escape(remark)}</li>" for remark in self.remarks]
@@ -78,6 +82,16 @@ def of_prior(name: str, scores: dict[str, float]) -> str:
     if lead < 0:
         return f"{name}, whose faces the codes show, although {rival} is {-lead:.2g} nats per signal likelier"
     return f"{name}, chosen of {len(scores)}: {lead:.2g} nats per signal before {rival}"
+
+
+def of_noise(variance: float, tails: Any) -> str:
+    """Return the size of the noise, and how heavy its tails are if these were fitted."""
+    size = f"variance {variance:.3g}, standard deviation {variance**0.5:.3g}"
+    if tails is None:
+        return size
+    return (
+        f"{size}; Student's t of {tails.degrees_of_freedom:.3g} degrees of freedom, scale {tails.scale:.3g}"
+    )
 
 
 def _number(value: float) -> str:

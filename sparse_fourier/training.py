@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.optimize import OptimizeResult, minimize
 
-from sparse_fourier import runtime
+from sparse_fourier import checkpoints, runtime
 from sparse_fourier.namespace import tree_map
 from sparse_fourier.objective import Objective, Point
 from sparse_fourier.priors import Prior
@@ -20,7 +20,7 @@ from sparse_fourier.solvers import Newton, NewtonState
 _CHUNK_SECONDS = 0.1
 _MAX_CHUNK = 32
 _SECONDS_PER_CODE = 2e-7
-_MOST_CODES = 200_000
+_MOST_CODES = 4_000_000
 _MOST_COMPONENTS = 16
 _SAME_DIRECTIONS = 0.95
 _MEMORY = 60
@@ -79,7 +79,7 @@ class Trained(NamedTuple):
     floor: Any = 0.0
 
 
-def _advance(state: NewtonState, objective: Objective, tol: Any, n_steps: Any) -> tuple[Any, Any]:
+def advance(state: NewtonState, objective: Objective, tol: Any, n_steps: Any) -> tuple[Any, Any]:
     """Take up to `n_steps` steps from all starts; return states and the values on the way.
 
     The values have shape (_MAX_CHUNK, n_starts), of which as many rows count as steps were taken.
@@ -114,7 +114,24 @@ def _side_by_side(step: Callable[[NewtonState], NewtonState], n_starts: int) -> 
     return lambda state: tree_map(stacked, step(tree_map(first, state)))
 
 
-_program = runtime.Program(_advance)
+_program = runtime.Program(advance)
+
+
+class Engine(NamedTuple):
+    """What takes the steps of all starts, and how many at a time.
+
+    Attributes
+    ----------
+    advance : callable
+        Of states, objective, tolerance and number of steps.
+    first_chunk : int
+    next_chunk : callable
+        Number of steps, given that of the last chunk and the seconds that it took.
+    """
+
+    advance: Callable[..., Any]
+    first_chunk: int
+    next_chunk: Callable[[int, float], int]
 
 
 def compiles(prior: Prior, n_components: int, n_rows: int) -> bool:
@@ -129,7 +146,7 @@ def compiles(prior: Prior, n_components: int, n_rows: int) -> bool:
 def _advance_without_compiling(
     state: NewtonState, objective: Objective, tol: float, n_steps: int
 ) -> tuple[NewtonState, tuple[np.ndarray, int]]:
-    """Do what `_advance` does, with the same formulas, in NumPy."""
+    """Do what `advance` does, with the same formulas, in NumPy."""
     solver = Newton(tol)
     runs = [tree_map(lambda part, r=r: part[r], state) for r in range(len(state.width))]
     values = np.zeros((_MAX_CHUNK, len(runs)))
@@ -150,6 +167,7 @@ def train(
     tol: float,
     max_iter: int,
     callback: Callable[[Progress], Any] | None = None,
+    engine: Engine | None = None,
 ) -> Trained:
     """Minimise the objective from every start and return the best outcome.
 
@@ -167,25 +185,48 @@ def train(
         Most iterations of each start.
     callback : callable, optional
         Called with `Progress` after every chunk; returning True ends training.
+    engine : Engine, optional
+        By default NumPy or a compiled program, a tenth of a second at a time.
     """
     state = Newton.init(objective, starts, widths)
-    advance = _advancer(objective, starts)
+    engine = engine or _engine(objective, starts)
     curves: list[np.ndarray] = []
-    stopped = False
-    done, chunk, began = 0, _first_chunk(objective, len(widths)), time.perf_counter()
-    while done < max_iter:
+    place, stopped, over = checkpoints.loop(), False, False
+    done, chunk, began = 0, engine.first_chunk, time.perf_counter()
+    if place.saved is not None:
+        state, curves = _refilled(state, place.saved["state"]), [place.saved["curve"]]
+        done, stopped, over = len(curves[0]), place.saved["stopped"], place.saved["over"]
+    while done < max_iter and not over:
         steps = min(chunk, max_iter - done)
         tick = time.perf_counter()
-        state, (values, count) = advance(state, objective, tol, steps)
+        state, (values, count) = engine.advance(state, objective, tol, steps)
         curves.append(values[:count])
         done += int(count)
-        chunk = _next_chunk(steps, time.perf_counter() - tick)
+        chunk = engine.next_chunk(steps, time.perf_counter() - tick)
         best = _best(state)
         told = callback and callback(Progress(done, float(state.value[best]), time.perf_counter() - began))
         stopped = bool(told)
-        if stopped or state.finished.all():
-            break
+        over = stopped or bool(state.finished.all())
+        if place.is_kept:
+            curves = [np.concatenate(curves)]
+            place.keep({"state": _leaves(state), "curve": curves[0], "stopped": stopped, "over": over})
     return _outcome(state, np.concatenate(curves), stopped)
+
+
+def _leaves(state: NewtonState) -> list[np.ndarray]:
+    leaves: list[np.ndarray] = []
+    tree_map(leaves.append, state)
+    return leaves
+
+
+def _refilled(state: NewtonState, leaves: list[np.ndarray]) -> NewtonState:
+    """Return another state of the same form."""
+    left = iter(leaves)
+    return tree_map(lambda _: next(left), state)
+
+
+def _engine(objective: Objective, starts: Point) -> Engine:
+    return Engine(_advancer(objective, starts), _first_chunk(objective, len(starts.offset)), _next_chunk)
 
 
 def _advancer(objective: Objective, starts: Point) -> Callable[..., Any]:
@@ -258,7 +299,7 @@ class Descent(NamedTuple):
 
 
 class _Watched:
-    """What is noted, and told, of every iteration of `descend`."""
+    """What is noted, told and kept of every iteration of `descend`."""
 
     def __init__(self, callback: Callable[[Progress], Any] | None, done: int, first: float) -> None:
         self.callback, self.done, self.stopped = callback, done, False
@@ -318,24 +359,36 @@ def descend(
     callback : callable, optional
         Called with `Progress` every tenth of a second, and at the end; returning True ends training.
     """
+    kept = checkpoints.loop()
     watched = _Watched(callback, done, float(value_and_gradient(start)[0]))
-    place, gain, result = start.ravel(), np.inf, None
-    while result is None or (result.status == _SCIPY_FAILED_SEARCH and gain > _STALLED):
-        before = watched.values[-1]
+    place, gain, status = start.ravel(), np.inf, None
+    if kept.saved is not None:
+        place, gain, status = kept.saved["place"], kept.saved["gain"], kept.saved["status"]
+        watched.values, watched.stopped = list(kept.saved["values"]), kept.saved["stopped"]
+    while not watched.stopped and watched.count < max_iter and _goes_on(status, gain):
+        before, left = watched.values[-1], max(max_iter - watched.count, 1)
         result = minimize(
             lambda flat: _flattened(*value_and_gradient(flat.reshape(start.shape))),
             place,
             jac=True,
             method="L-BFGS-B",
             callback=watched,
-            options=_lbfgs_options(tol, max(max_iter - watched.count, 1)),
+            options=_lbfgs_options(tol, min(left, checkpoints.SEGMENT) if kept.is_kept else left),
         )
-        place, gain = result.x, (before - result.fun) / max(abs(before), 1.0)
+        place, status = result.x, int(result.status)
+        gain = float(before - result.fun) / max(abs(before), 1.0)
+        state = {"place": place, "gain": gain, "status": status, "values": np.array(watched.values)}
+        kept.keep({**state, "stopped": watched.stopped})
     if not watched.stopped:
         watched.tell()
-    converged = result.status != _SCIPY_OUT_OF_ITERATIONS and not watched.stopped
+    converged = status != _SCIPY_OUT_OF_ITERATIONS and not watched.stopped
     decrement = float(-np.diff(watched.values[-2:]).sum())
     return Descent(place.reshape(start.shape), watched.curve, converged, decrement, watched.stopped)
+
+
+def _goes_on(status: int | None, gain: float) -> bool:
+    """Return whether a search begins, or begins anew: where rounding or the end of a segment ended one."""
+    return status is None or status in (_SCIPY_FAILED_SEARCH, _SCIPY_OUT_OF_ITERATIONS) and gain > _STALLED
 
 
 def _lbfgs_options(tol: float, max_iter: int) -> dict[str, float]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import numpy as np
-from sklearn.utils import check_array
+from sklearn.utils import assert_all_finite, check_array
+
+from sparse_fourier.signals import Rows, Signals, array_of, extent, signals_of
 
 
 def refuse_silent_misreadings(X: Any) -> None:
@@ -20,7 +23,28 @@ def refuse_silent_misreadings(X: Any) -> None:
             raise TypeError(f"{dtype} is not numeric data; convert it to numbers in a unit of your own.")
 
 
-def refuse_unobserved_features(X: np.ndarray, estimator: Any) -> None:
+def validate_extent(X: Any, estimator: Any) -> Signals:
+    """Return signals that are read a block at a time, of which none is infinite.
+
+    Raises
+    ------
+    ValueError
+        In the words of scikit-learn, if one is.
+    """
+    signals = signals_of(X)
+    for end in extent(signals)[:2]:
+        if np.isinf(end) and signals.size:
+            ends = np.array([[end]], dtype=signals.dtype)
+            assert_all_finite(ends, allow_nan=True, estimator_name=type(estimator).__name__, input_name="X")
+    return signals
+
+
+def complete_or_array(X: Rows) -> Rows:
+    """Return signals as they are where all entries were observed, else as an array."""
+    return X if isinstance(X, np.ndarray) or extent(X).complete else array_of(X, "missing entries (NaN)")
+
+
+def refuse_unobserved_features(X: Rows, estimator: Any) -> None:
     """Refuse signals with a feature of which nothing was observed.
 
     Raises
@@ -28,7 +52,7 @@ def refuse_unobserved_features(X: np.ndarray, estimator: Any) -> None:
     ValueError
         Naming the features.
     """
-    if not np.isnan(X.min()):
+    if isinstance(X, Signals) or not np.isnan(X.min()):
         return
     empty = np.flatnonzero(np.isnan(X).all(axis=0))
     if len(empty):
@@ -39,7 +63,31 @@ def refuse_unobserved_features(X: np.ndarray, estimator: Any) -> None:
         )
 
 
-def validate_weights(sample_weight: Any, X: np.ndarray) -> np.ndarray:
+def refuse_beyond_memory(n_components: int, shape: tuple[int, int]) -> None:
+    """Refuse so many components that their codes, their products or they themselves cannot be held.
+
+    Raises
+    ------
+    ValueError
+    """
+    needed = 8 * n_components * (sum(shape) + n_components)
+    there = _memory()
+    if needed > there:
+        raise ValueError(
+            f"n_components={n_components} takes arrays of {needed:.3g} bytes for X of shape {shape}, more "
+            f"than the {there:.3g} bytes of memory that this machine has. Lower n_components."
+        )
+
+
+def _memory() -> float:
+    """Return the bytes of memory of this machine; infinity where it does not say."""
+    try:
+        return float(os.sysconf("SC_PHYS_PAGES")) * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, OSError, ValueError):
+        return np.inf
+
+
+def validate_weights(sample_weight: Any, X: Rows) -> np.ndarray:
     """Return weights as an array, ones where none are given."""
     n = len(X)
     if sample_weight is None:

@@ -1,4 +1,8 @@
-"""An autoencoder as it stands, and the same signals under a prior: why a loss alone finds no basis.
+"""
+Why a loss alone finds no basis
+===============================
+
+An autoencoder as it stands, and the same signals under a prior: why a loss alone finds no basis.
 
 A sigmoid network with two hidden units and a linear decoder is trained on mixtures of sin x and sin 2x, by
 RMSProp on one signal at a time from random weights. Its reconstruction becomes good, its components remain
@@ -8,7 +12,7 @@ mixtures: the squared error fixes no more than their span. The prior that codes 
 # %%
 import warnings
 
-from matplotlib.figure import Figure
+import matplotlib.pyplot as plt
 from sklearn.exceptions import ConvergenceWarning
 
 from sparse_fourier import AutoencoderDecomposer
@@ -39,7 +43,7 @@ with warnings.catch_warnings():
 bounded = AutoencoderDecomposer(2, prior="uniform", random_state=0).fit(signals)
 
 # %%
-figure = Figure(figsize=(11, 3.4), layout="constrained")
+figure = plt.figure(figsize=(11, 3.4), layout="constrained")
 axes = figure.subplots(1, 3)
 for ax, (name, model) in zip(axes, {"network": network, "bounded prior": bounded}.items(), strict=False):
     error = worst_relative_error(sines, model.components_)
@@ -47,4 +51,4 @@ for ax, (name, model) in zip(axes, {"network": network, "bounded prior": bounded
     ax.set_title(f"{name}: error {100 * error:.1f} %", fontsize="medium")
 LossCurveDisplay.from_estimator(network, ax=axes[2], xlabel="epoch", ylabel="mean squared error")
 axes[2].set_title("loss of the network", fontsize="medium")
-figure.savefig("autoencoder.png", dpi=150)
+plt.show()

@@ -1,8 +1,14 @@
-"""Sixty infrared spectra of coffee from three origins: one learned code tells the origins apart."""
+"""
+Coffee: a code that tells origins apart
+=======================================
 
+Sixty infrared spectra of coffee from three origins: one learned code tells the origins apart.
+"""
+
+# %%
+import matplotlib.pyplot as plt
 import numpy as np
 from chemotools.datasets import load_coffee
-from matplotlib.figure import Figure
 from sklearn.decomposition import PCA, FastICA
 
 from sparse_fourier import AutoencoderDecomposer
@@ -25,7 +31,7 @@ codes = {
     "FastICA": FastICA(3, max_iter=1000, random_state=0).fit_transform(spectra),
     "PCA": PCA(3).fit_transform(spectra),
 }
-figure = Figure(figsize=(10, 3.6), layout="constrained")
+figure = plt.figure(figsize=(10, 3.6), layout="constrained")
 axes = figure.subplots(1, 4, width_ratios=(1.7, 1, 1, 1))
 ComponentsDisplay.from_estimator(model, ax=axes[0], xlabel="channel", ylabel="absorbance")
 axes[0].set_title("components", fontsize="medium")
@@ -37,4 +43,4 @@ for ax, (name, found) in zip(axes[1:], codes.items(), strict=True):
     ax.set_title(f"{name}\nspread within origins {100 * spread(found)[best]:.1f} %", fontsize="small")
 points = [axes[1].scatter([], [], c=color, s=22) for color in COLORS]
 figure.legend(points, names, loc="outside lower right", ncols=3, frameon=False, fontsize="small")
-figure.savefig("coffee.png", dpi=150)
+plt.show()

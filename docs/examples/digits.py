@@ -1,7 +1,13 @@
-"""Handwritten digits as parts: non-negative codes and components, beside those of NMF."""
+"""
+Digits as parts
+===============
 
+Handwritten digits as parts: non-negative codes and components, beside those of NMF.
+"""
+
+# %%
+import matplotlib.pyplot as plt
 import numpy as np
-from matplotlib.figure import Figure
 from sklearn.datasets import load_digits
 from sklearn.decomposition import NMF
 
@@ -21,8 +27,8 @@ ours = AutoencoderDecomposer(
     16, prior="exponential", basis="nonnegative", fit_intercept=False, random_state=0
 ).fit(seen)
 nmf = NMF(16, init="nndsvda", max_iter=5000, random_state=0).fit(seen)
-figure = Figure(figsize=(10, 1.9), layout="constrained")
-panels = figure.subfigures(1, 2)
+figure = plt.figure(figsize=(7.5, 4.8), layout="constrained")
+panels = figure.subfigures(2, 1)
 for panel, name, model in zip(panels, ("this library", "NMF"), (ours, nmf), strict=True):
     axes = panel.subplots(2, 8)
     order = np.argsort(-np.linalg.norm(model.components_, axis=1) * model.transform(seen).std(axis=0))
@@ -32,4 +38,4 @@ for panel, name, model in zip(panels, ("this library", "NMF"), (ours, nmf), stri
     panel.suptitle(
         f"{name}: {100 * unexplained(model):.1f} % of unseen images unexplained", fontsize="medium"
     )
-figure.savefig("digits.png", dpi=130)
+plt.show()

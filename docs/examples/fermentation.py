@@ -1,8 +1,14 @@
-"""Raman spectra of a fermentation: one learned code follows the glucose, which nobody told it."""
+"""
+Fermentation: a code that follows the glucose
+=============================================
 
+Raman spectra of a fermentation: one learned code follows the glucose, which nobody told it.
+"""
+
+# %%
+import matplotlib.pyplot as plt
 import numpy as np
 from chemotools.datasets import load_fermentation_test
-from matplotlib.figure import Figure
 from scipy.signal import savgol_filter
 from sklearn.decomposition import PCA, FastICA
 
@@ -30,7 +36,7 @@ found = {
     "FastICA": FastICA(3, max_iter=1000, random_state=0).fit_transform(slopes),
     "PCA": PCA(3).fit_transform(slopes),
 }
-figure = Figure(figsize=(10, 3), layout="constrained")
+figure = plt.figure(figsize=(10, 3), layout="constrained")
 axes = figure.subplots(1, 4, width_ratios=(1.4, 1, 1, 1))
 axes[0].plot(shifts[band], model.components_[follower(found["this library"])[0]], color="#0072B2")
 axes[0].set(title="component", xlabel="Raman shift, 1/cm", yticks=[])
@@ -43,4 +49,4 @@ for ax, (name, codes) in zip(axes[1:], found.items(), strict=True):
     ax.set_title(f"{name}\ncorrelation {abs(correlation):.3f}", fontsize="small")
     ax.set(xlabel="hours", ylim=(-8, 58))
 axes[1].set_ylabel("glucose, g/l")
-figure.savefig("fermentation.png", dpi=130)
+plt.show()

@@ -1,7 +1,13 @@
-"""Images of digits with 40 % of the pixels lost, and what the others say of these."""
+"""
+Images with lost pixels
+=======================
 
+Images of digits with 40 % of the pixels lost, and what the others say of these.
+"""
+
+# %%
+import matplotlib.pyplot as plt
 import numpy as np
-from matplotlib.figure import Figure
 from sklearn.datasets import load_digits
 from sklearn.decomposition import PCA
 
@@ -29,11 +35,11 @@ rows = {
     f"PCA after means, error {error(after_means):.2f}": after_means,
     f"this library, error {error(filled):.2f}": filled,
 }
-figure = Figure(figsize=(9, 4.3), layout="constrained")
+figure = plt.figure(figsize=(9, 4.3), layout="constrained")
 for part, (name, pictures) in zip(figure.subfigures(4, 1), rows.items(), strict=True):
     part.suptitle(name, fontsize="small")
     for ax, picture in zip(part.subplots(1, 12), pictures, strict=False):
         ax.imshow(picture.reshape(8, 8), cmap="Greys", vmin=0, vmax=16)
         ax.set_facecolor("#f3c9a5")
         ax.set(xticks=[], yticks=[])
-figure.savefig("gaps.png", dpi=120)
+plt.show()

@@ -1,7 +1,15 @@
-"""What the autoencoder of the note was to find: sin x and sin 2x, by a network, by the box, and exactly."""
+r"""
+The question this began with
+============================
 
+Signals :math:`a \sin x + b \sin 2x` with random amplitudes: can an autoencoder that knows nothing else find
+the two sines? By itself a network cannot; bounded codes do it up to 1/n; and whoever knows that components
+are sinusoids gets them exactly.
+"""
+
+# %%
+import matplotlib.pyplot as plt
 import numpy as np
-from matplotlib.figure import Figure
 
 from sparse_fourier import AutoencoderDecomposer
 from sparse_fourier.bases import Fourier
@@ -34,8 +42,9 @@ x = np.linspace(0, np.pi / 2, 30)
 X, codes, sines = make_sinusoid_mixtures(300, 30, interval=(0, np.pi / 2), random_state=0)
 
 # %%
-# The network minimises reconstruction alone, which settles the span; the box adds that codes are
-# bounded; the Fourier basis adds that components are sinusoids, of frequencies that it learns.
+# The network minimises reconstruction alone, which settles the span; the box adds that codes are bounded;
+# the Fourier basis adds that components are sinusoids, of frequencies that it learns. The periodogram of
+# such a short record has one broad hump; the two frequencies below it are exact.
 box = AutoencoderDecomposer(2).fit(X)
 fourier = AutoencoderDecomposer(2, basis=Fourier(positions=x)).fit(X)
 learned = {
@@ -43,7 +52,7 @@ learned = {
     "bounded codes": box.components_,
     'basis="fourier"': fourier.components_,
 }
-figure = Figure(figsize=(11, 3.2), layout="constrained")
+figure = plt.figure(figsize=(11, 3.2), layout="constrained")
 axes = figure.subplots(1, 4)
 for ax, (name, rows) in zip(axes, learned.items(), strict=False):
     matched, _, _ = match_components(sines, rows)
@@ -51,11 +60,9 @@ for ax, (name, rows) in zip(axes, learned.items(), strict=False):
     display.plot(ax, align="scale", xlabel="x", legend=False)
     ax.set_title(f"{name}\nerror {worst_relative_error(sines, rows):.2g}", fontsize="medium")
 
-# %%
-# The periodogram of such a short record has one broad hump; the two frequencies below it are exact.
 true = np.array([1, 2]) / (2 * np.pi)
 style = {"color": "#1a1a1a"}
 SpectrumDisplay.from_estimator(fourier, X, truth=true, ax=axes[3], legend=False, stem_kwargs=style)
 axes[3].set(xlim=(0, 2), xlabel="cycles per unit of x", ylabel="amplitude")
 axes[3].set_title("learned frequencies\nover the periodogram", fontsize="medium")
-figure.savefig("sinusoids.png", dpi=130)
+plt.show()

@@ -1,7 +1,13 @@
-"""Smooth spectra from few noisy mixtures, without a penalty and with one of cross-validated strength."""
+"""
+Smooth spectra: a penalty of cross-validated strength
+=====================================================
 
+Smooth spectra from few noisy mixtures, without a penalty and with one of cross-validated strength.
+"""
+
+# %%
+import matplotlib.pyplot as plt
 import numpy as np
-from matplotlib.figure import Figure
 from sklearn.model_selection import GridSearchCV
 
 from sparse_fourier import AutoencoderDecomposer
@@ -20,7 +26,7 @@ rough = AutoencoderDecomposer(3, prior="uniform", random_state=0).fit(mixtures)
 model = AutoencoderDecomposer(3, prior="uniform", penalty=Smoothness(), random_state=0)
 search = GridSearchCV(model, {"penalty__strength": [1.0, 10.0, 100.0, 300.0]}, cv=4).fit(mixtures)
 
-figure = Figure(figsize=(10, 2.8), layout="constrained")
+figure = plt.figure(figsize=(10, 2.8), layout="constrained")
 axes = figure.subplots(1, 2, sharey=True)
 strength = search.best_params_["penalty__strength"]
 for ax, fitted, title in (
@@ -33,4 +39,4 @@ for ax, fitted, title in (
         ax.plot(one, color="0.8", linewidth=5)
         ax.plot(other, color=color, linewidth=1.4)
     ax.set(xlabel="channel", title=f"{title}: error {error:.2f}", yticks=[])
-figure.savefig("smooth_spectra.png", dpi=130)
+plt.show()

@@ -1,7 +1,13 @@
-"""Pure spectra from mixtures in unknown proportions, none of which exceeds 0.8, at 30 dB."""
+"""
+Pure spectra from mixtures
+==========================
 
+Pure spectra from mixtures in unknown proportions, none of which exceeds 0.8, at 30 dB.
+"""
+
+# %%
+import matplotlib.pyplot as plt
 import numpy as np
-from matplotlib.figure import Figure
 from sklearn.decomposition import NMF
 
 from sparse_fourier import AutoencoderDecomposer
@@ -23,8 +29,8 @@ def draw(ax, true, found, title):
 mixtures, _, pure = make_proportions(2000, 3, max_share=0.8, snr_db=30, random_state=0)
 ours = AutoencoderDecomposer(3, prior="simplex", random_state=0).fit(mixtures)
 nmf = NMF(3, init="nndsvda", max_iter=10_000, tol=1e-5).fit(np.maximum(mixtures, 0))
-figure = Figure(figsize=(10, 2.8), layout="constrained")
+figure = plt.figure(figsize=(10, 2.8), layout="constrained")
 left, right = figure.subplots(1, 2, sharey=True)
 draw(left, pure, ours.components_, 'prior="simplex"')
 draw(right, pure, nmf.components_, "NMF")
-figure.savefig("spectra.png", dpi=130)
+plt.show()

@@ -8,5 +8,6 @@ from sparse_fourier.bases.base import Basis
 from sparse_fourier.bases.fourier import Fourier
 from sparse_fourier.bases.free import Free
 from sparse_fourier.bases.nonnegative import Nonnegative
+from sparse_fourier.bases.parametric import ParametricBasis
 
-__all__ = ["Basis", "Fourier", "Free", "Nonnegative"]
+__all__ = ["Basis", "Fourier", "Free", "Nonnegative", "ParametricBasis"]

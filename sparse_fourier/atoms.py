@@ -1,0 +1,285 @@
+"""What learning a dictionary works with: signals, how well sparse codes explain them, and what they lack."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+from scipy.sparse import csr_array
+from scipy.special import gammaincinv, gammaln
+
+from sparse_fourier.training import Progress
+
+_WELL_EXPLAINED = (
+    0.75  # share of signals by whose residuals a dictionary is judged: others it lacks atoms for
+)
+_EXACT = 1e-4  # residual, as a share of the signals' power, below which it no longer matters
+_CLUSTER = 0.8
+_SEEDS_OF_A_SPLIT = 60
+
+
+@dataclass
+class Course:
+    """How far training has come, and whether it may go on."""
+
+    max_iter: int
+    callback: Callable[[Progress], Any] | None
+    curve: list[float] = field(default_factory=list)
+    began: float = field(default_factory=time.perf_counter)
+    stopped: bool = False
+
+    @property
+    def over(self) -> bool:
+        """Whether training has to end."""
+        return self.stopped or len(self.curve) >= self.max_iter
+
+    def note(self, loss: float) -> None:
+        """Note the loss after an iteration, and ask the callback whether to stop."""
+        self.curve.append(loss)
+        self.report(loss)
+
+    def report(self, loss: float) -> None:
+        """Tell the callback of a loss within an iteration, and ask it whether to stop."""
+        if self.callback:
+            progress = Progress(len(self.curve), loss, time.perf_counter() - self.began)
+            self.stopped = bool(self.callback(progress)) or self.stopped
+
+
+class Explained(NamedTuple):
+    """How well sparse codes explain each of n signals.
+
+    Attributes
+    ----------
+    squares : array of shape (n,)
+        Squared lengths of the residuals.
+    n_used : array of shape (n,)
+        Numbers of codes that are not zero.
+    powers : array of shape (n,)
+        Sums of their squares.
+    share : array of shape (n,)
+        Weights of the signals, of sum one.
+    k : int
+        Number of atoms.
+    """
+
+    squares: np.ndarray
+    n_used: np.ndarray
+    powers: np.ndarray
+    share: np.ndarray
+    k: int
+
+    @property
+    def loss(self) -> float:
+        """Mean squared length of the residuals."""
+        return float(self.share @ self.squares)
+
+    @property
+    def strength(self) -> float:
+        """Mean square of the codes that are not zero."""
+        return float(self.share @ self.powers) / max(float(self.share @ self.n_used), np.finfo(float).tiny)
+
+    def noise(self, n_active: int, d: int) -> float:
+        """Return the variance of the noise per entry, by the residuals of signals that are well explained."""
+        expected = 2 * gammaincinv(max(d - n_active, 1) / 2, _WELL_EXPLAINED)
+        return _quantile(self.squares, self.share, _WELL_EXPLAINED) / expected
+
+    def price(self, n_active: int, d: int) -> float:
+        """Return by how much one more code has to lower the squared error, by description length."""
+        noise = self.noise(n_active, d)
+        bits = 0.5 * np.log(max(self.strength / noise, 1.0)) if noise else 0.0
+        return 2 * noise * (bits + np.log(max(self.k / n_active, 1.0)))
+
+    def description_length(self, n_active: int, d: int, power: float) -> float:
+        """Return nats per signal to say which atoms are active, what their codes are, and what is left."""
+        noise = max(self.noise(n_active, d), _EXACT * power, np.finfo(float).tiny)
+        strength = max(self.strength, noise)
+        which = gammaln(self.k + 1) - gammaln(n_active + 1) - gammaln(self.k - n_active + 1)
+        return float(0.5 * ((d - n_active) * np.log(noise) + n_active * np.log(strength)) + which)
+
+
+@dataclass
+class Signals:
+    """Signals to learn a dictionary from.
+
+    Attributes
+    ----------
+    X : array of shape (n, d)
+        Entries that were not observed follow their reconstruction.
+    missing : bool array of shape (n, d), or None
+    share : array of shape (n,)
+        Weights of sum one.
+    resolution : float
+        Fall of the squared error below which codes are rounding.
+    fit_intercept : bool
+    nonnegative : bool
+    init : array of shape (k, d) or None
+        Atoms to begin with.
+    rng : RandomState
+    """
+
+    X: np.ndarray
+    missing: np.ndarray | None
+    share: np.ndarray
+    resolution: float
+    fit_intercept: bool
+    nonnegative: bool
+    init: np.ndarray | None
+    rng: np.random.RandomState
+
+    @property
+    def d(self) -> int:
+        """Number of features."""
+        return self.X.shape[1]
+
+    @property
+    def power(self) -> float:
+        """Mean square of an entry."""
+        return float(self.share @ (self.X**2).mean(axis=1))
+
+    def first(self, k: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return atoms to begin with, signals spread over the data and blurred, and the intercept."""
+        centred = self.fit_intercept and not self.nonnegative
+        intercept = self.share @ self.X if centred else np.zeros(self.d)
+        if self.init is not None:
+            return unit(self.init), intercept
+        rows = self.X[spread(self.X, self.share, k, self.rng.uniform())] - intercept
+        blur = 0.1 * self.rng.standard_normal(rows.shape) / np.sqrt(rows.shape[1])
+        return unit(unit(rows) + blur), intercept
+
+    def spread_out(self, count: int) -> Self:
+        """Return some of the signals, spread over them; all where they are not many more."""
+        if len(self.X) <= 2 * count:
+            return self
+        rows, counts = np.unique(spread(self.X, self.share, count, 0.5), return_counts=True)
+        missing = None if self.missing is None else self.missing[rows]
+        return replace(self, X=self.X[rows], missing=missing, share=counts / count)
+
+
+def clusters(
+    residuals: np.ndarray, share: np.ndarray, count: int, n_seeds: int, *, nonnegative: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return directions along which many residuals lie, those that explain most first, and how much that is.
+
+    Parameters
+    ----------
+    residuals : array of shape (n, d)
+    share : array of shape (n,)
+        Weights.
+    count : int
+        Number of directions, at most `n_seeds`.
+    n_seeds : int
+        Number of residuals that are looked at as the first guesses.
+    nonnegative : bool
+        Whether opposite residuals are not alike.
+
+    Returns
+    -------
+    array of shape (count, d)
+    array of shape (count,)
+        Weighted sums of the squares that each explains beside those before it.
+    """
+    squares = (residuals**2).sum(axis=1)
+    mass = share * squares
+    if not mass.sum() > 0:
+        return np.zeros((0, residuals.shape[1])), np.zeros(0)
+    units = residuals / np.sqrt(np.maximum(squares, np.finfo(float).tiny))[:, None]
+    seeds = units[spread(residuals, mass * squares, n_seeds, 0.5)]
+    for _ in range(2):
+        seeds = unit((_near(units @ seeds.T, nonnegative) * mass[:, None]).T @ units)
+    near, found, gains = _near(units @ seeds.T, nonnegative) ** 2, [], []
+    for _ in range(min(count, n_seeds)):
+        each = mass @ near
+        best = int(each.argmax())
+        found.append(seeds[best])
+        gains.append(each[best])
+        mass = mass * (1 - near[:, best])
+    return np.array(found), np.array(gains)
+
+
+def split(
+    atoms: np.ndarray,
+    codes: csr_array,
+    residuals: np.ndarray,
+    share: np.ndarray,
+    direction: np.ndarray,
+    *,
+    nonnegative: bool,
+) -> tuple[int, np.ndarray]:
+    """Return which atom stands for two others at once, and these two.
+
+    Where it does, signals are left with residuals along the difference of the two.
+
+    Parameters
+    ----------
+    atoms : array of shape (k, d)
+    codes : sparse array of shape (n, k)
+    residuals : array of shape (n, d)
+    share : array of shape (n,)
+        Weights.
+    direction : array of shape (d,)
+        Along which residuals cluster.
+    nonnegative : bool
+        Whether opposite signals are not alike.
+
+    Returns
+    -------
+    int
+        Index of the atom whose users have most of such residuals.
+    array of shape (2, d), or of fewer rows
+        Directions in which its users lie, once what other atoms say of them is taken away.
+    """
+    along = share * (residuals @ direction) ** 2
+    mixed = int(np.argmax((codes != 0).T @ along))
+    values = codes[:, [mixed]].toarray()[:, 0]
+    users = np.flatnonzero(values)
+    left = residuals[users] + values[users, None] * atoms[mixed]
+    return mixed, clusters(left, share[users], 2, _SEEDS_OF_A_SPLIT, nonnegative=nonnegative)[0]
+
+
+def _near(cosines: np.ndarray, nonnegative: bool) -> np.ndarray:
+    return np.where((cosines if nonnegative else np.abs(cosines)) < _CLUSTER, 0.0, cosines)
+
+
+def weakness(atoms: np.ndarray, energies: np.ndarray) -> np.ndarray:
+    """Return what would be lost without each atom: its energy, less what a twin could take over."""
+    alike = np.abs(atoms @ atoms.T)
+    np.fill_diagonal(alike, 0.0)
+    return energies * (1 - np.minimum(alike.max(axis=1), 1.0) ** 2)
+
+
+def spread(X: np.ndarray, mass: np.ndarray, count: int, offset: float) -> np.ndarray:
+    """Return indices of rows at even steps of their mass, in an order that depends on their values alone.
+
+    So rows that occur twice are found as often as rows of double mass.
+    """
+    key = X @ (1.0 + np.cos(np.sqrt(2.0) * np.arange(X.shape[1])))
+    order = np.argsort(key, kind="stable")
+    reached = np.cumsum(mass[order])
+    places = (np.arange(count) + offset) / count * reached[-1]
+    return order[np.minimum(np.searchsorted(reached, places, side="right"), len(order) - 1)]
+
+
+def unit(rows: np.ndarray) -> np.ndarray:
+    """Return rows of unit norm; zero rows stay."""
+    norms = np.linalg.norm(rows, axis=1, keepdims=True)
+    return rows / np.where(norms > 0, norms, 1.0)
+
+
+def nats(loss: float, d: int) -> float:
+    """Return the Gaussian negative log-likelihood of residuals with that mean squared length, at its best."""
+    return float(0.5 * d * (np.log(2 * np.pi * max(loss / d, np.finfo(float).tiny)) + 1.0))
+
+
+def doubling(last: int) -> list[int]:
+    """Return numbers of active atoms that double from one on, and end at a given one."""
+    return [*(1 << np.arange(int(last - 1).bit_length())).tolist(), last]
+
+
+def _quantile(values: np.ndarray, share: np.ndarray, level: float) -> float:
+    """Return the least value that a share of the total weight does not exceed."""
+    order = np.argsort(values, kind="stable")
+    reached = np.searchsorted(np.cumsum(share[order]), level * (1 - 1e-12))
+    return float(values[order[min(reached, len(order) - 1)]])
