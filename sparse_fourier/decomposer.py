@@ -21,9 +21,10 @@ from sparse_fourier.fitting import Fitted, Settings, fit
 from sparse_fourier.model import Model
 from sparse_fourier.priors import Prior
 from sparse_fourier.reporting import Reporter, warn_of, warn_of_empty_rows, warn_of_unseen
-from sparse_fourier.signals import Rows, array_of, blocks_of, is_mapped, mapped, rows_where
+from sparse_fourier.sharding import ShardedSignals, is_spread
+from sparse_fourier.signals import Rows, array_of, blocks_of, is_mapped, mapped, rows_with_weight
 from sparse_fourier.streaming import Learn, Stream, advance
-from sparse_fourier.summary import Summary, of_prior
+from sparse_fourier.summary import Summary, of_noise, of_prior
 from sparse_fourier.validation import (
     complete_or_array,
     refuse_beyond_memory,
@@ -221,7 +222,8 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
     than 8 million entries, only the strongest axes are sought, as many as components (for arrays too).
     Networks, penalties, more components than features and missing entries need an array: a file is loaded for
     them, a sparse matrix of more than 8 million entries, zeros included, is refused. Batches of `partial_fit`
-    become arrays.
+    become arrays. A `jax.Array` whose rows are spread over devices, or processes, is fitted where it lies:
+    see "Scaling out" in the documentation.
 
     Entries of X that are NaN were not observed. Components minimise the squares of the others, over codes of
     each signal's own, so that entries may be missing for any reason that has nothing to do with their
@@ -378,7 +380,7 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         settings, network = draft._settings(X)
         runtime.check()
         kept = weights > 0
-        rows, weights = (X, weights) if kept.all() else (rows_where(X, kept), weights[kept])
+        rows, weights = rows_with_weight(X, weights)
         rows = complete_or_array(rows)
         refuse_unobserved_features(rows, draft)
         fitted = draft._fit(rows, weights, settings, network)
@@ -695,7 +697,7 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         facts = {
             "components": f"{view.n_components_} (n_components={view._asked!r})",
             "prior": "none" if view.prior_ is None else of_prior(str(view.prior_), view.prior_scores_),
-            "noise": f"variance {noise:.3g}, standard deviation {np.sqrt(noise):.3g}",
+            "noise": of_noise(noise, view.noise_),
             "residual": f"Frobenius norm {view.reconstruction_err_:.3g}",
             "training": f"{end} after {view.n_iter_} iterations, loss {view.loss_:.4g} {goal}",
         }
@@ -722,7 +724,8 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         """
         if deep:
             return super().get_params(deep)
-        return {name: getattr(self, name) for name in parameters.defaults(type(self))}
+        kind: type = type(self)
+        return {name: getattr(self, name) for name in parameters.defaults(kind)}
 
     def __sklearn_tags__(self) -> Any:
         """Return what scikit-learn should know of this estimator."""
@@ -759,10 +762,12 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         return view
 
     def _validate_params(self) -> None:
-        kind = type(self)
+        kind: type = type(self)
         parameters.validate(kind.__name__, self.get_params(deep=False), parameters.defaults(kind))
 
     def _validate(self, X: Any, *, reset: bool, ensure_min_samples: int = 1) -> Rows:
+        if is_spread(X):
+            return self._validate_spread(X, reset=reset)
         refuse_silent_misreadings(X)
         in_file = is_mapped(X) and X.dtype.kind in "fiub"
         with np.errstate(over="ignore", invalid="ignore"):
@@ -776,6 +781,13 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
                 ensure_min_samples=ensure_min_samples,
             )
         return validate_extent(rows, self) if in_file or sparse.issparse(rows) else rows
+
+    def _validate_spread(self, X: Any, *, reset: bool) -> Rows:
+        """Validate an array of JAX whose rows are spread over devices, where it lies."""
+        if X.ndim != 2:
+            raise ValueError(f"Expected 2D array, got {X.ndim}D array of shape {X.shape} instead.")
+        validate_data(self, X, reset=reset, skip_check_array=True)
+        return validate_extent(ShardedSignals(X), self)
 
     def _fit(self, X: Rows, weights: np.ndarray, settings: Settings, network: Network | None) -> Fitted:
         rng = check_random_state(self.random_state)
@@ -856,7 +868,7 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         prior = parameters.resolve_prior(self.prior, self.encoder, overcomplete=overcomplete)
         if overcomplete:
             parameters.refuse_overcomplete(prior, self.get_params(deep=False), d)
-            refuse_beyond_memory(int(k), X.shape)
+            refuse_beyond_memory(int(self.n_components), X.shape)
         if prior.learns and not self.fit_intercept:
             raise ValueError(
                 f"fit_intercept=False cannot be used under the prior {prior}, whose densities have a place "

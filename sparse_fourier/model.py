@@ -243,8 +243,11 @@ class Model:
         """
         live = self.live
         prior = self.prior.taken(np.flatnonzero(live))
-        log_prior = prior.log_likelihoods(codes, self.code_variances[live])
-        edges = self.prior.domain.edges(self.components[live])
+        return self.terms_of(prior.log_likelihoods(codes, self.code_variances[live]), squared_residuals)
+
+    def terms_of(self, log_prior: np.ndarray, squared_residuals: np.ndarray) -> Terms:
+        """Return the negative log-likelihood by terms, given that of the codes; or the same of means."""
+        edges = self.prior.domain.edges(self.components[self.live])
         d = self.components.shape[1]
         terms = likelihood_terms(squared_residuals, log_prior, edges @ edges.T, self._noise, d)
         return terms._replace(volume=terms.volume + d * self.exponent * _LOG_2)
