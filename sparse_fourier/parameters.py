@@ -30,6 +30,7 @@ from sparse_fourier.penalties import Penalty
 from sparse_fourier.penalties.base import FunctionPenalty
 from sparse_fourier.priors import Exponential, Gaussian, Laplace, Learned, Prior, Simplex, Uniform
 from sparse_fourier.priors.checks import check_prior
+from sparse_fourier.robust import GaussianNoise, Noise, StudentNoise
 
 PRIORS: dict[str, type[Prior]] = {
     "uniform": Uniform,
@@ -51,6 +52,7 @@ ACTIVATIONS: dict[str, type[Activation]] = {
     "softmax": activations.Softmax,
     "top_k": activations.TopK,
 }
+NOISES: dict[str, type[Noise]] = {"gaussian": GaussianNoise, "student_t": StudentNoise}
 OPTIMIZERS: dict[str, type[Optimizer]] = {"adam": Adam, "rmsprop": RMSProp, "sgd": SGD}
 FULL_BATCH = "lbfgs"
 OWN_ACTIVATIONS: dict[str, type[Activation]] = {
@@ -79,7 +81,7 @@ CONSTRAINTS: dict[str, list[Any]] = {
     ],
     "prior": [_names("auto", *PRIORS), Prior, None],
     "basis": [_names(*BASES), *BASES.values(), ParametricBasis],
-    "noise": [_names("gaussian")],
+    "noise": [_names(*NOISES)],
     "encoder": [_names("auto", "affine", "mlp", VARIATIONAL)],
     "activation": [_names(*ACTIVATIONS), Activation, callable, None],
     "hidden_layer_sizes": ["array-like"],
@@ -204,6 +206,7 @@ def refuse_overcomplete(prior: Prior, parameters: dict[str, Any], n_features: in
             f"n_components, or use one of the priors {names}."
         )
     plain = {"basis": "free", "activation": None, "encoder": "auto", "solver": "auto"}
+    plain |= {"noise": "gaussian"}
     plain |= {"hidden_layer_sizes": (), "penalty": None}
     for name, value in plain.items():
         given = parameters[name]
@@ -228,6 +231,11 @@ def resolve_basis(basis: str | Basis, prior: Prior, n_features: int) -> Basis:
             f"one of the priors {fitting}."
         )
     return found
+
+
+def resolve_noise(noise: str) -> Noise:
+    """Return the noise that a name stands for."""
+    return NOISES[noise]()
 
 
 def resolve_contamination(
