@@ -1,15 +1,18 @@
 """The automatic choice over regimes of codes, beside the right prior by hand and every rival.
 
 ``python -m benchmarks.regimes`` runs all regimes, prints one table (error, time, failures) and exits with
-1 if a bar is missed. ``--help`` shows how to run less; ``--picture FILE`` draws the errors.
+1 if a bar is missed. ``--help`` shows how to run less; ``--results FILE`` keeps every fit, so that a run can
+be made in pieces; ``--picture FILE`` draws the errors.
 """
 
 import argparse
 import itertools
+import json
 import sys
 from collections import Counter
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 
@@ -88,31 +91,60 @@ def level(snr_db):
     return "no noise" if snr_db is None else f"{snr_db:g} dB"
 
 
-def automatic(choices):
-    """A method: default parameters, told the number of components; counts the priors chosen."""
+def fitted(X, k, seed):
+    """Components and codes by default parameters, and the name of the prior that was chosen."""
     from sparse_fourier import AutoencoderDecomposer
 
-    def method(X, k, seed):
-        model = AutoencoderDecomposer(k, random_state=seed).fit(X)
-        choices[str(model.prior_)] += 1
-        return model.components_, model.transform(X)
-
-    return method
+    model = AutoencoderDecomposer(k, random_state=seed).fit(X)
+    return model.components_, model.transform(X), str(model.prior_)
 
 
-def run(codes, k, snr_db, seeds, n, n_rivals):
+class Results:
+    """Every fit that was made, kept in a file of one JSON object a line where one is named."""
+
+    def __init__(self, path=None):
+        self.path = Path(path) if path else None
+        kept = self.path.read_text().splitlines() if self.path and self.path.exists() else []
+        self.found = {tuple(entry["key"]): entry for entry in map(json.loads, kept)}
+
+    def get(self, key, make):
+        """What was found for a key before, else what `make` finds now."""
+        if key not in self.found:
+            self.found[key] = {"key": key, **make()}
+            if self.path:
+                with self.path.open("a", encoding="utf-8") as file:
+                    file.write(json.dumps(self.found[key]) + "\n")
+        return self.found[key]
+
+
+def attempted(method, sample, k, seed):
+    """Error, time and, for the default, the choice, of one fit."""
+    choice = []
+
+    def noted(X, k, seed):
+        components, codes, *rest = method(X, k, seed)
+        choice.extend(rest)
+        return components, codes
+
+    outcome = methods.attempt(noted, sample.X, k, seed)
+    failed = bool(outcome.failure) or len(outcome.components) != k
+    error = None if failed else float(worst_relative_error(sample.components, outcome.components))
+    return {"error": error, "seconds": outcome.seconds, "choice": choice}
+
+
+def run(codes, k, snr_db, seeds, n, n_rivals, results):
     """All fits of one kind of data; rivals see the first data sets alone."""
-    choices = Counter()
-    ours = {DEFAULT: automatic(choices), BY_HAND: methods.ours_with(prior=REGIMES[codes][0])}
-    row = Row(codes, k, snr_db, {}, {}, choices)
+    ours = {DEFAULT: fitted, BY_HAND: methods.ours_with(prior=REGIMES[codes][0])}
+    row = Row(codes, k, snr_db, {}, {}, Counter())
     for place, seed in enumerate(seeds):
         sample = problems.regime(seed, n, k, codes, snr_db)
         for name, method in (ours | (RIVALS if place < n_rivals else {})).items():
-            outcome = methods.attempt(method, sample.X, k, seed)
-            failed = bool(outcome.failure) or len(outcome.components) != k
-            error = np.nan if failed else worst_relative_error(sample.components, outcome.components)
+            make = partial(attempted, method, sample, k, seed)
+            found = results.get((codes, k, snr_db, n, seed, name), make)
+            error = np.nan if found["error"] is None else found["error"]
             row.errors.setdefault(name, []).append(error)
-            row.seconds.setdefault(name, []).append(outcome.seconds)
+            row.seconds.setdefault(name, []).append(found["seconds"])
+            row.choices.update(found["choice"])
     return row
 
 
@@ -180,6 +212,7 @@ def parse(arguments=None):
     parser.add_argument("--samples", type=int, default=1000, help="number of signals (default: 1000)")
     parser.add_argument("--rows", default="", help="only rows whose name contains this text; several: a|b")
     parser.add_argument("--list", action="store_true", help="print the names of the rows and stop")
+    parser.add_argument("--results", metavar="FILE", help="keep every fit here, and make none that is kept")
     parser.add_argument("--markdown", metavar="FILE", help="write the report to a file as well")
     parser.add_argument("--picture", metavar="FILE", help="draw the errors")
     return parser.parse_args(arguments)
@@ -195,10 +228,10 @@ def main(arguments=None):
         print("\n".join(chosen) or f"No row matches {options.rows!r}.")
         return 0 if chosen else 2
     seeds = range(options.first_seed, options.first_seed + options.seeds)
-    rows = []
+    rows, results = [], Results(options.results)
     for name in chosen:
         print(f"running: {name}", file=sys.stderr, flush=True)
-        rows.append(runs[name](seeds, options.samples, options.rival_seeds))
+        rows.append(runs[name](seeds, options.samples, options.rival_seeds, results))
     publish(render(rows, seeds, options.samples, options.rival_seeds), options.markdown)
     if options.picture:
         draw(rows, options.picture)

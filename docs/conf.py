@@ -48,21 +48,25 @@ sphinx_gallery_conf = {
     "remove_config_comments": True,
     "show_signature": False,
     "show_memory": False,
+    "write_computation_times": False,
 }
 
 html_math_renderer = "mathml"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_theme = "pydata_sphinx_theme"
-html_title = f"{project} {release}"
+html_title = project
 html_show_sourcelink = False
 html_theme_options = {
+    "header_links_before_dropdown": 7,
+    "navbar_align": "left",
     "show_prev_next": False,
     "navbar_end": ["theme-switcher"],
     "footer_start": ["copyright"],
     "footer_end": [],
 }
-html_sidebars = {"index": [], "changelog": [], "architecture": []}
+_ALONE = ("index", "changelog", "architecture", "benchmarks", "coming_from", "faq", "extending")
+html_sidebars = {page: [] for page in _ALONE}
 
 
 def _is_of_others(app, what, name, obj, skip, options):

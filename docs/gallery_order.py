@@ -13,6 +13,7 @@ _ORDER = (
     "embedding",
     "gaps",
     "irregular",
+    "memmap",
     "search",
     "variants",
     "smooth_spectra",

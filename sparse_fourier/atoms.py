@@ -175,7 +175,7 @@ def split(
         Directions in which its users lie, once what other atoms say of them is taken away.
     """
     along = share * (residuals @ direction) ** 2
-    mixed = int(np.argmax((codes != 0).T @ along))
+    mixed = int(np.argmax(abs(codes).sign().T @ along))
     values = codes[:, [mixed]].toarray()[:, 0]
     users = np.flatnonzero(values)
     left = residuals[users] + values[users, None] * atoms[mixed]

@@ -38,7 +38,7 @@ class Settled(NamedTuple):
     ----------
     data : Reduced
         What is kept, in the coordinates of its span.
-    X : array of shape (n_kept, d)
+    X : array or Signals of shape (n_kept, d)
     weights : array of shape (n_kept,)
     strays : int array
         Places of the others among the rows that were given, ascending.

@@ -12,7 +12,7 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 from sklearn.utils import check_array, check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from sparse_fourier import parameters, runtime
+from sparse_fourier import checkpoints, parameters, runtime, saving
 from sparse_fourier.autoencoding import FittedNetwork, Network, Record, closed_form, fit_network
 from sparse_fourier.bases import Basis
 from sparse_fourier.dictionaries import fit_overcomplete
@@ -20,11 +20,12 @@ from sparse_fourier.fitting import Fitted, Settings, fit
 from sparse_fourier.model import Model
 from sparse_fourier.priors import Prior
 from sparse_fourier.reporting import Reporter, warn_of, warn_of_empty_rows, warn_of_unseen
-from sparse_fourier.signals import Rows, array_of, is_mapped, mapped, rows_where
+from sparse_fourier.signals import Rows, array_of, blocks_of, is_mapped, mapped, rows_where
 from sparse_fourier.streaming import Learn, Stream, advance
 from sparse_fourier.summary import Summary, of_prior
 from sparse_fourier.validation import (
     complete_or_array,
+    refuse_beyond_memory,
     refuse_silent_misreadings,
     refuse_unobserved_features,
     validate_extent,
@@ -32,8 +33,8 @@ from sparse_fourier.validation import (
     validate_weights,
 )
 
+_WITHOUT_EFFECT = ("checkpoint", "callback", "verbose")
 _FLOATS = [np.float64, np.float32]
-_STATE_FORMAT = 1
 
 
 class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -136,8 +137,11 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
     warm_start : bool, default=False
         Whether the fit of a network goes on from the last one: parameters, moments of the solver, and the
         centre and scale of the signals.
-    checkpoint : None, default=None
-        Not supported yet.
+    checkpoint : path-like, default=None
+        File in which `fit` writes down between chunks of training how far it has come. The same call then
+        goes on from there, after whatever ended it, and comes to what it would have come to, bit for bit on
+        one machine with as many threads. The file stays and is for that fit alone: one that is corrupt, or
+        that of other data or parameters, is an error, and is not written to. None: nothing is written.
     random_state : int, RandomState or None, default=None
         Draws the starting rotations. The result rarely depends on it.
     verbose : int, default=0
@@ -645,21 +649,13 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         """Return the state with a stamp of the version that wrote it."""
         from sparse_fourier import __version__
 
-        stamp = {"_sparse_fourier_version": __version__, "_state_format": _STATE_FORMAT}
-        return {**super().__getstate__(), **stamp}
+        return saving.stamped(super().__getstate__(), __version__)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Restore a state, refusing one that a newer version wrote in a newer form."""
-        state = dict(state)
-        written, version = state.pop("_state_format", 0), state.pop("_sparse_fourier_version", "?")
-        if written > _STATE_FORMAT:
-            from sparse_fourier import __version__
+        from sparse_fourier import __version__
 
-            raise ValueError(
-                f"This estimator was saved by sparse_fourier {version}, this is {__version__}: "
-                "its format is newer. Upgrade sparse_fourier to load it."
-            )
-        super().__setstate__(state)
+        super().__setstate__(saving.restored(state, type(self), __version__))
 
     @property
     def _n_features_out(self) -> int:
@@ -696,6 +692,20 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
 
     def _fit(self, X: Rows, weights: np.ndarray, settings: Settings, network: Network | None) -> Fitted:
         rng = check_random_state(self.random_state)
+        with checkpoints.opened(self.checkpoint, lambda: self._identity(X, weights), rng) as first:
+            return self._watched(X, weights, settings, network, first)
+
+    def _identity(self, X: Rows, weights: np.ndarray) -> dict[str, str]:
+        """Return digests of all that the outcome of a fit depends on."""
+        given = self.get_params(deep=False)
+        chosen = {name: value for name, value in given.items() if name not in _WITHOUT_EFFECT}
+        others = {"the fit to go on from": getattr(self, "_record", None) if self.warm_start else None}
+        rows = (X[each] for each in blocks_of(X))
+        return checkpoints.identity(chosen, others, X=rows, sample_weight=[weights])
+
+    def _watched(
+        self, X: Rows, weights: np.ndarray, settings: Settings, network: Network | None, rng: Any
+    ) -> Fitted:
         if not self.verbose:
             return self._trained(X, weights, settings, network, rng)
         reporter = Reporter(self.callback, self.max_iter, self.verbose)
@@ -748,6 +758,7 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         prior = parameters.resolve_prior(self.prior, self.encoder, overcomplete=overcomplete)
         if overcomplete:
             parameters.refuse_overcomplete(prior, self.get_params(deep=False), d)
+            refuse_beyond_memory(int(k), X.shape)
         if prior.learns and not self.fit_intercept:
             raise ValueError(
                 f"fit_intercept=False cannot be used under the prior {prior}, whose densities have a place "

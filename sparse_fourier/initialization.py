@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from sparse_fourier.canonical import reference_signs
+from sparse_fourier.lapack import eigenvalues, singular_values
 from sparse_fourier.leading import leading_axes
 from sparse_fourier.objective import Point
 from sparse_fourier.signals import Rows, extent, signals_of
@@ -365,7 +366,7 @@ def _by_singular_values(
         scaled = (data.whole() - mean) * np.sqrt(data.share)[:, None]
         variances = np.einsum("ij,ij->j", scaled, scaled)
         scaled = np.linalg.qr(scaled, mode="r") if n > 2 * d else scaled
-    _, deviations, axes = np.linalg.svd(scaled, full_matrices=False)
+    _, deviations, axes = singular_values(np.asarray(scaled))
     return deviations, axes, variances
 
 
@@ -391,7 +392,7 @@ def _by_moments(
 
 def _eigenvalues(moments: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return standard deviations, axes, and the variance of each feature."""
-    values, vectors = np.linalg.eigh(moments)
+    values, vectors = eigenvalues(moments)
     return np.sqrt(np.maximum(values[::-1], 0.0)), vectors.T[::-1], np.diagonal(moments)
 
 
@@ -401,7 +402,7 @@ def _refine(data: _Scaled, mean: np.ndarray, axes: np.ndarray) -> tuple[np.ndarr
     coordinates = np.concatenate([block @ axes.T for _, block in data.centred(mean, float)])
     basis = np.linalg.qr(coordinates * weights[:, None])[0]
     reduced = sum(basis[rows].T @ (block * weights[rows, None]) for rows, block in data.centred(mean, float))
-    _, deviations, refined = np.linalg.svd(np.asarray(reduced), full_matrices=False)
+    _, deviations, refined = singular_values(np.asarray(reduced))
     return deviations, refined
 
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from sparse_fourier import runtime
+from sparse_fourier import checkpoints, runtime
 from sparse_fourier.losses import Batch, Loss
 from sparse_fourier.optimizers import Optimizer
 from sparse_fourier.training import Progress
@@ -117,6 +117,15 @@ class _Rule:
         self._best, self._stalled = np.inf, 0
         self.gain = np.inf
 
+    @property
+    def state(self) -> list[float]:
+        """What it has taken note of."""
+        return [self._best, self._stalled, self.gain]
+
+    @state.setter
+    def state(self, state: list[float]) -> None:
+        self._best, self._stalled, self.gain = state[0], int(state[1]), state[2]
+
     def see(self, value: float) -> bool:
         """Take note of a value; return whether it is the best so far."""
         better = value < self._best
@@ -145,6 +154,16 @@ class _Feed:
         self.steps_per_epoch = -(-n // self.batch_size)
         self._rows = np.empty((0, self.batch_size), np.int32)
         self._seen = np.empty(0, np.int32)
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """What the next batches depend on."""
+        return {"rows": self._rows, "seen": self._seen, "rng": self._rng.get_state(legacy=False)}
+
+    @state.setter
+    def state(self, state: dict[str, Any]) -> None:
+        self._rows, self._seen = state["rows"], state["seen"]
+        self._rng.set_state(state["rng"])
 
     def take(self, n_steps: int) -> tuple[np.ndarray, np.ndarray]:
         """Return rows of the next batches, and how many of each count; a short one repeats the first."""
@@ -313,6 +332,35 @@ class _Run:
             self._rule.see(float(np.nanmin(self._losses_of(regime.held_out))))
         self._lowered, self._stopped = 1.0, False
         self._began = time.perf_counter()
+        self._place = checkpoints.loop()
+        if self._place.saved is not None:
+            self._resume(self._place.saved)
+
+    def _progress(self) -> dict[str, Any]:
+        """Return all that the rest of training depends on."""
+        import jax
+
+        return {
+            "state": jax.tree_util.tree_leaves(self._state),
+            "kept": jax.tree_util.tree_leaves(self._kept),
+            "feed": self._feed.state,
+            "rule": self._rule.state,
+            "values": self._values,
+            "seen": self._seen,
+            "curves": np.array(self._curves).reshape(-1, len(self._state.noise)),
+            "lowered": self._lowered,
+            "stopped": self._stopped,
+        }
+
+    def _resume(self, saved: dict[str, Any]) -> None:
+        import jax
+
+        structure = jax.tree_util.tree_structure(self._state)
+        self._state = jax.tree_util.tree_unflatten(structure, saved["state"])
+        self._kept = jax.tree_util.tree_unflatten(structure, saved["kept"])
+        self._feed.state, self._rule.state = saved["feed"], saved["rule"]
+        self._values, self._seen, self._curves = saved["values"], saved["seen"], list(saved["curves"])
+        self._lowered, self._stopped = saved["lowered"], saved["stopped"]
 
     @property
     def over(self) -> bool:
@@ -328,12 +376,15 @@ class _Run:
         tick = time.perf_counter()
         values, seen = self._steps(n_steps)
         pace = n_steps * _CHUNK_SECONDS / max(time.perf_counter() - tick, 1e-9)
-        self._pace = int(np.clip(pace, 1, self._length))
+        if not self._place.is_kept:
+            self._pace = int(np.clip(pace, 1, self._length))
         self._values = np.concatenate([self._values, values])
         self._seen = np.append(self._seen, seen)
         while len(self._values) >= per_epoch:
             self._end_epoch(per_epoch)
         self._tell(float(np.nanmin(values[-1])))
+        if self._place.is_kept:
+            self._place.keep(self._progress())
 
     def _steps(self, n_steps: int) -> tuple[np.ndarray, np.ndarray]:
         """Take steps, smaller ones where the loss becomes non-finite; return losses and batch sizes."""

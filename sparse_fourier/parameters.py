@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import os
 from collections.abc import Callable
 from numbers import Integral, Real
 from typing import Any
@@ -103,7 +104,7 @@ CONSTRAINTS: dict[str, list[Any]] = {
     "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
     "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
     "warm_start": ["boolean"],
-    "checkpoint": [None],
+    "checkpoint": [None, str, os.PathLike],
     "random_state": ["random_state"],
     "verbose": ["verbose"],
     "callback": [callable, None],

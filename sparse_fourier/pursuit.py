@@ -220,4 +220,4 @@ def best_known(X: np.ndarray, components: np.ndarray, search: Search, n_firsts: 
 
 def objectives(X: np.ndarray, components: np.ndarray, codes: csr_array, price: float) -> np.ndarray:
     """Return the squared error of each signal, and the price of its codes."""
-    return ((X - codes @ components) ** 2).sum(axis=1) + price * (codes != 0).sum(axis=1)
+    return ((X - codes @ components) ** 2).sum(axis=1) + price * abs(codes).sign().sum(axis=1)

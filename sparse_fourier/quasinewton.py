@@ -9,13 +9,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.optimize import minimize
 
-from sparse_fourier import runtime
+from sparse_fourier import checkpoints, runtime
 from sparse_fourier.losses import Batch, Loss
 from sparse_fourier.training import Progress
 
 _MEMORY = 20
 _SECONDS_BETWEEN_REPORTS = 0.1
 _SMALLEST_GRADIENT = 1e-10
+_OUT_OF_ITERATIONS = 1
 
 
 class Minimum(NamedTuple):
@@ -81,21 +82,9 @@ def minimise(
        optimization", SIAM Journal on Scientific Computing 16(5), 1190-1208, 1995.
     """
     search = _Search(loss, model, data, callback)
-    result = minimize(
-        search.value_and_gradient,
-        search.vector,
-        jac=True,
-        method="L-BFGS-B",
-        callback=search.tell,
-        options={
-            "maxiter": max_iter,
-            "maxfun": 100 * max_iter,
-            "maxcor": _MEMORY,
-            "ftol": tol,
-            "gtol": _SMALLEST_GRADIENT,
-        },
-    )
-    return search.minimum(result, max_iter)
+    while not search.over and search.n_iter < max_iter:
+        search.go_on(search.segment(max_iter - search.n_iter), tol)
+    return search.minimum(max_iter)
 
 
 class _Search:
@@ -114,6 +103,49 @@ class _Search:
         self._curve: list[float] = []
         self._stopped = False
         self._began = self._told = time.perf_counter()
+        self._ended, self._place = False, checkpoints.loop()
+        if self._place.saved is not None:
+            self._resume(self._place.saved)
+
+    @property
+    def over(self) -> bool:
+        """Whether the search is at its end, but for the number of iterations."""
+        return self._ended or self._stopped
+
+    @property
+    def n_iter(self) -> int:
+        """Number of iterations."""
+        return len(self._curve)
+
+    def segment(self, left: int) -> int:
+        """Return after how many iterations the search begins anew, so that it can be kept."""
+        return min(left, checkpoints.SEGMENT) if self._place.is_kept else left
+
+    def go_on(self, max_iter: int, tol: float) -> None:
+        """Search from where the last search ended."""
+        result = minimize(
+            self.value_and_gradient,
+            self.vector,
+            jac=True,
+            method="L-BFGS-B",
+            callback=self.tell,
+            options={
+                "maxiter": max_iter,
+                "maxfun": 100 * max_iter,
+                "maxcor": _MEMORY,
+                "ftol": tol,
+                "gtol": _SMALLEST_GRADIENT,
+            },
+        )
+        self.vector, self._ended = result.x, bool(result.status != _OUT_OF_ITERATIONS or not result.nit)
+        state = {"vector": self.vector, "loss": self._best[0], "best": self._best[1]}
+        flags = {"ended": self._ended, "stopped": self._stopped}
+        self._place.keep({**state, **flags, "curve": np.array(self._curve)})
+
+    def _resume(self, saved: dict[str, Any]) -> None:
+        self.vector, self._best = saved["vector"], (saved["loss"], saved["best"])
+        self._ended, self._stopped = saved["ended"], saved["stopped"]
+        self._curve = list(saved["curve"])
 
     def _model(self, vector: np.ndarray) -> Any:
         import jax
@@ -151,7 +183,7 @@ class _Search:
             self._told = now
             self._stopped = bool(self._callback(Progress(len(self._curve), loss, now - self._began)))
 
-    def minimum(self, result: Any, max_iter: int) -> Minimum:
+    def minimum(self, max_iter: int) -> Minimum:
         """Return the best that was seen."""
         if self._callback and self._told == self._began:
             self._report(time.perf_counter())

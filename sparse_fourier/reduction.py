@@ -10,6 +10,7 @@ import numpy as np
 from sparse_fourier import initialization as start
 from sparse_fourier.course import Problem
 from sparse_fourier.incomplete import LowRank, Observed, low_rank, within
+from sparse_fourier.lapack import eigenvalues
 from sparse_fourier.objective import reconstruction_term
 from sparse_fourier.priors.base import Prior
 from sparse_fourier.signals import Rows, array_of, extent
@@ -381,7 +382,7 @@ def _span(
     middle = share @ coordinates
     average = found.mean + middle @ found.axes
     moved = coordinates - middle * data.centred
-    values, vectors = np.linalg.eigh((moved * share[:, None]).T @ moved)
+    values, vectors = eigenvalues((moved * share[:, None]).T @ moved)
     deviations = np.sqrt(np.maximum(values[::-1], 0.0))
     rotation = vectors[:, ::-1][:, deviations > np.finfo(float).eps * deviations.max(initial=0.0)]
     deviations = deviations[: rotation.shape[1]]

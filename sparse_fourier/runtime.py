@@ -7,6 +7,7 @@ import functools
 import importlib.metadata
 import importlib.util
 import os
+import re
 import threading
 from collections.abc import Callable, Hashable, Iterator
 from concurrent.futures import Future
@@ -183,7 +184,7 @@ def on_device(tree: Any) -> Any:
     import jax
 
     register(tree)
-    with settings():
+    with settings(), _explained():
         return jax.block_until_ready(jax.device_put(tree))
 
 
@@ -257,11 +258,8 @@ class Program:
     def _run(self, *arguments: Any) -> Any:
         import jax
 
-        with settings():
-            try:
-                result = jax.block_until_ready(self._jitted(*arguments))
-            except jax.errors.JaxRuntimeError as error:
-                raise _explain(error) from error
+        with settings(), _explained():
+            result = jax.block_until_ready(self._jitted(*arguments))
             return jax.tree_util.tree_map(np.array, result)
 
 
@@ -289,8 +287,37 @@ def _in_thread(function: Callable[..., Any], *arguments: Any) -> Any:
     return future.result()
 
 
+@contextlib.contextmanager
+def _explained() -> Iterator[None]:
+    """Put what fails inside JAX into words that mean something to the user."""
+    import jax
+
+    try:
+        yield
+    except jax.errors.JaxRuntimeError as error:
+        raise _explain(error) from error
+
+
 def _explain(error: Exception) -> Exception:
     """Return what a failure inside JAX means to the user."""
-    if "RESOURCE_EXHAUSTED" in str(error):
-        return MemoryError(f"Training needs more memory than the device has; fit fewer rows. ({error})")
-    return RuntimeError(f"JAX failed while training; please report this. ({error})")
+    import jax
+
+    device = jax.devices()[0]
+    place, said = f"{device.platform}:{device.id}", str(error)
+    if "RESOURCE_EXHAUSTED" not in said:
+        return RuntimeError(
+            f"JAX {jax.__version__} failed while training on {place}; please report this. ({said})"
+        )
+    found = re.search(r"allocating (\d+) bytes", said)
+    size = f"{found[1]} bytes" if found else "memory"
+    shared = (
+        ""
+        if device.platform == "cpu"
+        else (
+            " If other processes hold the device's memory, set XLA_PYTHON_CLIENT_PREALLOCATE=false for them."
+        )
+    )
+    return MemoryError(
+        f"Training could not allocate {size} on {place}; lower batch_size or use partial_fit.{shared} "
+        f"({said})"
+    )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import NamedTuple
@@ -12,6 +11,7 @@ import numpy as np
 from sparse_fourier import densities as density
 from sparse_fourier.course import Plan, Problem
 from sparse_fourier.densities import Density
+from sparse_fourier.dependence import are_dependent, dependence, is_even, visits_corners
 from sparse_fourier.initialization import estimate_rank
 from sparse_fourier.learning import Signals, learn
 from sparse_fourier.objective import Point
@@ -27,6 +27,7 @@ _MOST_ROWS = 3000
 _MOST_CODES = 30_000
 _NATS_OF_AN_ANGLE = 3.5
 _NATS_OF_A_DENSITY = 4.5
+_NATS_OF_AN_EDGE = 1.0
 _IDEALISATION = 0.002
 _WITHIN_REACH = 0.15
 _TOLERANCE = 1e-6
@@ -34,11 +35,7 @@ _ITERATIONS = 150
 _ITERATIONS_ALONE = 40
 _ROUNDS = 200
 _STARTS = 2
-_POWERS = 3
 _STANDARD_ERRORS = 5.0
-_FACES_IF_DEPENDENT = 0.75
-_CORNER = 0.25
-_VISITED = 0.05
 _KURTOSIS_OF_A_BOX = 1.8
 _KURTOSIS_OF_NOISE = 0.2
 _LEFT_TO_NOISE = 2
@@ -102,15 +99,17 @@ def price(prior: Prior, k: int, n_samples: float) -> float:
 
     Nats in all are twice what a prior gains on Gaussian codes, which need it not, as in Akaike's criterion: a
     learned density follows accidents of the samples, and whatever tells one basis from another takes the
-    likeliest angle of every two codes. A learned density also pays for what real codes differ from the
-    idealisation that a named one is, and this share does not fade with more samples.
+    likeliest angle of every two codes. A hard edge that is learned may be sharper than the noise, and each of
+    the k numbers that place it follows the few samples that are nearest. A learned density also pays for what
+    real codes differ from the idealisation that a named one is, which does not fade with more samples.
     """
     if not prior.identifies_basis:
         return 0.0
     angles = _NATS_OF_AN_ANGLE * k * (k - 1) / 2
     if not prior.learns:
         return angles / n_samples
-    return (angles + _NATS_OF_A_DENSITY * k) / n_samples + _IDEALISATION * k
+    edges = _NATS_OF_AN_EDGE * k * prior.n_learned_edges
+    return (angles + _NATS_OF_A_DENSITY * k + edges) / n_samples + _IDEALISATION * k
 
 
 def choose(
@@ -146,7 +145,8 @@ def choose(
     best = max(fits, key=lambda i: fits[i].score)
     if not fits[best].prior.domain.is_bounded:
         boxes = [i for i, found in fits.items() if _is_box(found.prior)]
-        best = next((i for i in boxes if fills_box(fits[i], comparison.faces)), best)
+        rival = fits[best] if comparison.dependent else None
+        best = next((i for i in boxes if fills_box(fits[i], rival)), best)
     scores = {str(candidates[i]): found.score for i, found in fits.items()}
     return Choice(candidates[best], scores, None if best else whole)
 
@@ -171,13 +171,6 @@ def may_fill_box(data: Reduced) -> bool:
     return bool(abs(mean - expected) < _KURTOSIS_OF_NOISE * k + _STANDARD_ERRORS * error)
 
 
-def is_even(codes: np.ndarray, weights: np.ndarray, n_samples: float) -> bool:
-    """Return whether codes fill the unit box evenly, as far as polynomials of two at a time can tell."""
-    powers = _legendre(2 * codes.T - 1)
-    singles = n_samples * float(((powers @ weights) ** 2).sum())
-    return _is_chi_squared(singles + _dependence(powers, weights, n_samples), codes.shape[1], _POWERS)
-
-
 def _informative(data: Reduced, asked: int | None) -> Reduced:
     """Return the data without a last dimension that is noise, where so many components may be proportions."""
     judged = data.gaps is None and not data.anchored and data.n_left >= _LEFT_TO_NOISE
@@ -199,12 +192,7 @@ class _Comparison:
         self._problem = some_rows(data.problem(Learned()))
         self._learned, densities = learn_densities(self._problem)
         self._bounded = all(each.edges == 2 for each in densities)
-        self._dependent = are_dependent(self._learned.codes, self._problem.weights, self._problem.n_samples)
-
-    @property
-    def faces(self) -> float:
-        """Share of its faces that a box has to show: not all where nothing else explains the codes."""
-        return _FACES_IF_DEPENDENT if self._dependent else 1.0
+        self.dependent = are_dependent(self._learned.codes, self._problem.weights, self._problem.n_samples)
 
     def fits(self, candidates: Sequence[Prior]) -> dict[int, Fit]:
         """Return the candidates that make sense, by their place among all."""
@@ -220,7 +208,7 @@ class _Comparison:
             return not (_is_box(prior) and rank == 1 and asked == 2)
         if self._data.anchored:
             return False
-        return asked == rank + 1 if asked is not None else rank > 1 and self._dependent
+        return asked == rank + 1 if asked is not None else rank > 1 and self.dependent
 
     def _fit(self, prior: Prior) -> Fit:
         if prior.domain.surplus:
@@ -234,7 +222,7 @@ class _Comparison:
         """Return the fit of all codes together where it may matter, else of each code for itself."""
         alone = one_by_one(problem, self._learned)
         behind = self._learned.log_likelihood - alone.log_likelihood
-        anywhere = _is_box(problem.prior) and self._dependent
+        anywhere = _is_box(problem.prior) and self.dependent
         bounded = _is_box(problem.prior) and self._bounded
         if not (anywhere or bounded or behind < _WITHIN_REACH * len(alone.point.offset)):
             return alone
@@ -321,58 +309,47 @@ def _whitening(coordinates: np.ndarray, share: np.ndarray) -> tuple[np.ndarray, 
     return mean, (vectors / np.sqrt(values)) @ vectors.T
 
 
-def are_dependent(codes: np.ndarray, weights: np.ndarray, n_samples: float) -> bool:
-    """Return whether codes depend on each other, two by two.
+def fills_box(fitted: Fit, rival: Fit | None = None) -> bool:
+    """Return whether codes end abruptly at the faces of the box, and visit its corners.
 
-    Polynomials of their ranks are uncorrelated where codes are independent; the sum of their squared
-    correlations is then a chi-squared variable.
+    Every code has to show both of its faces; or else all codes together, where the codes of the likelier
+    basis are not independent either, so that it is no explanation.
+
+    Parameters
+    ----------
+    fitted : Fit
+        The box.
+    rival : Fit, optional
+        The likelier basis, where its codes depend on each other.
     """
-    powers = _legendre(2 * _ranks(codes, weights).T - 1)
-    return not _is_chi_squared(_dependence(powers, weights, n_samples), codes.shape[1], 0)
+    if not visits_corners(fitted.codes, fitted.problem.weights):
+        return False
+    return shows_every_face(fitted) or (rival is not None and explains_as_much(fitted, rival))
 
 
-def _dependence(powers: np.ndarray, weights: np.ndarray, n_samples: float) -> float:
-    """Return the squared correlations of all powers of every two codes, times the number of samples."""
-    pairs = itertools.combinations(powers, 2)
-    return n_samples * sum(float((((one * weights) @ other.T) ** 2).sum()) for one, other in pairs)
-
-
-def _is_chi_squared(total: float, k: int, n_singles: int) -> bool:
-    """Return whether a sum of squares over pairs of k codes, and some of each, is as small as by chance."""
-    expected = _POWERS**2 * k * (k - 1) / 2 + n_singles * k
-    return total <= expected + _STANDARD_ERRORS * np.sqrt(2 * expected)
-
-
-def _ranks(codes: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Return the share of weight below each code."""
-    order = np.argsort(codes, axis=0, kind="stable")
-    below = np.cumsum(weights[order], axis=0) - 0.5 * weights[order]
-    ranks = np.empty_like(codes)
-    np.put_along_axis(ranks, order, below, axis=0)
-    return ranks
-
-
-def _legendre(x: np.ndarray) -> np.ndarray:
-    """Return the first polynomials, of variance one over [-1, 1], of shape (k, n_powers, n)."""
-    polynomials = x, 0.5 * (3 * x**2 - 1), 0.5 * (5 * x**3 - 3 * x)
-    return np.stack([np.sqrt(2 * p + 1) * values for p, values in enumerate(polynomials, 1)], axis=1)
-
-
-def fills_box(fitted: Fit, share: float = 1.0) -> bool:
-    """Return whether codes end abruptly at this share of the faces of the box, and visit its corners."""
+def shows_every_face(fitted: Fit) -> bool:
+    """Return whether each code has hard ends on both sides."""
     codes, weights, n = fitted.codes, fitted.problem.weights, fitted.problem.n_samples
-    blur = np.maximum(fitted.problem.blur(fitted.point), 1 / n)
-    edges = [density.choose(h, weights, n, float(s)).edges for h, s in zip(codes.T, blur, strict=True)]
-    return sum(edges) >= 2 * share * len(edges) and visits_corners(codes, weights)
+    pairs = zip(codes.T, _blur(fitted), strict=True)
+    return all(density.choose(h, weights, n, float(s)).edges == 2 for h, s in pairs)
 
 
-def visits_corners(codes: np.ndarray, weights: np.ndarray) -> bool:
-    """Return whether every two codes come near all four corners of their square."""
-    low, high = codes < _CORNER, codes > 1 - _CORNER
-    least = _VISITED * _CORNER**2
-    return all(
-        weights @ (one[:, i] & other[:, j]) > least
-        for i, j in itertools.combinations(range(codes.shape[1]), 2)
-        for one in (low, high)
-        for other in (low, high)
-    )
+def explains_as_much(fitted: Fit, rival: Fit) -> bool:
+    """Return whether codes in a box are as likely as others, if dependence is taken into account.
+
+    A likelihood of independent codes is lower by what codes tell of each other, which is at least half of
+    their squared correlations. Between the faces each code is even, which has no freedom to pay for, or
+    whatever it is found to be; all of them together have to be likelier than with smooth tails.
+    """
+    codes, weights, n = fitted.codes, fitted.problem.weights, fitted.problem.n_samples
+    pairs = list(zip(codes.T, _blur(fitted), strict=True))
+    even = np.array([n * weights @ fitted.prior.log_likelihoods(h[:, None], s**2) for h, s in pairs])
+    smooth, edged = np.array([density.evidence_of_ends(h, weights, n, float(s)) for h, s in pairs]).T
+    found = np.maximum(even, edged)
+    behind = n * (rival.log_likelihood - fitted.log_likelihood) - (found - even).sum()
+    told = dependence(codes, weights, n) - dependence(rival.codes, weights, n)
+    return bool((found - smooth).sum() > 0 and 0.5 * told >= behind)
+
+
+def _blur(fitted: Fit) -> np.ndarray:
+    return np.maximum(fitted.problem.blur(fitted.point), 1 / fitted.problem.n_samples)

@@ -46,7 +46,10 @@ class Summary:
 
     def _repr_html_(self) -> str:
         """Return the summary as a notebook shows it."""
-        facts = [f"<tr><th>{escape(n)}</th><td>{escape(fact)}</td></tr>" for n, fact in self.facts.items()]
+        facts = [
+            f"<tr><th>{escape(n)}</th><td style='text-align:left'>{escape(fact)}</td></tr>"
+            for n, fact in self.facts.items()
+        ]
         head, *rows = self._rows()
         table = [_html_row("th", head), *(_html_row("td", row) for row in rows)]
         remarks = [f"<li>{escape(remark)}</li>" for remark in self.remarks]

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.optimize import OptimizeResult, minimize
 
-from sparse_fourier import runtime
+from sparse_fourier import checkpoints, runtime
 from sparse_fourier.namespace import tree_map
 from sparse_fourier.objective import Objective, Point
 from sparse_fourier.priors import Prior
@@ -20,7 +20,7 @@ from sparse_fourier.solvers import Newton, NewtonState
 _CHUNK_SECONDS = 0.1
 _MAX_CHUNK = 32
 _SECONDS_PER_CODE = 2e-7
-_MOST_CODES = 200_000
+_MOST_CODES = 4_000_000
 _MOST_COMPONENTS = 16
 _SAME_DIRECTIONS = 0.95
 _MEMORY = 60
@@ -171,9 +171,12 @@ def train(
     state = Newton.init(objective, starts, widths)
     advance = _advancer(objective, starts)
     curves: list[np.ndarray] = []
-    stopped = False
+    place, stopped, over = checkpoints.loop(), False, False
     done, chunk, began = 0, _first_chunk(objective, len(widths)), time.perf_counter()
-    while done < max_iter:
+    if place.saved is not None:
+        state, curves = _refilled(state, place.saved["state"]), [place.saved["curve"]]
+        done, stopped, over = len(curves[0]), place.saved["stopped"], place.saved["over"]
+    while done < max_iter and not over:
         steps = min(chunk, max_iter - done)
         tick = time.perf_counter()
         state, (values, count) = advance(state, objective, tol, steps)
@@ -183,9 +186,23 @@ def train(
         best = _best(state)
         told = callback and callback(Progress(done, float(state.value[best]), time.perf_counter() - began))
         stopped = bool(told)
-        if stopped or state.finished.all():
-            break
+        over = stopped or bool(state.finished.all())
+        if place.is_kept:
+            curves = [np.concatenate(curves)]
+            place.keep({"state": _leaves(state), "curve": curves[0], "stopped": stopped, "over": over})
     return _outcome(state, np.concatenate(curves), stopped)
+
+
+def _leaves(state: NewtonState) -> list[np.ndarray]:
+    leaves: list[np.ndarray] = []
+    tree_map(leaves.append, state)
+    return leaves
+
+
+def _refilled(state: NewtonState, leaves: list[np.ndarray]) -> NewtonState:
+    """Return another state of the same form."""
+    left = iter(leaves)
+    return tree_map(lambda _: next(left), state)
 
 
 def _advancer(objective: Objective, starts: Point) -> Callable[..., Any]:
@@ -258,7 +275,7 @@ class Descent(NamedTuple):
 
 
 class _Watched:
-    """What is noted, and told, of every iteration of `descend`."""
+    """What is noted, told and kept of every iteration of `descend`."""
 
     def __init__(self, callback: Callable[[Progress], Any] | None, done: int, first: float) -> None:
         self.callback, self.done, self.stopped = callback, done, False
@@ -318,24 +335,36 @@ def descend(
     callback : callable, optional
         Called with `Progress` every tenth of a second, and at the end; returning True ends training.
     """
+    kept = checkpoints.loop()
     watched = _Watched(callback, done, float(value_and_gradient(start)[0]))
-    place, gain, result = start.ravel(), np.inf, None
-    while result is None or (result.status == _SCIPY_FAILED_SEARCH and gain > _STALLED):
-        before = watched.values[-1]
+    place, gain, status = start.ravel(), np.inf, None
+    if kept.saved is not None:
+        place, gain, status = kept.saved["place"], kept.saved["gain"], kept.saved["status"]
+        watched.values, watched.stopped = list(kept.saved["values"]), kept.saved["stopped"]
+    while not watched.stopped and watched.count < max_iter and _goes_on(status, gain):
+        before, left = watched.values[-1], max(max_iter - watched.count, 1)
         result = minimize(
             lambda flat: _flattened(*value_and_gradient(flat.reshape(start.shape))),
             place,
             jac=True,
             method="L-BFGS-B",
             callback=watched,
-            options=_lbfgs_options(tol, max(max_iter - watched.count, 1)),
+            options=_lbfgs_options(tol, min(left, checkpoints.SEGMENT) if kept.is_kept else left),
         )
-        place, gain = result.x, (before - result.fun) / max(abs(before), 1.0)
+        place, status = result.x, int(result.status)
+        gain = float(before - result.fun) / max(abs(before), 1.0)
+        state = {"place": place, "gain": gain, "status": status, "values": np.array(watched.values)}
+        kept.keep({**state, "stopped": watched.stopped})
     if not watched.stopped:
         watched.tell()
-    converged = result.status != _SCIPY_OUT_OF_ITERATIONS and not watched.stopped
+    converged = status != _SCIPY_OUT_OF_ITERATIONS and not watched.stopped
     decrement = float(-np.diff(watched.values[-2:]).sum())
     return Descent(place.reshape(start.shape), watched.curve, converged, decrement, watched.stopped)
+
+
+def _goes_on(status: int | None, gain: float) -> bool:
+    """Return whether a search begins, or begins anew: where rounding or the end of a segment ended one."""
+    return status is None or status in (_SCIPY_FAILED_SEARCH, _SCIPY_OUT_OF_ITERATIONS) and gain > _STALLED
 
 
 def _lbfgs_options(tol: float, max_iter: int) -> dict[str, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import numpy as np
@@ -60,6 +61,30 @@ def refuse_unobserved_features(X: Rows, estimator: Any) -> None:
             f"Input X has no observed entry in the columns {names}: all are NaN, which means not observed. "
             "Drop them."
         )
+
+
+def refuse_beyond_memory(n_components: int, shape: tuple[int, int]) -> None:
+    """Refuse so many components that their codes, their products or they themselves cannot be held.
+
+    Raises
+    ------
+    ValueError
+    """
+    needed = 8 * n_components * (sum(shape) + n_components)
+    there = _memory()
+    if needed > there:
+        raise ValueError(
+            f"n_components={n_components} takes arrays of {needed:.3g} bytes for X of shape {shape}, more "
+            f"than the {there:.3g} bytes of memory that this machine has. Lower n_components."
+        )
+
+
+def _memory() -> float:
+    """Return the bytes of memory of this machine; infinity where it does not say."""
+    try:
+        return float(os.sysconf("SC_PHYS_PAGES")) * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, OSError, ValueError):
+        return np.inf
 
 
 def validate_weights(sample_weight: Any, X: Rows) -> np.ndarray:

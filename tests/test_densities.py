@@ -15,6 +15,7 @@ from sparse_fourier.densities import (
     Line,
     Peak,
     choose,
+    evidence_of_ends,
     fit_density,
     fit_smooth,
     keep,
@@ -175,6 +176,12 @@ def test_normal_draws_come_out_normal(n, seed):
 @every_truth
 def test_edges_are_found_where_there_are_any(name, seed):
     assert learned(drawn(name, 500, seed)).edges == EDGES[name]
+
+
+@pytest.mark.parametrize("name", [name for name, edges in EDGES.items() if edges != 1])
+def test_two_edges_are_worth_it_where_there_are_two(name):
+    smooth, edged = evidence_of_ends(drawn(name), uniform_weights(400), 400.0, 0.01)
+    assert (edged > smooth) == (EDGES[name] == 2)
 
 
 def test_edge_on_the_right():

@@ -22,6 +22,7 @@ SHELL = {
     "datasets",
     "parameters",
     "reporting",
+    "saving",
     "validation",
 }
 SHELL_ONLY = {"sklearn", "matplotlib", "tqdm", "pandas", "warnings", "logging"}

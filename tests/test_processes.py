@@ -266,7 +266,7 @@ model = fit()
 def serve():
     return [digest(model), digest(pickle.loads(pickle.dumps(model)))]
 def small():
-    sparse_fourier.training._MOST_CODES = 200_000
+    sparse_fourier.training._MOST_CODES = 4_000_000
     fit()
 answers = [in_child(serve), in_child(fit), in_child(lambda: in_child(fit)), in_child(small)]
 print(json.dumps([digest(model), *answers, digest(fit())]))
@@ -425,7 +425,7 @@ for name, value in changes.items():
     jax.config.update(name, value)
 before = current()
 import sparse_fourier.training
-for most in (200_000, -1):
+for most in (4_000_000, -1):
     sparse_fourier.training._MOST_CODES = most
     single = fit(X.astype(np.float32))
     assert single.components_.dtype == np.float32
@@ -497,6 +497,58 @@ except RuntimeError as error:
 def test_result_does_not_depend_on_the_hash_seed_or_what_ran_before(healthy):
     code = "fit(WIDE)\n" + HEALTHY.format(changes={})
     assert output(code, PYTHONHASHSEED="3") == healthy
+
+
+@pytest.mark.slow
+def test_a_corrupt_compilation_cache_only_warns(tmp_path, healthy):
+    environment = {
+        "JAX_COMPILATION_CACHE_DIR": str(tmp_path),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+    }
+    code = HEALTHY.format(changes={})
+    assert output(code, strict=False, **environment) == healthy
+    entries = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert entries
+    for path in entries:
+        path.write_bytes(b"garbage")
+    assert output(code, strict=False, **environment) == healthy
+
+
+@posix
+@pytest.mark.slow
+def test_a_terminated_fit_ends_and_leaves_no_file(tmp_path):
+    code = f"os.chdir({str(tmp_path)!r})\n" + INTERRUPTED + "old.set_params(callback=busy).fit(HARD)"
+    process = start(code)
+    assert process.stdout.readline()
+    process.terminate()
+    assert finish(process, seconds=20)[0] == -signal.SIGTERM
+    assert not list(tmp_path.iterdir())
+
+
+@posix
+@pytest.mark.slow
+def test_a_worker_that_is_killed_leaves_the_parent_as_it_was():
+    code = """
+import joblib
+from sklearn.model_selection import GridSearchCV
+
+def die(info):
+    import os, signal, multiprocessing
+    if multiprocessing.current_process().name != "MainProcess":
+        os.kill(os.getpid(), signal.SIGKILL)
+
+if __name__ == "__main__":
+    model = fit()
+    before = digest(model)
+    search = GridSearchCV(model.set_params(callback=die), {"tol": [1e-9, 1e-12]}, cv=2, n_jobs=2)
+    try:
+        search.fit(X)
+    except BaseException as error:
+        print(type(error).__name__)
+    print(digest(model) == before)
+"""
+    assert output(code, strict=False) == "TerminatedWorkerError\nTrue"
 
 
 # Parallel search

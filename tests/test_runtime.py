@@ -223,12 +223,28 @@ def test_faults_of_jax_are_explained_at_compilation_and_later(calls_before, monk
         monkeypatch.setattr(jax, "block_until_ready", fail)
 
     fail_with("RESOURCE_EXHAUSTED: Out of memory allocating 99 bytes.")
-    with pytest.raises(MemoryError, match="fit fewer rows.*99 bytes") as caught:
+    with pytest.raises(
+        MemoryError, match="could not allocate 99 bytes on [a-z]+:0; lower batch_size or use partial_fit"
+    ) as caught:
         program("once", np.ones(2))
     assert isinstance(caught.value.__cause__, jax.errors.JaxRuntimeError)
     fail_with("INTERNAL: odd")
-    with pytest.raises(RuntimeError, match="JAX failed while training; please report this. .*INTERNAL: odd"):
+    with pytest.raises(
+        RuntimeError,
+        match=r"JAX [\d.]+ failed while training on [a-z]+:0; please report this. .*INTERNAL: odd",
+    ):
         program("once", np.ones(2))
+
+
+def test_memory_of_a_shared_device_is_explained(monkeypatch):
+    import types
+
+    import jax
+
+    monkeypatch.setattr(jax, "devices", lambda: [types.SimpleNamespace(platform="gpu", id=0)])
+    said = str(runtime._explain(ValueError("RESOURCE_EXHAUSTED: Out of memory while trying to allocate")))
+    assert "could not allocate memory on gpu:0; lower batch_size or use partial_fit" in said
+    assert "XLA_PYTHON_CLIENT_PREALLOCATE=false" in said
 
 
 # Checks

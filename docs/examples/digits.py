@@ -27,8 +27,8 @@ ours = AutoencoderDecomposer(
     16, prior="exponential", basis="nonnegative", fit_intercept=False, random_state=0
 ).fit(seen)
 nmf = NMF(16, init="nndsvda", max_iter=5000, random_state=0).fit(seen)
-figure = plt.figure(figsize=(10, 1.9), layout="constrained")
-panels = figure.subfigures(1, 2)
+figure = plt.figure(figsize=(7.5, 4.8), layout="constrained")
+panels = figure.subfigures(2, 1)
 for panel, name, model in zip(panels, ("this library", "NMF"), (ours, nmf), strict=True):
     axes = panel.subplots(2, 8)
     order = np.argsort(-np.linalg.norm(model.components_, axis=1) * model.transform(seen).std(axis=0))

@@ -6,6 +6,7 @@ Sixteen numbers instead of sixty-four pixels: images of digits whose codes are c
 label was seen. Codes serve as input of whatever needs distances: neighbours, maps, clusters.
 """
 
+# sphinx_gallery_thumbnail_number = 2
 # %%
 import matplotlib.pyplot as plt
 import numpy as np

@@ -7,6 +7,7 @@ here in four ways: with codes that fill a box, that are sparse, that are non-neg
 with shares that add up to one. One estimator with its defaults recognises each case from the data.
 """
 
+# sphinx_gallery_thumbnail_number = 2
 # %%
 # Four ways to mix
 # ----------------

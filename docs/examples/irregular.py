@@ -7,6 +7,7 @@ and two of the frequencies are closer than one over the length of the record. ``
 frequencies, amplitudes and phases from what was observed.
 """
 
+# sphinx_gallery_thumbnail_number = 2
 # %%
 # Two hundred records of three tones
 # ----------------------------------

@@ -62,8 +62,6 @@ for j, ax in enumerate(axes):
     ax.set_xlabel("seconds from the peak")
     ax.set_title(f"component {j - 1}" if j else f"{len(beats)} beats", fontsize="medium")
 
-# %%
-# The codes say when: the same three over the time of the recording.
 ax = trace.add_subplot()
 for j, (code, color) in enumerate(zip(codes.T, colors, strict=True)):
     ax.plot(clock[peaks[kept]] / 1000, code, ".-", color=color, linewidth=0.8, label=f"code {j}")

@@ -43,7 +43,8 @@ X, codes, sines = make_sinusoid_mixtures(300, 30, interval=(0, np.pi / 2), rando
 
 # %%
 # The network minimises reconstruction alone, which settles the span; the box adds that codes are bounded;
-# the Fourier basis adds that components are sinusoids, of frequencies that it learns.
+# the Fourier basis adds that components are sinusoids, of frequencies that it learns. The periodogram of
+# such a short record has one broad hump; the two frequencies below it are exact.
 box = AutoencoderDecomposer(2).fit(X)
 fourier = AutoencoderDecomposer(2, basis=Fourier(positions=x)).fit(X)
 learned = {
@@ -59,8 +60,6 @@ for ax, (name, rows) in zip(axes, learned.items(), strict=False):
     display.plot(ax, align="scale", xlabel="x", legend=False)
     ax.set_title(f"{name}\nerror {worst_relative_error(sines, rows):.2g}", fontsize="medium")
 
-# %%
-# The periodogram of such a short record has one broad hump; the two frequencies below it are exact.
 true = np.array([1, 2]) / (2 * np.pi)
 style = {"color": "#1a1a1a"}
 SpectrumDisplay.from_estimator(fourier, X, truth=true, ax=axes[3], legend=False, stem_kwargs=style)

@@ -7,6 +7,7 @@ were spoilt, keep its codes still where images differ by noise, or give every co
 parameter away from the plain network.
 """
 
+# sphinx_gallery_thumbnail_number = 2
 # %%
 # Four networks of one size
 # -------------------------

@@ -20,7 +20,7 @@ References
 """
 
 from sparse_fourier.densities.density import Density
-from sparse_fourier.densities.edges import choose, fit_density, fit_smooth, keep, refit
+from sparse_fourier.densities.edges import choose, evidence_of_ends, fit_density, fit_smooth, keep, refit
 from sparse_fourier.densities.templates import HalfLine, Interval, Line, Peak
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     "Line",
     "Peak",
     "choose",
+    "evidence_of_ends",
     "fit_density",
     "fit_smooth",
     "keep",

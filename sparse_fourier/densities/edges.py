@@ -94,6 +94,32 @@ def _likely_frames(sample: Sample, blur: float, smooth: Density) -> list[Frame]:
     return [frame for likely, frame in candidates if likely]
 
 
+def evidence_of_ends(
+    codes: np.ndarray, weights: np.ndarray, n_samples: float, blur: float
+) -> tuple[float, float]:
+    """Return the evidence for a density with smooth tails, and for one with hard ends on both sides.
+
+    Parameters
+    ----------
+    codes : array of shape (n,)
+    weights : array of shape (n,)
+        Positive or zero, of sum one.
+    n_samples : float
+        Number of samples that the codes count as.
+    blur : float
+        Width of edges, relative to the range of the codes.
+
+    Returns
+    -------
+    smooth, edged : float
+        Logarithms of the marginal likelihood of all samples, less what both edges cost, as in `choose`.
+    """
+    sample, smooth = sample_of(codes, weights, n_samples), fit_smooth(codes, weights, n_samples, rounds=LONG)
+    low, high = sample.ends
+    edged = fit_in_frame(sample, Frame(Interval(), low, high - low, blur), smooth)
+    return smooth.evidence, edged.evidence + 2 * float(np.log(blur))
+
+
 def choose(
     codes: np.ndarray, weights: np.ndarray, n_samples: float, blur: float, density: Density | None = None
 ) -> Density:

@@ -345,6 +345,11 @@ class Prior(Configurable, ABC):
         """
         return []
 
+    @property
+    def n_learned_edges(self) -> int:
+        """Number of hard ends of densities that were learned."""
+        return 0
+
     def learned(self, densities: Sequence[Any]) -> Self:
         """Return the prior with learned densities.
 

@@ -45,6 +45,11 @@ class Learned(FreeScale):
 
     densities: tuple[Density, ...] = field(default=(), init=False, repr=False)
 
+    @property
+    def n_learned_edges(self) -> int:
+        """Number of hard ends of all densities."""
+        return sum(density.edges for density in self.densities)
+
     def learned(self, densities: Sequence[Density]) -> Self:
         """Return the prior with one density for each code."""
         prior = replace(self)

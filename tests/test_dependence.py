@@ -1,0 +1,42 @@
+"""Tests of dependence: of their level, against mixtures and against even draws."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from sparse_fourier import dependence
+
+
+@pytest.mark.parametrize("k", [2, 5])
+def test_dependence_is_a_test_of_its_level(k):
+    rng = np.random.default_rng(0)
+    found = [
+        dependence.are_dependent(rng.laplace(size=(400, k)), np.full(400, 1 / 400), 400) for _ in range(100)
+    ]
+    assert np.mean(found) <= 0.03
+    mixed = rng.laplace(size=(2000, k)) @ stats.ortho_group.rvs(k, random_state=0)
+    assert dependence.are_dependent(mixed, np.full(2000, 1 / 2000), 2000)
+
+
+def test_corners_must_be_visited():
+    square = np.random.default_rng(0).uniform(size=(1000, 2))
+    weights = np.full(1000, 1e-3)
+    assert dependence.visits_corners(square, weights)
+    assert not dependence.visits_corners(np.sort(square, axis=1), weights)
+
+
+def test_evenness_is_a_test_of_its_level():
+    rng, weights = np.random.default_rng(0), np.full(500, 1 / 500)
+    found = [dependence.is_even(rng.uniform(size=(500, 3)), weights, 500) for _ in range(100)]
+    assert np.mean(found) >= 0.97
+    assert not dependence.is_even(rng.beta(1.5, 1.5, size=(500, 3)), weights, 500)
+    shared = rng.uniform(size=(500, 1))
+    assert not dependence.is_even(np.where(rng.uniform(size=(500, 3)) < 0.6, shared, 0.5), weights, 500)
+
+
+def test_dependence_is_twice_what_one_code_tells_of_another():
+    """Of two normal codes of correlation r that is -log(1 - r²) / 2 nats a sample, all but a little of it."""
+    r, n = 0.3, 20_000
+    codes = np.random.default_rng(0).multivariate_normal([0, 0], [[1, r], [r, 1]], size=n)
+    told = 0.5 * dependence.dependence(codes, np.full(n, 1 / n), n) / n
+    assert told == pytest.approx(-0.5 * np.log(1 - r**2), rel=0.15)
