@@ -12,6 +12,7 @@ _ORDER = (
     "digits",
     "embedding",
     "gaps",
+    "spikes",
     "irregular",
     "memmap",
     "search",

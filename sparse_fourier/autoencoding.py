@@ -185,7 +185,7 @@ def closed_form(X: Rows, weights: np.ndarray, settings: Settings) -> FittedNetwo
     error = np.array([fitted.residual / fitted.n_samples / X.shape[1]])
     model = replace(fitted.model, likelihood=fitted.model)
     curve = _in_unit(error, 2 * model.exponent)
-    return FittedNetwork(**{**vars(fitted), "model": model, "curve": curve, "doubts": []})
+    return FittedNetwork(**{**vars(fitted), "model": model, "curve": curve, "doubts": [], "in_nats": False})
 
 
 def fit_network(
@@ -584,11 +584,17 @@ def _finish(
         model = _with_evidence(model, signals, plain, codes, record)
     else:
         model = _with_noise(model, signals) if network.has_prior else _with_likelihood(model, signals)
-    return _measured(model, signals, record, trained, curve, settings)
+    return _measured(model, signals, record, trained, curve, settings, network.has_prior)
 
 
 def _measured(
-    model: Model, signals: _Signals, record: Record, trained: _Trained, curve: np.ndarray, settings: Settings
+    model: Model,
+    signals: _Signals,
+    record: Record,
+    trained: _Trained,
+    curve: np.ndarray,
+    settings: Settings,
+    in_nats: bool,
 ) -> FittedNetwork:
     encoder: Any = model.encoder
     codes = signals.mapped(encoder)
@@ -612,6 +618,7 @@ def _measured(
         trained=outcome,
         doubts=[],
         basis=settings.basis,
+        in_nats=in_nats,
         record=record,
         remarks=_remarks(trained, float(signals.share @ residual) > spread),
         idle=[int(j) for j in np.flatnonzero(model.live & (variances == 0))],

@@ -53,12 +53,17 @@ def search(problem: Problem, plan: Plan, course: Course, rng: np.random.RandomSt
     order = rng.permutation(n)
     trained = course.stage(starts, FIRST_WIDTH, order[:seen])
     while seen < n and not course.over(trained):
-        blur = problem.blur(trained.point)
-        width = resolution(problem, seen, float(blur.max()))
-        width = width if width > _SHARE_OF_BLUR * blur.min() else 0.0
+        width = width_for_more(problem, trained.point, seen)
         seen = n if seen * _GROWTH * 2 > n else seen * _GROWTH
         trained = course.stage(stack(trained.point), width, order[:seen])
     return trained if seen == n else trained._replace(converged=False)
+
+
+def width_for_more(problem: Problem, point: Point, seen: int) -> float:
+    """Return how wide faces have to be for more signals than a point has seen, some of which stick out."""
+    blur = problem.blur(point)
+    width = resolution(problem, seen, float(blur.max()))
+    return width if width > _SHARE_OF_BLUR * blur.min() else 0.0
 
 
 def _rotations(problem: Problem, n_starts: int, rng: np.random.RandomState) -> Point:

@@ -50,7 +50,7 @@ class Observed:
     values : array of shape (n, d)
         Zero where nothing was observed.
     mask : array of shape (n, d)
-        One where an entry was observed, else zero.
+        One where an entry was observed, else zero; or how much each entry counts.
     weights : array of shape (n,)
     centred : bool
         Whether signals have a mean.
@@ -94,7 +94,7 @@ class LowRank:
     inverses : array of shape (n, r, r)
         Covariance of the noise of each signal's coordinates, in units of the noise variance.
     residuals : array of shape (n, d)
-        Zero where nothing was observed.
+        Times `mask`.
     value : float
         The weighted sum of their squares.
     """
@@ -148,6 +148,17 @@ def low_rank(data: Observed, n_components: int | float | None, surplus: int) -> 
 def within(data: Observed, axes: np.ndarray, mean: np.ndarray) -> LowRank:
     """Return the signals within a given span: orthonormal axes, of shape (r, d), about a mean."""
     return _Evaluation(data, axes, mean).solution
+
+
+def descended(data: Observed, axes: np.ndarray, mean: np.ndarray, n_steps: int) -> LowRank:
+    """Return the signals after a few Gauss-Newton steps; entries may have weights."""
+    here = _Evaluation(data, axes, mean)
+    for _ in range(n_steps):
+        there = here.moved(here.step(_FIRST_DAMPING)[0])
+        if not there.solution.value < here.solution.value:
+            break
+        here = there
+    return here.solution
 
 
 def _of_rank(data: Observed, rank: int) -> LowRank:
@@ -300,16 +311,18 @@ class _Evaluation:
         n, r = len(data.values), len(axes)
         self._data = data
         coordinates, inverses = np.empty((n, r)), np.empty((n, r, r))
-        residuals = np.empty_like(data.values)
+        residuals, squares = np.empty_like(data.values), np.empty(n)
         outer = (axes[:, None] * axes).reshape(r * r, len(mean)).T
         for rows in data.blocks(r):
             mask = data.mask[rows]
-            left = data.values[rows] - mask * mean
+            left = data.values[rows] - mean
             grams = (mask @ outer).reshape(len(mask), r, r) + _RIDGE * np.eye(r)
             inverses[rows] = np.linalg.inv(grams)
-            coordinates[rows] = np.einsum("nij,nj->ni", inverses[rows], left @ axes.T)
-            residuals[rows] = left - mask * (coordinates[rows] @ axes)
-        value = float(data.weights @ np.einsum("ij,ij->i", residuals, residuals))
+            coordinates[rows] = np.einsum("nij,nj->ni", inverses[rows], (mask * left) @ axes.T)
+            left -= coordinates[rows] @ axes
+            residuals[rows] = mask * left
+            squares[rows] = np.einsum("ij,ij->i", residuals[rows], left)
+        value = float(data.weights @ squares)
         self.solution = LowRank(mean, axes, coordinates, inverses, residuals, value)
         self._design = np.append(coordinates, np.ones((n, int(data.centred))), axis=1)
         self._weighted = self._design * data.weights[:, None]

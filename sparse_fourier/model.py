@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any
@@ -136,10 +137,10 @@ class Model:
             return self.prior.domain.project(self.least_squares_codes(X), self.gram)
         codes = np.zeros((len(X), len(self.components)))
         codes[~gaps] = self.least_squares_codes(X[~gaps])
-        codes[np.ix_(np.flatnonzero(gaps), np.flatnonzero(self.live))] = self._read(X[gaps]).completed_codes
+        codes[np.ix_(np.flatnonzero(gaps), np.flatnonzero(self.live))] = self.read(X[gaps]).completed_codes
         return self.prior.domain.project(codes, self.gram)
 
-    def _read(self, X: np.ndarray) -> Reading:
+    def read(self, X: np.ndarray) -> Reading:
         """Return what the observed entries of signals say of the codes that live."""
         live = np.flatnonzero(self.live)
         prior = self.prior.taken(live)
@@ -164,7 +165,7 @@ class Model:
             return self.terms(X).total
         losses = np.empty(len(X))
         losses[~gaps] = self.terms(X[~gaps]).total
-        losses[gaps] = self._losses_of_entries(self._read(X[gaps]))
+        losses[gaps] = self._losses_of_entries(self.read(X[gaps]))
         return losses
 
     def _losses_of_entries(self, reading: Reading) -> np.ndarray:
@@ -230,8 +231,11 @@ class Model:
         """
         live = self.live
         prior = self.prior.taken(np.flatnonzero(live))
-        log_prior = prior.log_likelihoods(codes, self.code_variances[live])
-        edges = self.prior.domain.edges(self.components[live])
+        return self.terms_of(prior.log_likelihoods(codes, self.code_variances[live]), squared_residuals)
+
+    def terms_of(self, log_prior: np.ndarray, squared_residuals: np.ndarray) -> Terms:
+        """Return the negative log-likelihood by terms, given that of the codes; or the same of means."""
+        edges = self.prior.domain.edges(self.components[self.live])
         d = self.components.shape[1]
         terms = likelihood_terms(squared_residuals, log_prior, edges @ edges.T, self._noise, d)
         return terms._replace(volume=terms.volume + d * self.exponent * _LOG_2)
@@ -243,14 +247,25 @@ class Model:
         signal = self.components.T @ self.prior.code_covariance(len(self.components)) @ self.components
         return signal + self.noise_variance * self._noise_directions
 
-    def sample(self, n_samples: int, rng: np.random.RandomState) -> np.ndarray:
-        """Return draws from the model, in the model's unit, of shape (n_samples, d)."""
+    def sample(
+        self,
+        n_samples: int,
+        rng: np.random.RandomState,
+        draw_noise: Callable[[tuple[int, ...]], np.ndarray] | None = None,
+    ) -> np.ndarray:
+        """Return draws from the model, in the model's unit, of shape (n_samples, d).
+
+        Noise is Gaussian where nothing else draws it.
+        """
         if self.likelihood is not None:
-            return self.likelihood.sample(n_samples, rng)
+            return self.likelihood.sample(n_samples, rng, draw_noise)
         k, d = self.components.shape
         codes = self.prior.draw(n_samples, k, rng)
-        noise = rng.standard_normal((n_samples, d)) @ self._noise_directions
-        return codes @ self.components + self.intercept + np.sqrt(self.noise_variance) * noise
+        noise = (draw_noise or self._gaussian_noise(rng))((n_samples, d)) @ self._noise_directions
+        return codes @ self.components + self.intercept + noise
+
+    def _gaussian_noise(self, rng: np.random.RandomState) -> Callable[[tuple[int, ...]], np.ndarray]:
+        return lambda shape: np.sqrt(self.noise_variance) * rng.standard_normal(shape)
 
     @cached_property
     def _noise_directions(self) -> np.ndarray:

@@ -157,22 +157,22 @@ class LocalModel(NamedTuple):
         spread : array of shape (k, k)
             Covariance of the noise of the codes.
         """
-        k = len(spread)
+        k = spread.shape[-1]
         widen = _unit(k, k + 1)
         slopes = 2 * spread @ widen
-        curved = widen.T @ slopes
-        by_variance, by_variances = sums[:, k + 3, -1:], sums[:, k + 4, -1:]
-        gradient = sums[:, k + 1] + by_variance * slopes - widen
-        mixed = sums[:, k + 2] + 0.5 * by_variances * slopes
-        cross = mixed[:, :, None] * slopes[:, None, :]
-        blocks = sums[:, : k + 1] + cross + cross.swapaxes(1, 2) + by_variance[:, :, None] * curved
+        by_variance, by_variances = sums[..., k + 3, -1:], sums[..., k + 4, -1:]
+        gradient = sums[..., k + 1, :] + by_variance * slopes - widen
+        mixed = sums[..., k + 2, :] + 0.5 * by_variances * slopes
+        cross = mixed[..., :, None] * slopes[..., None, :]
+        curved = by_variance[..., None] * (widen.T @ slopes)[..., None, :, :]
+        blocks = sums[..., : k + 1, :] + cross + cross.swapaxes(-1, -2) + curved
         return cls(gradient, blocks)
 
     def hessian(self) -> Array:
-        """Return the Hessian as a matrix, for steps taken row by row."""
-        k, width = self.gradient.shape
-        apart = _unit(k, k)[:, None, :, None] * self.blocks[:, :, None, :]
-        return (apart + _swap(k)).reshape(k * width, k * width)
+        """Return the Hessian as a matrix, for steps taken row by row; of many models along leading axes."""
+        *batch, k, width = self.gradient.shape
+        apart = _unit(k, k)[:, None, :, None] * self.blocks[..., :, :, None, :]
+        return (apart + _swap(k)).reshape(*batch, k * width, k * width)
 
     def curvature(self, step: Array) -> Array:
         """Return the Hessian times a step: the blocks, and the volume, which swaps i and j."""

@@ -32,6 +32,7 @@ from sparse_fourier.penalties.base import FunctionPenalty
 from sparse_fourier.priors import Exponential, Gaussian, Laplace, Learned, Prior, Simplex, Uniform
 from sparse_fourier.priors.checks import check_prior
 from sparse_fourier.pursuit import Search, pursued
+from sparse_fourier.robust import GaussianNoise, Noise, StudentNoise
 from sparse_fourier.sparsity import Described, OfEach, OnAverage, Sparsity
 from sparse_fourier.unrolled import Unrolled
 
@@ -56,6 +57,7 @@ ACTIVATIONS: dict[str, type[Activation]] = {
     "top_k": activations.TopK,
     "batch_top_k": activations.BatchTopK,
 }
+NOISES: dict[str, type[Noise]] = {"gaussian": GaussianNoise, "student_t": StudentNoise}
 OPTIMIZERS: dict[str, type[Optimizer]] = {"adam": Adam, "rmsprop": RMSProp, "sgd": SGD}
 FULL_BATCH = "lbfgs"
 OWN_ACTIVATIONS: dict[str, type[Activation]] = {
@@ -85,7 +87,7 @@ CONSTRAINTS: dict[str, list[Any]] = {
     ],
     "prior": [_names("auto", *PRIORS), Prior, None],
     "basis": [_names(*BASES), *BASES.values(), ParametricBasis],
-    "noise": [_names("gaussian")],
+    "noise": [_names(*NOISES)],
     "encoder": [_names("auto", "affine", "mlp", VARIATIONAL, UNROLLED)],
     "activation": [_names(*ACTIVATIONS), Activation, callable, None],
     "hidden_layer_sizes": ["array-like"],
@@ -211,7 +213,7 @@ def refuse_overcomplete(prior: Prior, parameters: dict[str, Any], n_features: in
         )
     sparse = (None, "top_k", "batch_top_k")
     allowed = {"basis": ("free",), "activation": sparse, "encoder": ("auto", UNROLLED), "solver": ("auto",)}
-    allowed |= {"hidden_layer_sizes": ((),), "penalty": (None,)}
+    allowed |= {"hidden_layer_sizes": ((),), "penalty": (None,), "noise": ("gaussian",)}
     for name, values in allowed.items():
         given = parameters[name]
         if isinstance(given, Free | activations.TopK | activations.BatchTopK):
@@ -264,6 +266,11 @@ def resolve_basis(basis: str | Basis, prior: Prior, n_features: int) -> Basis:
             f"one of the priors {fitting}."
         )
     return found
+
+
+def resolve_noise(noise: str) -> Noise:
+    """Return the noise that a name stands for."""
+    return NOISES[noise]()
 
 
 def resolve_contamination(
@@ -478,3 +485,42 @@ def _validate_penalty(penalty: Any) -> None:
                 f"The {name!r} parameter of {penalty} must be a float in the range [{low:g}, {high:g}). "
                 f"Got {value!r} instead."
             )
+
+
+def check_draws(n_bootstraps: Any) -> None:
+    """Refuse a number of refits from which no spread follows.
+
+    Raises
+    ------
+    ValueError
+    """
+    if isinstance(n_bootstraps, bool) or not isinstance(n_bootstraps, Integral) or n_bootstraps < 2:
+        raise ValueError(
+            "The 'n_bootstraps' parameter of AutoencoderDecomposer.diagnose must be an int in the range "
+            f"[2, inf). Got {n_bootstraps!r} instead."
+        )
+
+
+def refuse_to_diagnose(prior: Any, network: Network | None, shape: tuple[int, int]) -> None:
+    """Refuse models whose components no likelihood of the signals picks.
+
+    Raises
+    ------
+    ValueError
+        If nothing was assumed of the codes, a network gives them, or components exceed features.
+    """
+    if prior is None:
+        raise ValueError(
+            "diagnose needs a prior on the codes: with prior=None the data determine no more than the span "
+            "of the components. Use prior='auto', or one of the priors by name."
+        )
+    if network is not None:
+        raise ValueError(
+            "diagnose is for codes of least squares: where a network gives the codes, its components depend "
+            "on its training. Use encoder='auto' without hidden layers or activation."
+        )
+    if shape[0] > shape[1]:
+        raise ValueError(
+            f"diagnose needs no more components than features, got {shape[0]} and {shape[1]}: sparse codes "
+            "of an overcomplete dictionary have no likelihood whose curvature could be taken."
+        )

@@ -124,7 +124,8 @@ class Newton:
         negligible |= state.settled & (decrement * decrement < self.tol * state.decrement)
         converged = state.converged | (settled & (after.width == 0) & negligible)
         stuck = state.stuck | (damping > _HOPELESS_DAMPING)
-        return NewtonState(*after, damping, decrement, settled, converged, stuck)
+        point, expansion, width = after
+        return NewtonState(point, expansion, width, damping, decrement, settled, converged, stuck)
 
 
 def _proposal(state: NewtonState, objective: Objective) -> _Proposal:

@@ -28,6 +28,7 @@ VARIANTS = [
     AutoencoderDecomposer(basis="fourier", random_state=0),
     AutoencoderDecomposer(1, prior="laplace", penalty=[Smoothness(0.1), L1(0.01)], random_state=0),
     AutoencoderDecomposer(2, encoder="variational", random_state=0),
+    AutoencoderDecomposer(1, prior="laplace", noise="student_t", random_state=0),
     AutoencoderDecomposer(n_components=1, prior="laplace", basis=Fourier(damped=True), random_state=0),
 ]
 NETWORKS = [

@@ -72,10 +72,10 @@ def test_every_prior_finds_what_it_finds_in_complete_data(prior):
 def test_likelihood_of_complete_signals_is_the_same_either_way(prior):
     X, _ = mixtures(prior, noise=0.05)
     model = AutoencoderDecomposer(3, prior=prior, random_state=0).fit(X)._state
-    by_entries = model._losses_of_entries(model._read(X))
+    by_entries = model._losses_of_entries(model.read(X))
     np.testing.assert_allclose(by_entries, model.terms(X).total, rtol=1e-8)
     np.testing.assert_allclose(
-        model._read(X).codes,
+        model.read(X).codes,
         model.least_squares_codes(X) * 2.0**model.code_exponent / 2.0**model.code_exponent,
         rtol=1e-7,
         atol=1e-9,

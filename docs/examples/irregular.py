@@ -7,7 +7,6 @@ and two of the frequencies are closer than one over the length of the record. ``
 frequencies, amplitudes and phases from what was observed.
 """
 
-# sphinx_gallery_thumbnail_number = 2
 # %%
 # Two hundred records of three tones
 # ----------------------------------
@@ -52,6 +51,7 @@ left, right = figure.subplots(1, 2, width_ratios=(1, 1.4))
 SpectrumDisplay.from_estimator(model, observed, truth=true, ax=left, xlabel="Hz", legend=False)
 left.set_xlim(0, 1.5)
 ReconstructionDisplay.from_estimator(model, observed, positions=times, ax=right, xlabel="seconds")
+plt.show()
 
 # %%
 # Between the samples
@@ -68,3 +68,4 @@ ax.plot(times, observed[0], "o", color="black", markersize=4, label="observed")
 ax.set_xlabel("seconds")
 ax.legend(ncols=3, fontsize="small")
 plt.show()
+# sphinx_gallery_thumbnail_number = 2

@@ -7,7 +7,6 @@ were spoilt, keep its codes still where images differ by noise, or give every co
 parameter away from the plain network.
 """
 
-# sphinx_gallery_thumbnail_number = 2
 # %%
 # Four networks of one size
 # -------------------------
@@ -91,3 +90,4 @@ for line, (name, pictures) in zip(figure.subplots(6, 12), rows.items(), strict=T
         ax.imshow(picture.reshape(8, 8), cmap="Greys", vmin=0, vmax=1)
         ax.set(xticks=[], yticks=[])
 plt.show()
+# sphinx_gallery_thumbnail_number = 2

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, NamedTuple, Self
 import numpy as np
 
 from sparse_fourier.configurable import Configurable
+from sparse_fourier.harmonics.errors import Moments, SinusoidErrors
 from sparse_fourier.namespace import Array
 
 
@@ -204,6 +205,23 @@ class Basis(Configurable, ABC):
             This one, where nothing was learned.
         """
         return self
+
+    def errors(self, n_features: int, moments: Moments) -> SinusoidErrors | None:
+        """Return the standard errors of waveforms that the basis found by itself; None where it did not.
+
+        Parameters
+        ----------
+        n_features : int
+            Length d of the signals.
+        moments : Moments
+            Codes and noise.
+
+        Returns
+        -------
+        SinusoidErrors or None
+            Of frequencies, phases and so on, and of the waveforms.
+        """
+        return None
 
     @property
     def attributes(self) -> dict[str, np.ndarray]:

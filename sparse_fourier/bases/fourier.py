@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 from sparse_fourier import harmonics
 from sparse_fourier.bases.base import Basis, LearnedWaveforms
 from sparse_fourier.harmonics import Record, Sinusoids
+from sparse_fourier.harmonics.errors import Moments, SinusoidErrors, sinusoid_errors
 
 _ITERATIONS_TO_START = 20
 
@@ -286,6 +287,23 @@ class Fourier(Basis):
     def padded(self, n_more: int) -> Self:
         """Return the basis with components at the end whose amplitudes are zero."""
         return self._with(Sinusoids(*(np.pad(part, ((0, n_more), (0, 0))) for part in self._learned_or_none)))
+
+    def errors(self, n_features: int, moments: Moments) -> SinusoidErrors:
+        """Return the standard errors of the sinusoids.
+
+        Parameters
+        ----------
+        n_features : int
+            Length d of the signals.
+        moments : Moments
+            Codes and noise.
+
+        Returns
+        -------
+        SinusoidErrors
+            Of frequencies, phases and so on, and of the waveforms.
+        """
+        return sinusoid_errors(self._learned, self.record(n_features).positions, bool(self.damped), moments)
 
     @property
     def attributes(self) -> dict[str, np.ndarray]:

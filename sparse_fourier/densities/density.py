@@ -81,6 +81,13 @@ class Density:
         """Number of hard ends."""
         return self.template.n_edges
 
+    @property
+    def ends(self) -> list[tuple[float, float]]:
+        """Places of the hard ends, and the direction in which the density goes on: plus for larger codes."""
+        walls = self.template.walls(self.blur)[: self.edges]
+        sign = float(np.sign(self.scale))
+        return [(self.centre + self.scale * wall.place, sign * wall.sign) for wall in walls]
+
     def log_density(self, h: np.ndarray) -> np.ndarray:
         """Return the logarithm of the density at codes of any shape."""
         log_p = self._log_density_of(self._standardised(h)) - np.log(abs(self.scale))

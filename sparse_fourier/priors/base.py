@@ -425,6 +425,54 @@ class Prior(Configurable, ABC):
         """
         return self
 
+    def standard_form(self, n_components: int) -> tuple[Self, np.ndarray, np.ndarray]:
+        """Return the prior as it is in training, and what brings codes after `normal_form` back to it.
+
+        Parameters
+        ----------
+        n_components : int
+            Number of codes.
+
+        Returns
+        -------
+        prior : Prior
+            This one, where the form changes nothing.
+        factors, shifts : arrays of shape (n_components,)
+            The code h becomes factor * h + shift.
+        """
+        return self, np.ones(n_components), np.zeros(n_components)
+
+    def free_steps(self, n_components: int) -> np.ndarray:
+        """Return the projection onto those changes of the codes that training may make.
+
+        Parameters
+        ----------
+        n_components : int
+            Number of codes.
+
+        Returns
+        -------
+        array of shape (k * (k + 1), k * (k + 1))
+            Of changes step @ [h - mean, 1], row by row: the identity unless the prior holds something.
+        """
+        return np.eye(n_components * (n_components + 1))
+
+    def ends(self, n_components: int) -> list[list[tuple[float, float]]]:
+        """Return where the density of each code ends abruptly, and the direction in which it goes on.
+
+        Parameters
+        ----------
+        n_components : int
+            Number of codes.
+
+        Returns
+        -------
+        list of lists of pairs
+            For each code, of place and sign: plus where codes are larger than the place.
+        """
+        signs = (1.0, -1.0)
+        return [list(zip(self.domain.faces, signs, strict=False))] * n_components
+
     def prices(self, mean_codes: np.ndarray) -> np.ndarray:
         """Return by how much the log-density falls with each code inside the support.
 

@@ -103,6 +103,11 @@ class Exponential(IndependentPrior):
         """Return the prior of codes times positive factors."""
         return replace(self, scale=factors * self.scale)
 
+    def standard_form(self, n_components: int) -> tuple[Self, np.ndarray, np.ndarray]:
+        """Return the density of scale one, and what gives codes that scale."""
+        factors = np.broadcast_to(1.0 / np.asarray(self.scale), n_components)
+        return replace(self, scale=1.0), factors, np.zeros(n_components)
+
     def taken(self, chosen: Sequence[int] | np.ndarray) -> Self:
         """Return the prior of some of the codes."""
         return self if np.ndim(self.scale) == 0 else replace(self, scale=self.scale[chosen])

@@ -132,6 +132,11 @@ class LocationScale(FreeScale):
         """Return the prior of factors * h + shifts, for densities that are symmetric."""
         return replace(self, location=factors * self.location + shifts, scale=np.abs(factors) * self.scale)
 
+    def standard_form(self, n_components: int) -> tuple[Self, np.ndarray, np.ndarray]:
+        """Return the standard density, and what gives codes its location and scale."""
+        factors = np.broadcast_to(1.0 / np.asarray(self.scale), n_components)
+        return replace(self, location=0.0, scale=1.0), factors, -factors * self.location
+
     def taken(self, chosen: Sequence[int] | np.ndarray) -> Self:
         """Return the prior of some of the codes."""
         if np.ndim(self.scale) == 0:

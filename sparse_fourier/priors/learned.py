@@ -9,7 +9,7 @@ from typing import ClassVar, Self
 import numpy as np
 
 from sparse_fourier.densities import Density
-from sparse_fourier.priors.independent import FreeScale, gaussian_looking
+from sparse_fourier.priors.independent import FreeScale, Jet, gaussian_looking
 
 _NATS_OF_A_LEARNED_CODE = 5.0
 
@@ -70,6 +70,39 @@ class Learned(FreeScale):
         for j, density in enumerate(self._each(codes)):
             marginals[:, j] = density.log_density(codes[:, j])
         return marginals
+
+    def jet(self, codes: np.ndarray, variances: np.ndarray) -> Jet:
+        """Return `log_marginals` and derivatives; those by variances are zero, since noise is included.
+
+        Parameters
+        ----------
+        codes : array of shape (n, k)
+            Codes, one row for each signal.
+        variances : array broadcastable to (n, k)
+            Not used.
+
+        Returns
+        -------
+        Jet
+            The log-marginals and five derivatives, each of shape (n, k).
+        """
+        columns = zip(self._each(codes), codes.T, strict=True)
+        parts = zip(*(density.derivatives(h) for density, h in columns), strict=True)
+        value, first, second = (np.stack(part, axis=1) for part in parts)
+        nothing = np.zeros_like(value)
+        return Jet(value, first, nothing, second, nothing, nothing)
+
+    def free_steps(self, n_components: int) -> np.ndarray:
+        """Return the projection that leaves location and scale to densities without edges."""
+        k = n_components
+        free = np.ones((k, k + 1))
+        for j, density in enumerate(self._each(free)):
+            free[j, j], free[j, k] = density.edges == 2, density.edges > 0
+        return np.diag(free.ravel())
+
+    def ends(self, n_components: int) -> list[list[tuple[float, float]]]:
+        """Return the edges that were found."""
+        return [density.ends for density in self._each(np.empty((0, n_components)))]
 
     def quantiles(self, probabilities: np.ndarray) -> np.ndarray:
         """Return the quantiles of each code."""

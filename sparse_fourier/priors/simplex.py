@@ -96,6 +96,13 @@ class Simplex(Prior):
         """Return which shares lie within `depth` of zero, or below."""
         return codes < depth
 
+    def free_steps(self, n_components: int) -> np.ndarray:
+        """Return the projection onto changes of sum zero, which move no offset."""
+        k = n_components
+        moving = np.eye(k + 1)
+        moving[k, k] = 0.0
+        return np.kron(np.eye(k) - 1.0 / k, moving)
+
     @property
     def moments(self) -> tuple[float, float]:
         """Zero and one: the shares of one component alone have no others to be compared with."""

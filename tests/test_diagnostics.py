@@ -1,0 +1,305 @@
+"""Error bars against formulas, refits and simulations; verdicts on well-posed codes and on Gaussian ones."""
+
+import pickle
+
+import numpy as np
+import pytest
+
+from sparse_fourier import AutoencoderDecomposer
+from sparse_fourier.bases import Fourier
+from sparse_fourier.datasets import make_proportions, make_sinusoid_mixtures
+from sparse_fourier.metrics import match_components
+
+
+def mixtures(draw, n, k, noise, seed, d=20):
+    """Signals and unit components of random codes."""
+    rng = np.random.default_rng(seed)
+    truth = np.sin(
+        np.pi * np.outer(np.arange(1, k + 1), np.linspace(0, 1, d)) + rng.uniform(-0.5, 0.5, (k, 1))
+    )
+    return draw(rng, (n, k)) @ truth + noise * rng.standard_normal((n, d)), truth
+
+
+def laplace(rng, size):
+    return rng.laplace(size=size)
+
+
+def uniform(rng, size):
+    return rng.uniform(size=size)
+
+
+def gaussian(rng, size):
+    return rng.standard_normal(size)
+
+
+def fitted(X, k, prior, **parameters):
+    return AutoencoderDecomposer(k, prior=prior, random_state=0, **parameters).fit(X)
+
+
+def hits(X, truth, model, draws):
+    """Which points of the true components lie within their bands."""
+    diagnosis = model.diagnose(X, draws, random_state=0)
+    if model.prior_.has_free_scale:
+        truth = truth / np.linalg.norm(truth, axis=1, keepdims=True)
+    _, places, scales = match_components(truth, model.components_)
+    misses = np.abs(truth - np.sign(scales)[:, None] * model.components_[places])
+    return misses <= 0.5 * (diagnosis.upper - diagnosis.lower)[places]
+
+
+def test_principal_axes_have_the_errors_of_anderson():
+    rng = np.random.default_rng(0)
+    truth = np.linalg.qr(rng.standard_normal((12, 3)))[0].T
+    variances, noise, n = np.array([4.0, 2.0, 1.0]), 0.1, 200_000
+    X = rng.standard_normal((n, 3)) * np.sqrt(variances) @ truth + np.sqrt(noise) * rng.standard_normal(
+        (n, 12)
+    )
+    found = fitted(X, 3, "gaussian").diagnose(X, 2, random_state=0)
+    seen = np.append(variances + noise, np.full(9, noise))
+    everything = np.concatenate([truth, np.linalg.svd(truth)[2][3:]])
+    for j in range(3):
+        shares = np.where(
+            np.arange(12) == j, 0.0, seen * seen[j] / (seen - seen[j] + (np.arange(12) == j)) ** 2
+        )
+        expected = np.sqrt(shares @ everything**2 / n)
+        np.testing.assert_allclose(found.standard_errors[j], expected, rtol=0.03)
+
+
+def test_frequencies_have_the_cramer_rao_bound():
+    rng = np.random.default_rng(1)
+    times, frequencies, phases = np.arange(64.0), np.array([0.1, 0.19]), np.array([0.3, 1.0])
+    waves = np.sin(2 * np.pi * np.outer(frequencies, times) + phases[:, None])
+    codes, noise = rng.uniform(size=(2000, 2)), 0.05
+    X = codes @ waves + noise * rng.standard_normal((2000, 64))
+    model = fitted(X, 2, "gaussian", basis=Fourier(positions=times))
+    order = np.argsort(model.frequencies_[:, 0])
+    found = model.diagnose(X, 2, random_state=0)
+    turned = np.sin(2 * np.pi * np.outer(frequencies, times) + phases[:, None] + np.pi / 2)
+    slopes = np.concatenate([2 * np.pi * times * turned, turned])
+    outside = np.eye(64) - np.linalg.pinv(waves) @ waves
+    information = (
+        np.tile(2000 * np.cov(codes.T, bias=True), (2, 2)) * (slopes @ outside @ slopes.T) / noise**2
+    )
+    bound = np.sqrt(np.diagonal(np.linalg.inv(information))).reshape(2, 2)
+    np.testing.assert_allclose(found.frequency_errors[order, 0], bound[0], rtol=0.05)
+    np.testing.assert_allclose(found.phase_errors[order, 0], bound[1], rtol=0.05)
+    boxed = fitted(64 * X, 2, "uniform", basis=Fourier(positions=times)).diagnose(64 * X, 2, random_state=0)
+    errors = np.sort(boxed.frequency_errors, axis=0), np.sort(found.frequency_errors, axis=0)
+    np.testing.assert_allclose(*errors, rtol=1e-2)
+
+
+@pytest.mark.parametrize(
+    ("prior", "draw", "noise", "draws", "reps"),
+    [("laplace", laplace, 0.3, 2, 25), ("uniform", uniform, 0.3, 2, 25), ("uniform", uniform, 0.0, 50, 25)],
+)
+def test_bands_cover_the_truth(prior, draw, noise, draws, reps):
+    inside = []
+    for seed in range(reps):
+        X, truth = mixtures(draw, 600, 2, noise, seed)
+        inside.append(hits(X, truth, fitted(X, 2, prior), draws).mean())
+    error = np.std(inside) / np.sqrt(reps)
+    assert abs(np.mean(inside) - 0.9) < 0.02 + 3 * error
+
+
+@pytest.mark.parametrize(
+    ("prior", "draw"), [("laplace", laplace), ("uniform", uniform), ("gaussian", gaussian)]
+)
+def test_integer_weights_equal_repeated_rows(prior, draw):
+    X, _ = mixtures(draw, 300, 2, 0.2, 3)
+    weights = np.random.default_rng(0).integers(1, 4, size=300)
+    one = AutoencoderDecomposer(2, prior=prior, random_state=0).fit(X, sample_weight=weights)
+    many = fitted(np.repeat(X, weights, axis=0), 2, prior)
+    found = one.diagnose(X, 2, random_state=0, sample_weight=weights)
+    expected = many.diagnose(np.repeat(X, weights, axis=0), 2, random_state=0)
+    assert found.is_regular
+    np.testing.assert_allclose(found.standard_errors, expected.standard_errors, rtol=1e-4)
+    np.testing.assert_allclose(found.margins, expected.margins, rtol=1e-3, atol=1e-3)
+
+
+def test_refits_are_those_of_the_resampled_signals():
+    from sparse_fourier.estimates import Estimate
+    from sparse_fourier.refits import refit
+    from sparse_fourier.resampling import counts_of, reweighted
+
+    X, _ = mixtures(laplace, 500, 2, 0.0, 5)
+    model = fitted(X, 2, "laplace")
+    estimate = Estimate.of(model._state, X, np.ones(500))
+    counts = counts_of(estimate, 5, np.random.RandomState(0))
+    misses = []
+    for own, found in zip(counts, refit(estimate, reweighted(estimate, counts)), strict=True):
+        components = np.linalg.solve(found[:, :2].T, estimate.components)
+        again = AutoencoderDecomposer(2, prior="laplace", random_state=0).fit(X, sample_weight=500 * own)
+        turned, _, _ = match_components(again.components_, components)
+        misses.append(np.abs(turned - again.components_).max())
+    assert np.median(misses) < 1e-4
+
+
+def test_influence_is_the_derivative_by_weights():
+    from sparse_fourier.estimates import Estimate
+    from sparse_fourier.influence import influence_of
+    from sparse_fourier.refits import Resamples, refit
+
+    X, _ = mixtures(laplace, 400, 3, 0.3, 6)
+    estimate = Estimate.of(fitted(X, 3, "laplace")._state, X, np.ones(400))
+    influence = influence_of(estimate)
+    weights = estimate.share.copy()
+    weights[:40] += 1e-6 / 40
+    weights[40:] -= 1e-6 / 360
+    rows = (estimate.codes - estimate.mean)[None, None]
+    moved, still = refit(estimate, Resamples(rows, np.stack([weights, estimate.share])[:, None]))
+    np.testing.assert_allclose(
+        (moved - still).ravel(), influence.steps(weights[None])[0], rtol=0.05, atol=1e-9
+    )
+
+
+@pytest.mark.filterwarnings("ignore::sparse_fourier.exceptions.IdentifiabilityWarning")
+@pytest.mark.parametrize("prior", ["laplace", "learned", "uniform", "gaussian"])
+def test_gaussian_codes_are_not_identified(prior):
+    for seed in range(3):
+        X, _ = mixtures(gaussian, 600, 2, 0.1, seed)
+        diagnosis = fitted(X, 2, prior).diagnose(X, 5, random_state=0)
+        assert diagnosis.verdicts == ("not identified",) * 2
+        assert all(diagnosis.reasons)
+
+
+@pytest.mark.parametrize(
+    ("prior", "draw"),
+    [("laplace", laplace), ("learned", laplace), ("uniform", uniform), ("exponential", None)],
+)
+def test_well_posed_codes_are_identified(prior, draw):
+    X, _ = mixtures(draw or (lambda rng, size: rng.exponential(size=size)), 1000, 2, 0.1, 1)
+    diagnosis = fitted(X, 2, prior).diagnose(X, 10, random_state=0)
+    assert diagnosis.verdicts == ("identified",) * 2
+    assert (diagnosis.margins > 15).all()
+    assert (diagnosis.stability > 0.99).all()
+
+
+def test_proportions_have_bands_that_hold_for_their_corners():
+    inside = []
+    for seed in range(12):
+        X, _, truth = make_proportions(500, 3, 20, snr_db=40, random_state=seed)
+        inside.append(hits(X, truth, fitted(X, 3, "simplex"), 20).mean())
+    assert abs(np.mean(inside) - 0.9) < 0.02 + 3 * np.std(inside) / np.sqrt(12)
+
+
+def test_missing_entries_widen_the_bands():
+    X, _ = mixtures(laplace, 600, 2, 0.3, 2)
+    gappy = np.where(np.random.default_rng(0).uniform(size=X.shape) < 0.4, np.nan, X)
+    whole = fitted(X, 2, "laplace").diagnose(X, 3, random_state=0)
+    some = fitted(gappy, 2, "laplace").diagnose(gappy, 3, random_state=0)
+    ratio = some.standard_errors.mean() / whole.standard_errors.mean()
+    assert 1.05 < ratio < 2
+
+
+def test_other_bases_are_fitted_again():
+    rng = np.random.default_rng(0)
+    spectra = np.abs(rng.standard_normal((2, 12)))
+    X = np.abs(rng.exponential(size=(200, 2)) @ spectra + 0.05 * rng.standard_normal((200, 12)))
+    model = AutoencoderDecomposer(2, prior="exponential", basis="nonnegative", fit_intercept=False).fit(X)
+    diagnosis = model.diagnose(X, 4, random_state=0)
+    assert diagnosis.refits.shape == (4, 2, 2)
+    assert not diagnosis.is_regular
+    assert (diagnosis.standard_errors.mean(axis=1) < 0.1).all()
+    assert (diagnosis.stability > 0.97).all()
+
+
+@pytest.mark.slow
+def test_densities_of_a_users_own_are_fitted_again():
+    from dataclasses import dataclass
+
+    from sparse_fourier.priors import Prior
+
+    @dataclass
+    class Logistic(Prior):
+        support = "real"
+
+        def log_density(self, codes):
+            import jax.numpy as jnp
+
+            return (-codes - 2 * jnp.log1p(jnp.exp(-codes))).sum(axis=1)
+
+    X, _ = mixtures(laplace, 300, 2, 0.1, 0)
+    diagnosis = fitted(X, 2, Logistic()).diagnose(X, 3, random_state=0)
+    assert np.isfinite(diagnosis.standard_errors).all()
+
+
+def test_the_shape_of_signals_and_units_do_not_matter():
+    X, _ = mixtures(uniform, 400, 2, 0.1, 4)
+    one = fitted(X, 2, "uniform").diagnose(X, 3, random_state=0)
+    large = fitted(X * 2.0**20, 2, "uniform").diagnose(X * 2.0**20, 3, random_state=0)
+    np.testing.assert_allclose(large.standard_errors, one.standard_errors * 2.0**20, rtol=1e-9)
+    np.testing.assert_allclose(
+        large.explained_variance_errors, one.explained_variance_errors * 2.0**40, rtol=1e-9
+    )
+    np.testing.assert_allclose(large.margins, one.margins, rtol=1e-9)
+    narrow = X.astype(np.float32)
+    small = fitted(narrow, 2, "uniform").diagnose(narrow, 3, random_state=0)
+    np.testing.assert_allclose(small.standard_errors, one.standard_errors, rtol=1e-2)
+
+
+def test_errors_of_explained_variance_are_those_of_many_samples():
+    found, claimed = [], []
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        truth = np.array([np.sin(np.linspace(0, 3, 10)), np.cos(np.linspace(0, 3, 10))])
+        X = rng.laplace(size=(500, 2)) * [2, 1] @ truth + 0.1 * rng.standard_normal((500, 10))
+        model = fitted(X, 2, "laplace")
+        found.append(model.explained_variance_)
+        if seed < 5:
+            diagnosis = model.diagnose(X, 2, random_state=0)
+            claimed.append(diagnosis.explained_variance_errors)
+            np.testing.assert_allclose(diagnosis.explained_variance, model.explained_variance_, rtol=0.01)
+    np.testing.assert_allclose(np.mean(claimed, axis=0), np.std(found, axis=0), rtol=0.4)
+
+
+@pytest.mark.filterwarnings("ignore::sparse_fourier.exceptions.IdentifiabilityWarning")
+def test_the_rank_is_as_certain_as_its_weakest_component():
+    X, _ = mixtures(laplace, 500, 3, 0.1, 7)
+    sure = fitted(X, 3, "laplace").diagnose(X, 2, random_state=0)
+    assert sure.rank == 3
+    assert sure.rank_probabilities[3] > 0.99
+    weak = X + 5.0 * np.random.default_rng(1).standard_normal(X.shape)
+    unsure = AutoencoderDecomposer(2, prior="gaussian").fit(weak).diagnose(weak, 2, random_state=0)
+    assert len(unsure.rank_probabilities) > 1
+    assert abs(sum(unsure.rank_probabilities.values()) - 1) < 1e-3
+
+
+def test_other_signals_than_those_of_the_fit_are_noticed():
+    X, _ = mixtures(laplace, 500, 2, 0.1, 0)
+    other, _ = mixtures(laplace, 500, 2, 0.1, 1)
+    assert any(
+        "may not be the signals" in text for text in fitted(X, 2, "laplace").diagnose(other, 2).warnings
+    )
+
+
+def test_the_result_is_reproducible_readable_and_can_be_saved():
+    X, _, _ = make_sinusoid_mixtures(noise=0.1, random_state=0)
+    model = AutoencoderDecomposer().fit(X)
+    state = pickle.dumps(model)
+    one, two = (model.diagnose(X, 10, random_state=3) for _ in range(2))
+    assert pickle.dumps(model) == state
+    np.testing.assert_array_equal(one.standard_errors, two.standard_errors)
+    again = pickle.loads(pickle.dumps(one))
+    assert str(again) == str(one) == repr(one)
+    assert "2 components of 30 features under the prior uniform" in str(one)
+    assert "identified" in str(one)
+    assert one.prior_scores == model.prior_scores_
+    alike = one.similarities()
+    assert alike.shape == (20, 20)
+    assert alike[:10, :10].min() > 0.95
+    assert alike[:10, 10:].max() < 0.7
+
+
+@pytest.mark.parametrize(
+    ("parameters", "n_bootstraps", "words"),
+    [
+        ({"prior": None}, 5, "needs a prior on the codes"),
+        ({"hidden_layer_sizes": (3,), "max_iter": 2, "prior": "laplace"}, 5, "codes of least squares"),
+        ({"prior": "laplace"}, 1, r"range \[2, inf\)"),
+        ({"prior": "laplace"}, True, r"range \[2, inf\)"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_what_cannot_be_diagnosed_is_refused(parameters, n_bootstraps, words):
+    X, _ = mixtures(laplace, 100, 2, 0.1, 0)
+    with pytest.raises(ValueError, match=words):
+        AutoencoderDecomposer(2, **parameters).fit(X).diagnose(X, n_bootstraps)
