@@ -24,6 +24,7 @@ _AXES_AT_FIRST = 50
 _MOST_AXES = 400
 _ROUGHLY = 1e-4
 _RESOLVED_VARIANCE = 1e-13
+_REFINEMENTS = 5
 _GAP_MARGIN = 4.0
 _TRACY_WIDOM_DEVIATION = 1.27
 _TRACY_WIDOM_QUANTILE = 4.5
@@ -138,12 +139,90 @@ def principal_span(
         How many axes there have to be, or their share of the variance, where data are so many and so long
         that not all axes can be had. By default all that stand above white noise, up to a few hundred.
     """
-    n, d = X.shape
     data = _Scaled.of(X, exponent, weights / weights.sum())
     rounding = _Rounding(resolution, X.shape)
-    if _is_vast(n, d):
+    if _is_vast(*X.shape):
         return _strongest_span(data, float(weights.sum()), rounding, centred, n_components)
     found = _in_single_precision(data, centred) or _in_double_precision(data, centred, rounding)
+    return _span_of(found, X.shape, float(weights.sum()), rounding, centred)
+
+
+def span_of_moments(
+    average: np.ndarray,
+    covariance: np.ndarray,
+    refine: Callable[[np.ndarray, np.ndarray, np.ndarray], Refinement],
+    shape: tuple[int, int],
+    n_samples: float,
+    resolution: float,
+    *,
+    centred: bool,
+) -> Span:
+    """Return what `principal_span` does, of data that are known by sums over rows alone.
+
+    Parameters
+    ----------
+    average : array of shape (d,)
+    covariance : array of shape (d, d)
+        About the average if `centred`, in double precision.
+    refine : callable
+        Of what is subtracted, axes and deviations along them.
+    shape : (n, d)
+    n_samples : float
+        Sum of the weights.
+    resolution : float
+    centred : bool
+    """
+    rounding = _Rounding(resolution, shape)
+    deviations, axes, variances = _eigenvalues(covariance)
+    resolved = _resolved(deviations)
+    if resolved.sum() < np.count_nonzero(variances):
+        mean, total = average * centred, float(variances.sum())
+        least = rounding.deviation(total, total + float(mean @ mean))
+        for _ in range(_REFINEMENTS):
+            found = refine(mean, axes[resolved], deviations[resolved])
+            deviations, axes = found.axes
+            weaker, beyond, _ = _eigenvalues(found.left)
+            more = _resolved(weaker) & (weaker > least)
+            deviations, axes = np.append(deviations, weaker[more]), np.append(axes, beyond[more], axis=0)
+            resolved = np.ones(len(deviations), dtype=bool)
+            if not more.any():
+                break
+    return _span_of(_Decomposed(average, deviations, axes, variances), shape, n_samples, rounding, centred)
+
+
+class Refinement(NamedTuple):
+    """Sums over data in coordinates of about unit variance, and the covariance of what is left of them.
+
+    Attributes
+    ----------
+    gram : array of shape (r, r)
+        Of the coordinates.
+    cross : array of shape (r, d)
+        Coordinates against data.
+    left : array of shape (d, d)
+    """
+
+    gram: Any
+    cross: Any
+    left: Any
+
+    @property
+    def axes(self) -> tuple[np.ndarray, np.ndarray]:
+        """Deviations and axes, with full precision."""
+        upper = np.linalg.cholesky(self.gram).T
+        _, deviations, axes = np.linalg.svd(np.linalg.solve(upper.T, self.cross), full_matrices=False)
+        return deviations, axes
+
+
+def _resolved(deviations: np.ndarray) -> np.ndarray:
+    """Return which deviations a covariance resolves."""
+    return deviations**2 > _RESOLVED_VARIANCE * deviations.max(initial=0.0) ** 2
+
+
+def _span_of(
+    found: _Decomposed, shape: tuple[int, int], n_samples: float, rounding: _Rounding, centred: bool
+) -> Span:
+    n, d = shape
     mean = found.average if centred else np.zeros(d)
     total = float(found.variances.sum())
     square = total + float(mean @ mean)
@@ -152,7 +231,7 @@ def principal_span(
     keep &= np.arange(len(keep)) < min(n - centred, varying)
     axes = np.where(found.variances > 0, found.axes[keep], 0.0)
     axes *= reference_signs(axes)[:, None]
-    numbers = float(weights.sum()), varying, total, square / d, found.single
+    numbers = n_samples, varying, total, square / d, found.single
     return Span(mean, found.average, axes, found.deviations[keep], *numbers)
 
 
@@ -380,7 +459,7 @@ def _by_moments(
     than rounding then lies outside it, the data themselves are decomposed.
     """
     deviations, axes, variances = _eigenvalues(data.covariance(mean, float))
-    resolved = deviations**2 > _RESOLVED_VARIANCE * deviations[0] ** 2
+    resolved = _resolved(deviations)
     if resolved.sum() >= np.count_nonzero(variances):
         return deviations, axes, variances
     deviations, axes = _refine(data, mean, axes[resolved])
