@@ -21,13 +21,9 @@ from sparse_fourier.fitting import Fitted, Settings, fit
 from sparse_fourier.model import Model
 from sparse_fourier.priors import Prior
 from sparse_fourier.reporting import Reporter, warn_of, warn_of_empty_rows, warn_of_unseen
-<<<<<<< HEAD
-from sparse_fourier.signals import Rows, array_of, blocks_of, is_mapped, mapped, rows_where
-from sparse_fourier.steered import fit_by_solver
-=======
 from sparse_fourier.sharding import ShardedSignals, is_spread
 from sparse_fourier.signals import Rows, array_of, blocks_of, is_mapped, mapped, rows_with_weight
->>>>>>> main
+from sparse_fourier.steered import fit_by_solver
 from sparse_fourier.streaming import Learn, Stream, advance
 from sparse_fourier.summary import Summary, of_noise, of_prior
 from sparse_fourier.validation import (
