@@ -22,6 +22,7 @@ from sparse_fourier.penalised import bend
 from sparse_fourier.penalties.base import Penalty
 from sparse_fourier.placing import place
 from sparse_fourier.priors.base import CodesAsTrained, Prior
+from sparse_fourier.pursuit import Search, pursued
 from sparse_fourier.reduction import (
     Reduced,
     Solution,
@@ -34,6 +35,7 @@ from sparse_fourier.reduction import (
 from sparse_fourier.selection import choose
 from sparse_fourier.sharding import Whole
 from sparse_fourier.signals import Rows, array_of, extent, mapped
+from sparse_fourier.sparsity import Described, Sparsity
 from sparse_fourier.staging import optimise
 from sparse_fourier.tails import StudentT
 from sparse_fourier.training import Progress, Trained
@@ -47,13 +49,14 @@ class Settings:
     """What the user decides about a fit.
 
     `rivals` of the prior are compared with it before training; `reference` are components whose order and
-    signs are kept; `contamination` is the largest share of rows that may be left out as strays; `n_active` is
-    how many codes of a signal may differ from zero, where it is given.
+    signs are kept; `contamination` is the largest share of rows that may be left out as strays; `sparsity`
+    says how many codes of a signal may differ from zero, and `coder` how they are found, where components are
+    more than features.
     """
 
     prior: Prior
     n_components: int | float | None
-    n_starts: int
+    n_starts: int | None
     tol: float
     max_iter: int
     init: Any
@@ -63,7 +66,8 @@ class Settings:
     penalties: tuple[Penalty, ...] = ()
     reference: np.ndarray | None = None
     rivals: tuple[Prior, ...] = ()
-    n_active: int | None = None
+    sparsity: Sparsity = field(default_factory=Described)
+    coder: Callable[[Search], Any] = pursued
     contamination: float = 0.0
 
 
@@ -101,6 +105,8 @@ class Fitted:
         Whether losses are negative log-likelihoods.
     strays : int array
         Rows that were left out, ascending.
+    extras : dict
+        Attributes of the estimator that only some models have.
     """
 
     model: Any
@@ -118,6 +124,7 @@ class Fitted:
     noise: StudentT | None = None
     in_nats: bool = True
     strays: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=int))
+    extras: dict[str, Any] = field(default_factory=dict)
 
 
 def fit(X: Rows, weights: np.ndarray, settings: Settings, rng: np.random.RandomState) -> Fitted:
