@@ -17,6 +17,7 @@ from sparse_fourier.namespace import Array, array_namespace
 
 __all__ = [
     "Activation",
+    "BatchTopK",
     "HardSigmoid",
     "Identity",
     "ReLU",
@@ -94,6 +95,21 @@ class Activation(ABC):
     def __str__(self) -> str:
         """Return the name by which the estimator knows the activation."""
         return type(self).__name__.lower()
+
+    def within(self, support: str) -> Activation:
+        """Return the form of the activation that suits codes of a support: itself, where there is but one.
+
+        Parameters
+        ----------
+        support : {"real", "nonnegative", "unit", "simplex"}
+            Where codes may lie.
+
+        Returns
+        -------
+        Activation
+            Of the same name.
+        """
+        return self
 
     def stays_within(self, support: str) -> bool:
         """Return whether outputs lie in the support of a prior.
@@ -262,9 +278,25 @@ class Softmax(Activation):
         return shares / shares.sum(axis=1, keepdims=True)
 
 
+class _Sparse(Activation):
+    """Base of those that keep a number of codes: the largest, by magnitude or by value.
+
+    Attributes
+    ----------
+    n_active : int
+    """
+
+    elementwise: ClassVar[bool] = False
+    n_active: int
+
+
 @dataclass(frozen=True)
-class TopK(Activation):
+class TopK(_Sparse):
     """The largest inputs of a row, by magnitude; zeros for all others: sparse codes [1]_.
+
+    Under a prior of codes that are not negative they are the largest by value, and zero where that is
+    negative. With more components than features it says how many codes of a signal may be active; these are
+    then found by matching pursuit, or as `encoder` says.
 
     Parameters
     ----------
@@ -286,20 +318,87 @@ class TopK(Activation):
 
     n_active: int = 5
 
-    elementwise: ClassVar[bool] = False
     mirror: ClassVar[float | None] = 0.0
 
     def __call__(self, x: Array) -> Array:
         """Return the inputs, all but the largest of each row set to zero."""
         xp = array_namespace(x)
-        k = x.shape[1]
-        ranked = xp.sort(xp.abs(x), axis=1)
-        smallest = xp.take(ranked, xp.maximum(k - self.n_active, 0), axis=1)[:, None]
-        return xp.where(xp.abs(x) >= smallest, x, 0.0 * x)
+        return xp.where(xp.abs(x) >= _least_kept(xp.abs(x), self.n_active), x, 0.0 * x)
 
     def __str__(self) -> str:
         """Return the name by which the estimator knows the activation."""
         return "top_k"
+
+    def within(self, support: str) -> Activation:
+        """Return the activation itself for codes of either sign, else that which keeps the largest values."""
+        return self if super().stays_within(support) else _PositiveTopK(self.n_active)
+
+
+@dataclass(frozen=True)
+class _PositiveTopK(_Sparse):
+    """The largest inputs of a row by value, where these are positive; zeros for all others."""
+
+    n_active: int = 5
+
+    values: ClassVar[str] = "nonnegative"
+    homogeneous: ClassVar[bool] = False
+    tangent: ClassVar[Tangent] = Tangent(2.0, 2.0, 1.0)
+
+    def __call__(self, x: Array) -> Array:
+        xp = array_namespace(x)
+        return xp.where(x >= _least_kept(x, self.n_active), xp.maximum(x, 0.0), 0.0 * x)
+
+    def __str__(self) -> str:
+        return "top_k"
+
+
+@dataclass(frozen=True)
+class BatchTopK(_Sparse):
+    """The largest inputs of all rows together, so many for each row on average [1]_.
+
+    For more components than features alone: signals then have as many active codes as they need, `n_active`
+    on average over the training signals. What a code has to gain for that is settled by training, so that
+    codes of a signal do not depend on the others that are transformed with it.
+
+    Parameters
+    ----------
+    n_active : int, default=5
+        How many codes of a row differ from zero on average.
+
+    References
+    ----------
+    .. [1] B. Bussmann, P. Leask and N. Nanda, "BatchTopK sparse autoencoders", NeurIPS Workshop on
+       Scientific Methods for Understanding Deep Learning, 2024.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sparse_fourier.activations import BatchTopK
+    >>> BatchTopK(n_active=1)(np.array([[3.0, -1.0], [0.5, -4.0]]))
+    array([[ 3.,  0.],
+           [ 0., -4.]])
+    """
+
+    n_active: int = 5
+
+    mirror: ClassVar[float | None] = 0.0
+
+    def __call__(self, x: Array) -> Array:
+        """Return the inputs, all but the largest of all rows set to zero."""
+        xp = array_namespace(x)
+        sizes = xp.abs(x).reshape(1, -1)
+        return xp.where(xp.abs(x) >= _least_kept(sizes, self.n_active * len(x)), x, 0.0 * x)
+
+    def __str__(self) -> str:
+        """Return the name by which the estimator knows the activation."""
+        return "batch_top_k"
+
+
+def _least_kept(sizes: Array, count: int) -> Array:
+    """Return the least of the largest entries of each row, of shape (n, 1)."""
+    xp = array_namespace(sizes)
+    ranked = xp.sort(sizes, axis=1)
+    return xp.take(ranked, xp.maximum(sizes.shape[1] - count, 0), axis=1)[:, None]
 
 
 @dataclass(frozen=True)
@@ -321,6 +420,21 @@ class Custom(Activation):
     def __str__(self) -> str:
         """Return the function's own name."""
         return getattr(self.function, "__name__", type(self.function).__name__)
+
+    def within(self, support: str) -> Activation:
+        """Return the form of the activation that suits codes of a support: itself, where there is but one.
+
+        Parameters
+        ----------
+        support : {"real", "nonnegative", "unit", "simplex"}
+            Where codes may lie.
+
+        Returns
+        -------
+        Activation
+            Of the same name.
+        """
+        return self
 
     def stays_within(self, support: str) -> bool:
         """Return whether outputs lie in a support, as far as probes can tell."""

@@ -5,18 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 import numpy as np
 from scipy.sparse import csr_array
-from scipy.special import gammaincinv, gammaln
 
 from sparse_fourier.training import Progress
 
-_WELL_EXPLAINED = (
-    0.75  # share of signals by whose residuals a dictionary is judged: others it lacks atoms for
-)
-_EXACT = 1e-4  # residual, as a share of the signals' power, below which it no longer matters
 _CLUSTER = 0.8
 _SEEDS_OF_A_SPLIT = 60
 
@@ -46,58 +41,6 @@ class Course:
         if self.callback:
             progress = Progress(len(self.curve), loss, time.perf_counter() - self.began)
             self.stopped = bool(self.callback(progress)) or self.stopped
-
-
-class Explained(NamedTuple):
-    """How well sparse codes explain each of n signals.
-
-    Attributes
-    ----------
-    squares : array of shape (n,)
-        Squared lengths of the residuals.
-    n_used : array of shape (n,)
-        Numbers of codes that are not zero.
-    powers : array of shape (n,)
-        Sums of their squares.
-    share : array of shape (n,)
-        Weights of the signals, of sum one.
-    k : int
-        Number of atoms.
-    """
-
-    squares: np.ndarray
-    n_used: np.ndarray
-    powers: np.ndarray
-    share: np.ndarray
-    k: int
-
-    @property
-    def loss(self) -> float:
-        """Mean squared length of the residuals."""
-        return float(self.share @ self.squares)
-
-    @property
-    def strength(self) -> float:
-        """Mean square of the codes that are not zero."""
-        return float(self.share @ self.powers) / max(float(self.share @ self.n_used), np.finfo(float).tiny)
-
-    def noise(self, n_active: int, d: int) -> float:
-        """Return the variance of the noise per entry, by the residuals of signals that are well explained."""
-        expected = 2 * gammaincinv(max(d - n_active, 1) / 2, _WELL_EXPLAINED)
-        return _quantile(self.squares, self.share, _WELL_EXPLAINED) / expected
-
-    def price(self, n_active: int, d: int) -> float:
-        """Return by how much one more code has to lower the squared error, by description length."""
-        noise = self.noise(n_active, d)
-        bits = 0.5 * np.log(max(self.strength / noise, 1.0)) if noise else 0.0
-        return 2 * noise * (bits + np.log(max(self.k / n_active, 1.0)))
-
-    def description_length(self, n_active: int, d: int, power: float) -> float:
-        """Return nats per signal to say which atoms are active, what their codes are, and what is left."""
-        noise = max(self.noise(n_active, d), _EXACT * power, np.finfo(float).tiny)
-        strength = max(self.strength, noise)
-        which = gammaln(self.k + 1) - gammaln(n_active + 1) - gammaln(self.k - n_active + 1)
-        return float(0.5 * ((d - n_active) * np.log(noise) + n_active * np.log(strength)) + which)
 
 
 @dataclass
@@ -232,7 +175,7 @@ def split(
         Directions in which its users lie, once what other atoms say of them is taken away.
     """
     along = share * (residuals @ direction) ** 2
-    mixed = int(np.argmax((codes != 0).T @ along))
+    mixed = int(np.argmax(abs(codes).sign().T @ along))
     values = codes[:, [mixed]].toarray()[:, 0]
     users = np.flatnonzero(values)
     left = residuals[users] + values[users, None] * atoms[mixed]
@@ -271,15 +214,3 @@ def unit(rows: np.ndarray) -> np.ndarray:
 def nats(loss: float, d: int) -> float:
     """Return the Gaussian negative log-likelihood of residuals with that mean squared length, at its best."""
     return float(0.5 * d * (np.log(2 * np.pi * max(loss / d, np.finfo(float).tiny)) + 1.0))
-
-
-def doubling(last: int) -> list[int]:
-    """Return numbers of active atoms that double from one on, and end at a given one."""
-    return [*(1 << np.arange(int(last - 1).bit_length())).tolist(), last]
-
-
-def _quantile(values: np.ndarray, share: np.ndarray, level: float) -> float:
-    """Return the least value that a share of the total weight does not exceed."""
-    order = np.argsort(values, kind="stable")
-    reached = np.searchsorted(np.cumsum(share[order]), level * (1 - 1e-12))
-    return float(values[order[min(reached, len(order) - 1)]])

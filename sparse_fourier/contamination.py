@@ -90,7 +90,7 @@ def strays(data: Reduced, most: float) -> np.ndarray:
         The largest sum of their weights.
     """
     found = np.zeros(len(data.squares), dtype=bool)
-    if data.n < _FEWEST_SAMPLES or data.gaps is not None or most <= 0:
+    if data.n < _FEWEST_SAMPLES or data.gaps or data.whole or most <= 0:
         return found
     inside = np.einsum("ij,ij->i", data.whitened, data.whitened)
     if inside.max() > _NEAR_PER_COMPONENT * data.rank + _NEAR:

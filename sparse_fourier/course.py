@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
 from sparse_fourier import runtime
 from sparse_fourier.objective import CodeObjective, JointObjective, Objective, Point, SimplexObjective
 from sparse_fourier.priors import Prior
-from sparse_fourier.training import Progress, Trained, compiles, train
+from sparse_fourier.training import Engine, Progress, Trained, compiles, train
 
 FIRST_WIDTH = 0.3
 """Width of soft faces at which rotations begin, and from which on every row matters."""
@@ -81,10 +82,15 @@ class Problem:
             weights[j, : len(chosen)] = self.weights[chosen] / share
             if inflation is not None and self.inflation is not None:
                 inflation[j, : len(chosen)] = self.inflation[chosen]
+        return self.objective_of(own.swapaxes(1, 2), weights, inflation)
+
+    def objective_of(self, rows: Any, weights: Any, inflation: Any = None) -> Objective:
+        """Return the objective of rows in the form that `Objective` asks for."""
         kind = SimplexObjective if self.prior.domain.surplus else CodeObjective
         kind = kind if self.prior.factorises else JointObjective
+        k = len(self.noise)
         numbers = np.broadcast_to(np.asarray(self.floor, dtype=float), k), np.float64(self.constant)
-        return kind(self.prior, own.swapaxes(1, 2), weights, self.noise, *numbers, inflation)
+        return kind(self.prior, rows, weights, self.noise, *numbers, inflation)
 
     def _padded(self, n: int) -> int:
         """Return the number of rows that n rows are padded to: one of few, where that saves compilations."""
@@ -112,7 +118,8 @@ class Plan:
 
     Attributes
     ----------
-    n_starts : int
+    n_starts : int or None
+        None: as many as the prior needs.
     tol : float
     max_iter : int
     init : array of shape (k, k) or None
@@ -120,14 +127,14 @@ class Plan:
     callback : callable or None
     """
 
-    n_starts: int
+    n_starts: int | None
     tol: float
     max_iter: int
     init: np.ndarray | None
     callback: Callable[[Progress], Any] | None
 
 
-class Course:
+class Stages(ABC):
     """The stages of one fit: what they share is the count of iterations, the clock and the callback."""
 
     def __init__(self, problem: Problem, plan: Plan) -> None:
@@ -145,13 +152,14 @@ class Course:
         """Smallest variances of the codes' noise at present."""
         return self._problem.floor
 
-    def with_floor(self, floor: Any) -> Course:
-        """Return the same course with other smallest variances of the codes' noise from here on."""
+    def with_floor(self, floor: Any) -> Self:
+        """Return the same stages with other smallest variances of the codes' noise from here on."""
         self._problem = replace(self._problem, floor=floor)
         return self
 
+    @abstractmethod
     def stage(self, starts: Point, width: float, rows: np.ndarray, most: int | None = None) -> Trained:
-        """Train on some rows, each code on those that matter to it; on all of them if that was wrong.
+        """Train on some rows, each code on those that matter to it.
 
         Parameters
         ----------
@@ -163,28 +171,31 @@ class Course:
         most : int, optional
             Iterations at most.
         """
-        matters = _matters(self._problem, starts, width, rows)
-        trained = self._train(starts, width, rows, matters, most)
-        if not self.over(trained) and (_matters_in_the_end(self._problem, trained, rows) & ~matters).any():
-            trained = self._train(starts, width, rows, np.ones_like(matters), most)
-        return trained
 
-    def _train(
-        self, starts: Point, width: float, rows: np.ndarray, matters: np.ndarray, most: int | None
+    def _trained(
+        self,
+        objective: Objective,
+        starts: Point,
+        width: float,
+        *,
+        share: float = 1.0,
+        least_tol: float = 0.0,
+        most: int | None = None,
+        engine: Engine | None = None,
     ) -> Trained:
+        """Train on an objective, of which the rows have a share of all weights."""
         plan = self._plan
         left = plan.max_iter - len(self._curve)
-        preliminary = len(rows) < len(self._problem.whitened)
         trained = train(
-            self._problem.objective(rows, matters),
+            objective,
             starts,
             np.full(len(starts.offset), width),
-            tol=max(plan.tol, COARSE_TOL) if preliminary else plan.tol,
+            tol=max(plan.tol, least_tol),
             max_iter=left if most is None else min(left, most),
             callback=self.tell if plan.callback else None,
+            engine=engine,
         )
         self._curve = np.concatenate([self._curve, trained.curve])
-        share = self._problem.weights[rows].sum()
         self._rival = min(self._rival, trained.rival * share * self._problem.n_samples)
         return trained._replace(curve=self._curve, rival=self._rival)
 
@@ -194,6 +205,31 @@ class Course:
         iteration = len(self._curve) + progress.iteration
         elapsed = time.perf_counter() - self._began
         return callback and callback(Progress(iteration, progress.loss, elapsed))
+
+
+class Course(Stages):
+    """Stages that look at rows of the problem: on all of them if those that a code left out were wrong."""
+
+    def stage(self, starts: Point, width: float, rows: np.ndarray, most: int | None = None) -> Trained:
+        """Train on some rows, each code on those that matter to it."""
+        matters = _matters(self._problem, starts, width, rows)
+        trained = self._train(starts, width, rows, matters, most)
+        if not self.over(trained) and (_matters_in_the_end(self._problem, trained, rows) & ~matters).any():
+            trained = self._train(starts, width, rows, np.ones_like(matters), most)
+        return trained
+
+    def _train(
+        self, starts: Point, width: float, rows: np.ndarray, matters: np.ndarray, most: int | None
+    ) -> Trained:
+        preliminary = len(rows) < len(self._problem.whitened)
+        return self._trained(
+            self._problem.objective(rows, matters),
+            starts,
+            width,
+            share=float(self._problem.weights[rows].sum()),
+            least_tol=COARSE_TOL if preliminary else 0.0,
+            most=most,
+        )
 
 
 def first_rows(problem: Problem) -> int:

@@ -21,9 +21,10 @@ from sparse_fourier.fitting import Fitted, Settings, fit
 from sparse_fourier.model import Model
 from sparse_fourier.priors import Prior
 from sparse_fourier.reporting import Reporter, warn_of, warn_of_empty_rows, warn_of_unseen
-from sparse_fourier.signals import Rows, array_of, blocks_of, is_mapped, mapped, rows_where
+from sparse_fourier.sharding import ShardedSignals, is_spread
+from sparse_fourier.signals import Rows, array_of, blocks_of, is_mapped, mapped, rows_with_weight
 from sparse_fourier.streaming import Learn, Stream, advance
-from sparse_fourier.summary import Summary, of_prior
+from sparse_fourier.summary import Summary, of_noise, of_prior
 from sparse_fourier.validation import (
     complete_or_array,
     refuse_beyond_memory,
@@ -72,17 +73,19 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
     noise : {"gaussian", "student_t"}, default="gaussian"
         What is assumed of the noise of each entry. "student_t": tails are as heavy as the signals show, so
         that outlying entries count little; see the Notes. Not for more components than features.
-    encoder : {"auto", "affine", "mlp", "variational"}, default="auto"
+    encoder : {"auto", "affine", "mlp", "variational", "unrolled"}, default="auto"
         How codes are computed. "auto": by an affine map, restricted to the prior's support in the metric of
         the reconstruction; or by a network, where `hidden_layer_sizes` or an `activation` is given.
         "variational": as means of Gaussians that stand for the posterior of Gaussian codes, under a lower
         bound of the evidence. Without hidden layers or penalties that is probabilistic principal component
-        analysis, its variances divided by n.
+        analysis, its variances divided by n. "unrolled", for more components than features: sparse codes by a
+        few proximal steps tied to the components, instead of by matching pursuit.
     activation : str, Activation or callable, default=None
         What the encoder does to its affine map: "identity", "hard_sigmoid", "sigmoid", "tanh", "relu",
-        "softplus", "softmax", "top_k", or an object of `sparse_fourier.activations`, or an elementwise
-        function written with `jax.numpy`. None: the prior's own. Under a prior it must not lead outside
-        the support.
+        "softplus", "softmax", "top_k", "batch_top_k", or an object of `sparse_fourier.activations`, or an
+        elementwise function written with `jax.numpy`. None: the prior's own. Under a prior it must not lead
+        outside the support. With more components than features "top_k" or `TopK(n_active)` says how many
+        codes of a signal are active, "batch_top_k" how many on average; None leaves that to the data.
     hidden_layer_sizes : tuple of int, default=()
         Units of the hidden layers of the encoder, beside which there is an affine map to the codes. In
         front of a linear decoder no network reconstructs complete signals better than an affine map
@@ -201,6 +204,10 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         Number of iterations of the best start; 1 where the solution is known in closed form.
     converged_ : bool
         Whether the tolerance was reached.
+    coding_gap_ : float
+        With more components than features: by how much the codes of `transform` miss the best ones that a
+        long search finds, on 200 of the signals. It is the excess of the squared error, with the price of
+        active codes, as a share of the squared length of the signals beside the intercept.
     reconstruction_err_ : float
         Frobenius norm of the residual of X.
     outliers_ : ndarray of int
@@ -221,7 +228,8 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
     than 8 million entries, only the strongest axes are sought, as many as components (for arrays too).
     Networks, penalties, more components than features and missing entries need an array: a file is loaded for
     them, a sparse matrix of more than 8 million entries, zeros included, is refused. Batches of `partial_fit`
-    become arrays.
+    become arrays. A `jax.Array` whose rows are spread over devices, or processes, is fitted where it lies:
+    see "Scaling out" in the documentation.
 
     Entries of X that are NaN were not observed. Components minimise the squares of the others, over codes of
     each signal's own, so that entries may be missing for any reason that has nothing to do with their
@@ -378,7 +386,7 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         settings, network = draft._settings(X)
         runtime.check()
         kept = weights > 0
-        rows, weights = (X, weights) if kept.all() else (rows_where(X, kept), weights[kept])
+        rows, weights = rows_with_weight(X, weights)
         rows = complete_or_array(rows)
         refuse_unobserved_features(rows, draft)
         fitted = draft._fit(rows, weights, settings, network)
@@ -695,7 +703,7 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         facts = {
             "components": f"{view.n_components_} (n_components={view._asked!r})",
             "prior": "none" if view.prior_ is None else of_prior(str(view.prior_), view.prior_scores_),
-            "noise": f"variance {noise:.3g}, standard deviation {np.sqrt(noise):.3g}",
+            "noise": of_noise(noise, view.noise_),
             "residual": f"Frobenius norm {view.reconstruction_err_:.3g}",
             "training": f"{end} after {view.n_iter_} iterations, loss {view.loss_:.4g} {goal}",
         }
@@ -722,7 +730,8 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         """
         if deep:
             return super().get_params(deep)
-        return {name: getattr(self, name) for name in parameters.defaults(type(self))}
+        kind: type = type(self)
+        return {name: getattr(self, name) for name in parameters.defaults(kind)}
 
     def __sklearn_tags__(self) -> Any:
         """Return what scikit-learn should know of this estimator."""
@@ -759,10 +768,12 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         return view
 
     def _validate_params(self) -> None:
-        kind = type(self)
+        kind: type = type(self)
         parameters.validate(kind.__name__, self.get_params(deep=False), parameters.defaults(kind))
 
     def _validate(self, X: Any, *, reset: bool, ensure_min_samples: int = 1) -> Rows:
+        if is_spread(X):
+            return self._validate_spread(X, reset=reset)
         refuse_silent_misreadings(X)
         in_file = is_mapped(X) and X.dtype.kind in "fiub"
         with np.errstate(over="ignore", invalid="ignore"):
@@ -776,6 +787,13 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
                 ensure_min_samples=ensure_min_samples,
             )
         return validate_extent(rows, self) if in_file or sparse.issparse(rows) else rows
+
+    def _validate_spread(self, X: Any, *, reset: bool) -> Rows:
+        """Validate an array of JAX whose rows are spread over devices, where it lies."""
+        if X.ndim != 2:
+            raise ValueError(f"Expected 2D array, got {X.ndim}D array of shape {X.shape} instead.")
+        validate_data(self, X, reset=reset, skip_check_array=True)
+        return validate_extent(ShardedSignals(X), self)
 
     def _fit(self, X: Rows, weights: np.ndarray, settings: Settings, network: Network | None) -> Fitted:
         rng = check_random_state(self.random_state)
@@ -856,7 +874,7 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         prior = parameters.resolve_prior(self.prior, self.encoder, overcomplete=overcomplete)
         if overcomplete:
             parameters.refuse_overcomplete(prior, self.get_params(deep=False), d)
-            refuse_beyond_memory(int(k), X.shape)
+            refuse_beyond_memory(int(self.n_components), X.shape)
         if prior.learns and not self.fit_intercept:
             raise ValueError(
                 f"fit_intercept=False cannot be used under the prior {prior}, whose densities have a place "
@@ -865,7 +883,7 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         basis = parameters.resolve_basis(self.basis, prior, d)
         given = self.get_params(deep=False)
         penalties = parameters.resolve_penalties(self.penalty)
-        network = parameters.resolve_network(given, prior, len(X), penalties)
+        network = None if overcomplete else parameters.resolve_network(given, prior, len(X), penalties)
         if network is None:
             parameters.reject_penalties(penalties, prior, basis)
             rivals = parameters.resolve_rivals(self.prior, basis, self.fit_intercept, penalties)
@@ -885,6 +903,8 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
             max_iter=int(self.max_iter),
             init=self.init,
             callback=self.callback,
+            sparsity=parameters.resolve_sparsity(self.activation if overcomplete else None),
+            coder=parameters.resolve_coder(self.encoder),
         )
         return settings, network
 
@@ -904,20 +924,20 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         self.prior_scores_ = fitted.scores
         self.outliers_ = fitted.strays
         self._record = fitted.record if isinstance(fitted, FittedNetwork) else None
-        self._publish_basis(fitted.basis, model)
+        self._publish_basis(fitted.basis, model, fitted.extras)
         self._remarks = ()
         self.loss_curve_, self.loss_ = fitted.curve, float(fitted.curve[-1])
         self.n_iter_, self.converged_ = max(len(fitted.trained.curve), 1), fitted.trained.converged
         self.reconstruction_err_ = float(_in_units(np.sqrt(np.array(fitted.residual)), model.exponent))
 
-    def _publish_basis(self, basis: Basis, model: Model) -> None:
-        """Set what the basis has learned, and nothing that another basis learned before."""
+    def _publish_basis(self, basis: Basis, model: Model, extras: dict[str, Any]) -> None:
+        """Set what the basis has learned and only this model has, and nothing that another one had before."""
         k = len(model.components)
         unit = _in_units(np.ones(k), model.component_exponent)
         self.basis_ = basis.mapped(unit, np.arange(k))
         for name in self.__dict__.get("_from_basis", ()):
             self.__dict__.pop(name, None)
-        learned = self.basis_.attributes
+        learned = self.basis_.attributes | extras
         self.__dict__.update(learned)
         self._from_basis = tuple(learned)
 

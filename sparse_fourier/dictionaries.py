@@ -8,13 +8,14 @@ from typing import NamedTuple
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from sparse_fourier.atoms import Course, Signals
+from sparse_fourier.atoms import Course, Signals, spread
 from sparse_fourier.canonical import order_by_variance, reference_signs
 from sparse_fourier.fitting import Fitted, Settings
 from sparse_fourier.initialization import binary_exponent, scaled_by_power_of_two
 from sparse_fourier.objective import Point
-from sparse_fourier.pursuit import Search
+from sparse_fourier.pursuit import Search, best_known, objectives
 from sparse_fourier.sparsemodel import SparseModel
+from sparse_fourier.sparsity import Sparsity
 from sparse_fourier.stochastic import Stepper
 from sparse_fourier.sweeping import Sweeper
 from sparse_fourier.training import Trained
@@ -22,6 +23,8 @@ from sparse_fourier.training import Trained
 _ROWS_PER_ATOM, _FEWEST_ROWS = 20, 2000
 _MOST_CODES_TO_SWEEP = 1_000_000
 _ROUNDING_ERRORS = 128.0
+_ROWS_OF_THE_GAP, _SMALL_GAP = 200, 1e-4
+_N_FIRSTS = 4
 
 
 class _Learned(NamedTuple):
@@ -75,25 +78,32 @@ def fit_overcomplete(
     if total <= resolution and settings.fit_intercept:
         learned = _constant(signals, course, k)
     else:
-        learned = (_stepped if many else _swept)(signals, course, k, settings.n_active)
+        learned = (_stepped if many else _swept)(signals, course, k, settings.sparsity)
     return _finished(X, signals, course, learned, settings, n, exponent, total, resolution)
 
 
-def _swept(signals: Signals, course: Course, k: int, n_active: int | None) -> _Learned:
+def _swept(signals: Signals, course: Course, k: int, sparsity: Sparsity) -> _Learned:
     """Learn from few signals; where they are not so few, all but the last sweeps look at some of them."""
     some, whole = signals.spread_out(max(_FEWEST_ROWS, _ROWS_PER_ATOM * k)), Sweeper(signals, course)
-    state, search = Sweeper(some, course).learned(k, n_active)
+    state, search = Sweeper(some, course).learned(k, sparsity.given)
     if some is not signals and not course.over:
         state = whole.polished(state, search)
-    if n_active is None:
-        coded = whole.explained(whole.coded(state, search))
-        search = search._replace(price=max(coded.price(search.n_active, signals.d), signals.resolution))
-    return _Learned(state.atoms, state.intercept, search)
+    return _Learned(state.atoms, state.intercept, sparsity.priced(search, whole.judge_of(state)))
 
 
-def _stepped(signals: Signals, course: Course, k: int, n_active: int | None) -> _Learned:
-    dictionary, search = Stepper(signals, course).learned(k, n_active)
-    return _Learned(dictionary.atoms.astype(float), dictionary.intercept.astype(float), search)
+def _stepped(signals: Signals, course: Course, k: int, sparsity: Sparsity) -> _Learned:
+    dictionary, search = Stepper(signals, course).learned(k, sparsity)
+    atoms, intercept = dictionary.atoms.astype(float), dictionary.intercept.astype(float)
+    some = signals.X[spread(signals.X, signals.share, min(len(signals.X), _ROWS_OF_THE_GAP), 0.5)] - intercept
+    return _Learned(atoms, intercept, _careful(search, some, atoms))
+
+
+def _careful(search: Search, centred: np.ndarray, atoms: np.ndarray) -> Search:
+    """Return a search that follows several first choices, if codes of some signals are better for it."""
+    plain = objectives(centred, atoms, search.codes(centred, atoms), search.price).sum()
+    careful = best_known(centred, atoms, search, _N_FIRSTS).sum()
+    worth_it = plain - careful > _SMALL_GAP * (centred**2).sum()
+    return search._replace(n_firsts=_N_FIRSTS) if worth_it else search
 
 
 def _beginning(settings: Settings, d: int) -> np.ndarray | None:
@@ -135,7 +145,8 @@ def _finished(
 ) -> Fitted:
     """Return the outcome in normal form: order, signs, zeros for atoms that no signal uses."""
     share, (atoms, intercept, search) = signals.share, learned
-    draft = SparseModel(atoms, intercept, 1.0, resolution, settings.prior, exponent, search)
+    coder = settings.coder(search)
+    draft = SparseModel(atoms, intercept, 1.0, resolution, settings.prior, exponent, search, coder)
     codes, squares = draft.coded(X)
     powers, means = (codes**2).T @ share, codes.T @ share
     variances = (powers - means**2).clip(0.0) * n / max(n - 1, 1)
@@ -158,9 +169,11 @@ def _finished(
     doubts = [f"{idle} components are used by no signal, and are zero"] if idle and used.any() else []
     rank, curve = len(order) if used.any() else 0, np.append(course.curve, loss)
     residual = n * float(share @ squares)
-    return Fitted(
+    fitted = Fitted(
         model, rank, True, n, variances[order], total, residual, curve, trained, doubts, settings.basis
     )
+    some = spread(signals.X, share, min(len(X), _ROWS_OF_THE_GAP), 0.5)
+    return replace(fitted, extras={"coding_gap_": model.gap(X[some])})
 
 
 def _order_and_signs(

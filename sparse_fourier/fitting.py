@@ -22,6 +22,7 @@ from sparse_fourier.penalised import bend
 from sparse_fourier.penalties.base import Penalty
 from sparse_fourier.placing import place
 from sparse_fourier.priors.base import CodesAsTrained, Prior
+from sparse_fourier.pursuit import Search, pursued
 from sparse_fourier.reduction import (
     Reduced,
     Solution,
@@ -32,7 +33,9 @@ from sparse_fourier.reduction import (
     whitened_components,
 )
 from sparse_fourier.selection import choose
+from sparse_fourier.sharding import Whole
 from sparse_fourier.signals import Rows, array_of, extent, mapped
+from sparse_fourier.sparsity import Described, Sparsity
 from sparse_fourier.staging import optimise
 from sparse_fourier.tails import StudentT
 from sparse_fourier.training import Progress, Trained
@@ -46,13 +49,14 @@ class Settings:
     """What the user decides about a fit.
 
     `rivals` of the prior are compared with it before training; `reference` are components whose order and
-    signs are kept; `contamination` is the largest share of rows that may be left out as strays; `n_active` is
-    how many codes of a signal may differ from zero, where it is given.
+    signs are kept; `contamination` is the largest share of rows that may be left out as strays; `sparsity`
+    says how many codes of a signal may differ from zero, and `coder` how they are found, where components are
+    more than features.
     """
 
     prior: Prior
     n_components: int | float | None
-    n_starts: int
+    n_starts: int | None
     tol: float
     max_iter: int
     init: Any
@@ -62,7 +66,8 @@ class Settings:
     penalties: tuple[Penalty, ...] = ()
     reference: np.ndarray | None = None
     rivals: tuple[Prior, ...] = ()
-    n_active: int | None = None
+    sparsity: Sparsity = field(default_factory=Described)
+    coder: Callable[[Search], Any] = pursued
     contamination: float = 0.0
 
 
@@ -100,6 +105,8 @@ class Fitted:
         Whether losses are negative log-likelihoods.
     strays : int array
         Rows that were left out, ascending.
+    extras : dict
+        Attributes of the estimator that only some models have.
     """
 
     model: Any
@@ -117,6 +124,7 @@ class Fitted:
     noise: StudentT | None = None
     in_nats: bool = True
     strays: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=int))
+    extras: dict[str, Any] = field(default_factory=dict)
 
 
 def fit(X: Rows, weights: np.ndarray, settings: Settings, rng: np.random.RandomState) -> Fitted:
@@ -140,6 +148,8 @@ def fit(X: Rows, weights: np.ndarray, settings: Settings, rng: np.random.RandomS
     )
     if data.rank == data.surplus:
         return _fit_constant(data, settings)
+    if data.whole and (settings.basis.has_own_fit or settings.basis.leaves_span):
+        array_of(X, f"the basis {type(settings.basis).__name__}")
     fixed = isinstance(settings.n_components, int)
     candidates = [settings.prior, *settings.rivals]
     prior, scores, trained = choose(data, candidates, lambda: _train(data, settings, rng), fixed=fixed)
@@ -158,6 +168,8 @@ def fit(X: Rows, weights: np.ndarray, settings: Settings, rng: np.random.RandomS
     if settings.basis.leaves_span:
         fitted = _fitted_to_signals(fitted, X, data)
     fitted = replace(fitted, scores=scores, strays=strays)
+    if data.whole and data.whole.sampled:
+        fitted = _with_loss_of_whole(fitted, data, data.whole)
     return fitted if data.gaps is None else _with_loss_of_entries(fitted, X, weights)
 
 
@@ -186,6 +198,19 @@ def _with_loss_of_entries(fitted: Fitted, X: Rows, weights: np.ndarray) -> Fitte
     """Return the outcome with the loss of the entries that were observed."""
     loss = float(np.average(mapped(fitted.model.losses, X), weights=weights))
     return replace(fitted, curve=np.append(fitted.curve[:-1], loss))
+
+
+def _with_loss_of_whole(fitted: Fitted, data: Reduced, whole: Whole) -> Fitted:
+    """Return the outcome with the loss of all signals, where training looked for a start in a sample."""
+    model = fitted.model
+    if model.prior.learns:
+        return fitted
+    live = np.flatnonzero(model.live)
+    unmixing = model.unmixing[:, live]
+    codes = Point((data.axes @ unmixing).T, data.origin @ unmixing - model.code_offset[live])
+    log_prior = whole.mean_log_prior(model.prior.taken(live), codes, model.code_variances[live])
+    loss = model.terms_of(np.array(log_prior), np.array(whole.mean_square)).total
+    return replace(fitted, curve=np.append(fitted.curve[:-1], float(loss)))
 
 
 def _fit_own_components(
@@ -234,7 +259,9 @@ def _reduced(X: Rows, weights: np.ndarray, settings: Settings) -> Reduced:
 
 
 def _train(data: Reduced, settings: Settings, rng: np.random.RandomState) -> Trained:
-    return optimise(data.problem(settings.prior), _plan(data, settings), rng)
+    problem, plan = data.problem(settings.prior), _plan(data, settings)
+    trained = optimise(problem, plan, rng)
+    return data.whole.polished(problem, plan, trained) if data.whole else trained
 
 
 def _plan(data: Reduced, settings: Settings) -> Plan:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import os
+from collections.abc import Callable
 from numbers import Integral, Real
 from typing import Any
 
@@ -30,7 +31,10 @@ from sparse_fourier.penalties import Penalty
 from sparse_fourier.penalties.base import FunctionPenalty
 from sparse_fourier.priors import Exponential, Gaussian, Laplace, Learned, Prior, Simplex, Uniform
 from sparse_fourier.priors.checks import check_prior
+from sparse_fourier.pursuit import Search, pursued
 from sparse_fourier.robust import GaussianNoise, Noise, StudentNoise
+from sparse_fourier.sparsity import Described, OfEach, OnAverage, Sparsity
+from sparse_fourier.unrolled import Unrolled
 
 PRIORS: dict[str, type[Prior]] = {
     "uniform": Uniform,
@@ -51,6 +55,7 @@ ACTIVATIONS: dict[str, type[Activation]] = {
     "softplus": activations.Softplus,
     "softmax": activations.Softmax,
     "top_k": activations.TopK,
+    "batch_top_k": activations.BatchTopK,
 }
 NOISES: dict[str, type[Noise]] = {"gaussian": GaussianNoise, "student_t": StudentNoise}
 OPTIMIZERS: dict[str, type[Optimizer]] = {"adam": Adam, "rmsprop": RMSProp, "sgd": SGD}
@@ -64,8 +69,8 @@ OWN_ACTIVATIONS: dict[str, type[Activation]] = {
 AUTOMATIC_BATCH = 200
 MOST_ROWS_OF_FULL_BATCHES = 10_000
 VARIATIONAL = "variational"
+UNROLLED = "unrolled"
 SPARSE_PRIOR = "laplace"
-AUTOMATIC_STARTS = 2
 AUTOMATIC_CONTAMINATION = 0.03
 
 
@@ -82,7 +87,7 @@ CONSTRAINTS: dict[str, list[Any]] = {
     "prior": [_names("auto", *PRIORS), Prior, None],
     "basis": [_names(*BASES), *BASES.values(), ParametricBasis],
     "noise": [_names(*NOISES)],
-    "encoder": [_names("auto", "affine", "mlp", VARIATIONAL)],
+    "encoder": [_names("auto", "affine", "mlp", VARIATIONAL, UNROLLED)],
     "activation": [_names(*ACTIVATIONS), Activation, callable, None],
     "hidden_layer_sizes": ["array-like"],
     "hidden_activation": [_names(*ACTIVATIONS), Activation, callable],
@@ -205,13 +210,42 @@ def refuse_overcomplete(prior: Prior, parameters: dict[str, Any], n_features: in
             f"{excess} under the prior {prior}, which measures the volume of the components. Lower "
             f"n_components, or use one of the priors {names}."
         )
-    plain = {"basis": "free", "activation": None, "encoder": "auto", "solver": "auto"}
-    plain |= {"noise": "gaussian"}
-    plain |= {"hidden_layer_sizes": (), "penalty": None}
-    for name, value in plain.items():
+    sparse = (None, "top_k", "batch_top_k")
+    allowed = {"basis": ("free",), "activation": sparse, "encoder": ("auto", UNROLLED), "solver": ("auto",)}
+    allowed |= {"hidden_layer_sizes": ((),), "penalty": (None,), "noise": ("gaussian",)}
+    for name, values in allowed.items():
         given = parameters[name]
-        if not (given is value or given == value or isinstance(given, Free)):
-            raise ValueError(f"{excess} with {name}={given!r}. Lower n_components, or use {name}={value!r}.")
+        if isinstance(given, Free | activations.TopK | activations.BatchTopK):
+            continue
+        if not any(given is value or given == value for value in values):
+            raise ValueError(
+                f"{excess} with {name}={given!r}. Lower n_components, or use {name}={values[0]!r}."
+            )
+
+
+def resolve_sparsity(activation: Any) -> Sparsity:
+    """Return who decides how many codes are active, with more components than features.
+
+    Raises
+    ------
+    InvalidParameterError
+        If their number is none.
+    """
+    if activation is None:
+        return Described()
+    sparse: Any = resolve_activation(activation)
+    if not isinstance(sparse.n_active, Integral) or isinstance(sparse.n_active, bool) or sparse.n_active < 1:
+        raise InvalidParameterError(
+            f"The 'n_active' parameter of {type(sparse).__name__} must be an int in the range [1, inf). Got "
+            f"{sparse.n_active!r} instead."
+        )
+    kind = OnAverage if isinstance(sparse, activations.BatchTopK) else OfEach
+    return kind(int(sparse.n_active))
+
+
+def resolve_coder(encoder: str) -> Callable[[Search], Any]:
+    """Return what looks for sparse codes, from what they must be: pursuit, or proximal steps."""
+    return Unrolled if encoder == UNROLLED else pursued
 
 
 def resolve_basis(basis: str | Basis, prior: Prior, n_features: int) -> Basis:
@@ -252,11 +286,11 @@ def resolve_contamination(
     return AUTOMATIC_CONTAMINATION if rivals or prior.identifies_basis else 0.0
 
 
-def resolve_starts(n_init: str | int, *, network: bool = False) -> int:
-    """Return the number of starts."""
+def resolve_starts(n_init: str | int, *, network: bool = False) -> int | None:
+    """Return the number of starts; None where that is left to the prior."""
     if isinstance(n_init, Integral):
         return int(n_init)
-    return 1 if network else AUTOMATIC_STARTS
+    return 1 if network else None
 
 
 def resolve_activation(activation: Any) -> Activation:
@@ -282,6 +316,11 @@ def resolve_network(
     ValueError
         If parameters contradict each other.
     """
+    if parameters["encoder"] == UNROLLED:
+        raise ValueError(
+            f"encoder={UNROLLED!r} is for more components than features, whose codes are sparse. Raise "
+            "n_components, or use encoder='auto'."
+        )
     sizes, has_prior = _hidden_sizes(parameters), parameters["prior"] is not None
     solver, given = parameters["solver"], parameters["activation"]
     activation = _activation_of_codes(given, prior, has_prior=has_prior)
@@ -347,13 +386,24 @@ def _activation_of_codes(given: Any, prior: Prior, *, has_prior: bool) -> Activa
     if given is None:
         return OWN_ACTIVATIONS[prior.support]()
     activation = resolve_activation(given)
+    if isinstance(activation, activations.BatchTopK):
+        raise ValueError(
+            f"activation={given!r} is for more components than features: a network's codes of one signal "
+            "must not depend on the others. Raise n_components, or use 'top_k'."
+        )
+    activation = activation.within(prior.support) if has_prior else activation
     if has_prior and not activation.stays_within(prior.support):
-        fitting = sorted(name for name, kind in ACTIVATIONS.items() if kind().stays_within(prior.support))
+        fitting = _activations_within(prior.support)
         raise ValueError(
             f"activation={given!r} cannot be used under the prior {prior}, outside whose support it may "
             f"lead. Use one of {fitting}, or None."
         )
     return activation
+
+
+def _activations_within(support: str) -> list[str]:
+    kinds = {name: kind() for name, kind in ACTIVATIONS.items() if kind is not activations.BatchTopK}
+    return sorted(name for name, each in kinds.items() if each.within(support).stays_within(support))
 
 
 def _elementwise(given: Any) -> Activation:

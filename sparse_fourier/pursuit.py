@@ -33,6 +33,14 @@ class Search(NamedTuple):
     n_firsts: int = 1
     nonnegative: bool = False
 
+    def worth(self, falls: np.ndarray) -> np.ndarray:
+        """Return what codes gain together, beyond their price, by how each lowers the squared error."""
+        return (falls - self.price * (falls > 0)).sum(axis=1)
+
+    def codes(self, X: np.ndarray, components: np.ndarray) -> csr_array:
+        """Return sparse codes of signals, as a sparse array of shape (n, k)."""
+        return sparse_array_of_codes(X, components, self)
+
 
 class Chosen(NamedTuple):
     """Sparse codes: which components, of shape (n, n_active), and their codes, zero where none is needed."""
@@ -54,6 +62,11 @@ class Chosen(NamedTuple):
         codes.sum_duplicates()
         codes.eliminate_zeros()
         return codes
+
+
+def pursued(search: Search) -> Search:
+    """Return what looks for codes by matching pursuit: a search itself."""
+    return search
 
 
 def sparse_codes(X: np.ndarray, components: np.ndarray, search: Search) -> np.ndarray:
@@ -112,11 +125,11 @@ def _best(products: np.ndarray, gram: np.ndarray, search: Search) -> Chosen:
     chosen, values, gains = _pursue(products, gram, search, None)
     for first in _other_firsts(products, search):
         others = _pursue(products, gram, search, first)
-        better = others[2].sum(axis=1) > gains.sum(axis=1)
+        better = search.worth(others[2]) > search.worth(gains)
         for kept, other in zip((chosen, values, gains), others, strict=True):
             kept[better] = other[better]
     if search.nonnegative:
-        values = _above_zero(
+        values = above_zero(
             values, np.take_along_axis(products, chosen, 1), gram[chosen[:, :, None], chosen[:, None, :]]
         )
     return Chosen(chosen, values)
@@ -179,7 +192,7 @@ def _substituted_back(triangle: np.ndarray, steps: np.ndarray) -> np.ndarray:
     return values
 
 
-def _above_zero(values: np.ndarray, products: np.ndarray, among: np.ndarray) -> np.ndarray:
+def above_zero(values: np.ndarray, products: np.ndarray, among: np.ndarray) -> np.ndarray:
     """Return least-squares codes of the chosen components that are not negative, by coordinate descent."""
     if (values >= 0).all():
         return values
@@ -189,3 +202,22 @@ def _above_zero(values: np.ndarray, products: np.ndarray, among: np.ndarray) -> 
             rest = products[:, t] - np.einsum("ns,ns->n", among[:, t], values) + values[:, t]
             values[:, t] = np.where(used[:, t], np.maximum(rest, 0.0), 0.0)
     return values
+
+
+def best_known(X: np.ndarray, components: np.ndarray, search: Search, n_firsts: int) -> np.ndarray:
+    """Return the least objective of each signal that a long search finds: the squared error and all prices.
+
+    Parameters
+    ----------
+    X, components, search
+        As for `sparse_codes`.
+    n_firsts : int
+        How many choices of the first component are followed to their end, at least.
+    """
+    longer = search._replace(n_firsts=min(max(n_firsts, search.n_firsts), len(components)))
+    return objectives(X, components, sparse_array_of_codes(X, components, longer), search.price)
+
+
+def objectives(X: np.ndarray, components: np.ndarray, codes: csr_array, price: float) -> np.ndarray:
+    """Return the squared error of each signal, and the price of its codes."""
+    return ((X - codes @ components) ** 2).sum(axis=1) + price * abs(codes).sign().sum(axis=1)

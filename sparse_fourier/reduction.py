@@ -13,6 +13,7 @@ from sparse_fourier.incomplete import LowRank, Observed, low_rank, within
 from sparse_fourier.lapack import eigenvalues
 from sparse_fourier.objective import reconstruction_term
 from sparse_fourier.priors.base import Prior
+from sparse_fourier.sharding import Sample, ShardedSignals, Spread, Whole
 from sparse_fourier.signals import Rows, array_of, extent
 
 _ROUNDING_ERRORS = 128.0
@@ -64,6 +65,7 @@ class Reduced:
     log_volume: float
     unit_noise: np.ndarray
     gaps: Gaps | None = None
+    whole: Whole | None = None
 
     @property
     def n(self) -> float:
@@ -200,6 +202,8 @@ def reduce_signals(
     centred : bool
         Whether signals have an intercept.
     """
+    if isinstance(X, ShardedSignals):
+        return _reduce_sharded(X, weights, prior, n_components, centred=centred)
     lowest, highest, complete = extent(X)
     if not complete:
         array = array_of(X, "missing entries")
@@ -207,34 +211,62 @@ def reduce_signals(
     exponent = start.exponent_of(max(abs(lowest), abs(highest)))
     epsilon = float(np.finfo(X.dtype).eps)
     surplus = prior.domain.surplus
-    span = start.principal_span(
-        X,
-        weights,
-        epsilon,
-        centred=centred or bool(surplus),
-        exponent=-exponent,
-        n_components=n_components,
+    data, centred = start.Scaled.of(X, weights, -exponent), centred or bool(surplus)
+    span = start.span_of_scaled(data, epsilon, centred=centred, n_components=n_components)
+    number = _choose_n_components(span, X.shape[1], n_components, surplus)
+    rank = min(number[0] - surplus, span.rank)
+    coordinates, squares, cross = start.projected(data, span, rank)
+    whitened = np.append(coordinates / span.deviations[:rank], np.ones((len(X), surplus)), axis=1)
+    rows = Sample(whitened, squares, weights)
+    return _reduced_to(
+        span, rank, number, rows, cross / span.deviations[:rank, None], prior, exponent, epsilon
     )
-    k, trusted = _choose_n_components(span, X.shape[1], n_components, surplus)
-    rank = min(k - surplus, span.rank)
-    coordinates, squares, cross = start.project(X, weights, span, rank, -exponent)
-    deviations = span.deviations[:rank]
+
+
+def _reduced_to(
+    span: start.Span,
+    rank: int,
+    number: tuple[int, bool],
+    rows: Sample,
+    cross: np.ndarray,
+    prior: Prior,
+    exponent: int,
+    epsilon: float,
+    whole: Whole | None = None,
+) -> Reduced:
+    """Return signals in the coordinates along the strongest axes of their span."""
+    surplus, deviations = prior.domain.surplus, span.deviations[:rank]
     return Reduced(
         exponent,
         span,
-        k,
-        trusted,
+        *number,
         rank + surplus,
         surplus,
-        np.append(coordinates / deviations, np.ones((len(X), surplus)), axis=1),
-        np.append(cross / deviations[:, None], span.mean[None][:surplus], axis=0),
+        rows.whitened,
+        np.append(cross, span.mean[None][:surplus], axis=0),
         np.zeros_like(span.mean) if surplus else span.mean,
-        squares,
-        weights,
+        rows.squares,
+        rows.weights,
         prior.degrees_of_freedom(span.n_samples),
         max((_ROUNDING_ERRORS * epsilon) ** 2 * span.mean_square, np.finfo(float).tiny),
         float(np.log(deviations).sum()),
         np.diag(np.append(1.0 / deviations**2, np.zeros(surplus))),
+        whole=whole,
+    )
+
+
+def _reduce_sharded(
+    X: ShardedSignals, weights: np.ndarray, prior: Prior, n_components: int | float | None, *, centred: bool
+) -> Reduced:
+    """Return a sample of signals that are spread over devices, with what all of them say."""
+    epsilon = float(np.finfo(X.dtype).eps)
+    surplus, spread = prior.domain.surplus, Spread.of(X, weights)
+    span = spread.span(epsilon, centred=centred or bool(surplus))
+    number = _choose_n_components(span, X.shape[1], n_components, surplus)
+    rank = min(number[0] - surplus, span.rank)
+    whole = spread.onto(span, rank, surplus)
+    return _reduced_to(
+        span, rank, number, whole.sample(), whole.cross, prior, spread.exponent, epsilon, whole
     )
 
 

@@ -87,7 +87,7 @@ def _diagonalising(matrices: np.ndarray) -> np.ndarray:
         for pair in _pairs(len(rotation)):
             i, j = pair
             apart, off = matrices[:, i, i] - matrices[:, j, j], 2 * matrices[:, i, j]
-            angle = 0.25 * np.arctan2(2 * (apart @ off), apart @ apart - off @ off)
+            angle = 0.25 * float(np.arctan2(2 * (apart @ off), apart @ apart - off @ off))
             if abs(angle) > _NO_TURN:
                 turn = _turn(angle)
                 matrices[:, pair] = turn @ matrices[:, pair]

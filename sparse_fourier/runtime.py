@@ -222,16 +222,28 @@ class Program:
 
     A signal that arrives while XLA compiles in the main thread can crash the interpreter at its
     exit. The first call of each signature therefore runs in a helper thread while the caller waits.
+
+    Parameters
+    ----------
+    function : callable
+    out_shardings : optional
+        How what is returned lies on devices; by default as JAX decides.
+    stays : bool, default=False
+        Whether it remains there.
     """
 
-    def __init__(self, function: Callable[..., Any]) -> None:
+    def __init__(
+        self, function: Callable[..., Any], *, out_shardings: Any = None, stays: bool = False
+    ) -> None:
         self._function = function
+        self._layout = {} if out_shardings is None else {"out_shardings": out_shardings}
+        self._stays = stays
         self._jitted: Any = None
         self._signatures: set[Hashable] = set()
         self._lock = threading.Lock()
 
     def __call__(self, signature: Hashable, *arguments: Any) -> Any:
-        """Return the function's value, as NumPy arrays that nobody else holds.
+        """Return the function's value, as NumPy arrays that nobody else holds unless it stays on devices.
 
         `signature` is what the compiled program depends on: shapes and structure.
         """
@@ -250,7 +262,7 @@ class Program:
         import jax
 
         if self._jitted is None:
-            self._jitted = jax.jit(self._function, compiler_options=_compiler_options())
+            self._jitted = jax.jit(self._function, compiler_options=_compiler_options(), **self._layout)
         if len(self._signatures) >= _MAX_PROGRAMS:
             self._jitted.clear_cache()
             self._signatures.clear()
@@ -260,7 +272,7 @@ class Program:
 
         with settings(), _explained():
             result = jax.block_until_ready(self._jitted(*arguments))
-            return jax.tree_util.tree_map(np.array, result)
+            return result if self._stays else jax.tree_util.tree_map(np.array, result)
 
 
 def _compiler_options() -> dict[str, int]:
@@ -304,6 +316,11 @@ def _explain(error: Exception) -> Exception:
 
     device = jax.devices()[0]
     place, said = f"{device.platform}:{device.id}", str(error)
+    if jax.process_count() > 1 and "RESOURCE_EXHAUSTED" not in said:
+        return RuntimeError(
+            f"JAX failed on process {jax.process_index()} of {jax.process_count()}: another process may have "
+            f"ended. Start all of them anew. ({said})"
+        )
     if "RESOURCE_EXHAUSTED" not in said:
         return RuntimeError(
             f"JAX {jax.__version__} failed while training on {place}; please report this. ({said})"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from scipy import sparse
@@ -27,11 +27,12 @@ class Signals(ABC):
     """Rows that become arrays a block at a time, since all of them at once may not fit into memory.
 
     As far as shape, type and rows go they are like an array of shape (n, d): `signals[rows]` is an array of
-    these rows, which nobody may write to.
+    these rows, which nobody may write to. Where not `drops_rows`, those of weight zero are among them.
     """
 
     shape: tuple[int, int]
     dtype: np.dtype
+    drops_rows: ClassVar[bool] = True
 
     @abstractmethod
     def __getitem__(self, rows: Any) -> np.ndarray:
@@ -178,6 +179,14 @@ def rows_where(X: Rows, mask: np.ndarray) -> Rows:
     return X.taken(mask) if isinstance(X, Signals) else X[mask]
 
 
+def rows_with_weight(X: Rows, weights: np.ndarray) -> tuple[Rows, np.ndarray]:
+    """Return the signals of positive weight with their weights; all of them where rows have to stay."""
+    seen = weights > 0
+    if seen.all() or (isinstance(X, Signals) and not X.drops_rows):
+        return X, weights
+    return rows_where(X, seen), weights[seen]
+
+
 def blocks_of(X: Rows) -> Iterator[slice]:
     """Yield slices of rows that a cache holds about one of, all in the end."""
     n, d = X.shape
@@ -191,6 +200,11 @@ def mapped(function: Callable[[np.ndarray], np.ndarray], X: Rows) -> np.ndarray:
     if isinstance(X, np.ndarray):
         return function(X)
     return np.concatenate([function(X[rows]) for rows in blocks_of(X)])
+
+
+def may_lack_entries(X: Rows) -> bool:
+    """Return whether entries may be missing, as far as is known without a look at them."""
+    return not (isinstance(X, Signals) and X.extent.complete)
 
 
 def extent(X: Rows) -> Extent:

@@ -10,11 +10,13 @@ import numpy as np
 from scipy.sparse import csr_array, vstack
 
 from sparse_fourier.priors import Prior
-from sparse_fourier.pursuit import Search, sparse_array_of_codes
+from sparse_fourier.pursuit import Search, best_known, objectives
+from sparse_fourier.unrolled import Unrolled
 
 _LOG_2 = float(np.log(2.0))
 _MOST_GUESSES, _STEADY = 50, 1e-9
 _BLOCK = 2048
+_FIRSTS_OF_A_LONG_SEARCH = 32
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +36,9 @@ class SparseModel:
         Of codes in that unit.
     exponent : int
     search : Search
-        How the codes are found.
+        What the codes are to be.
+    coder : Search or Unrolled
+        How they are found.
     likelihood : None
         No other model scores the signals.
     faces : tuple
@@ -48,6 +52,7 @@ class SparseModel:
     prior: Prior
     exponent: int
     search: Search
+    coder: Search | Unrolled
 
     likelihood: ClassVar[None] = None
     faces: ClassVar[tuple[float, ...]] = ()
@@ -108,6 +113,19 @@ class SparseModel:
         densities = [self.prior.log_density(codes[block].toarray()) for block in rows]
         return reconstruction + units - np.concatenate([np.zeros(0), *densities])
 
+    def gap(self, X: np.ndarray) -> float:
+        """Return by how much codes miss the best ones that a long search finds, as a share of the signals.
+
+        That is the mean over signals of the squared error and the price of all active codes, less the same of
+        the better codes, over the mean squared length of the signals beside the intercept.
+        """
+        centred = self._centred(X)
+        centred = centred[~np.isnan(centred).any(axis=1)]
+        found = objectives(centred, self.components, self._codes(centred), self.search.price)
+        best = best_known(centred, self.components, self.search, _FIRSTS_OF_A_LONG_SEARCH)
+        power = float((centred**2).sum()) or 1.0
+        return float(np.maximum(found - best, 0.0).sum() / power)
+
     def covariance(self) -> np.ndarray:
         """Return the covariance of signals under the model, in the model's unit, of shape (d, d)."""
         signal = self.components.T @ self.prior.code_covariance(len(self.components)) @ self.components
@@ -127,12 +145,12 @@ class SparseModel:
         """Return sparse codes; entries not observed follow the codes until these change no more."""
         missing = np.isnan(centred)
         if not missing.any():
-            return sparse_array_of_codes(centred, self.components, self.search)
+            return self.coder.codes(centred, self.components)
         guess, codes = np.zeros_like(centred), csr_array((len(centred), len(self.components)))
         for _ in range(_MOST_GUESSES):
             last = guess
             filled = np.where(missing, last, centred)
-            codes = sparse_array_of_codes(filled, self.components, self.search)
+            codes = self.coder.codes(filled, self.components)
             guess = codes @ self.components
             if np.abs(guess - last).max(where=missing, initial=0.0) <= _STEADY * np.abs(guess).max():
                 break

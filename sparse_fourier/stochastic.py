@@ -9,8 +9,9 @@ from typing import NamedTuple
 import numpy as np
 from scipy.sparse import csr_array
 
-from sparse_fourier.atoms import Course, Explained, Signals, clusters, doubling, nats, split, unit, weakness
+from sparse_fourier.atoms import Course, Signals, clusters, nats, split, unit, weakness
 from sparse_fourier.pursuit import Search, falls_of_error, sparse_array_of_codes
+from sparse_fourier.sparsity import Explained, Judge, Sparsity, doubling
 
 _USES_OF_A_BATCH = 12  # of each atom, on average
 _USES_TO_GROW, _USES_TO_SETTLE, _USES_TO_TRY = 400, 600, 200
@@ -20,7 +21,6 @@ _RENEWALS = 4  # in a pass
 _RENEWED = 0.1  # share of the atoms at most
 _SEEDS_PER_ATOM, _FEWEST_SEEDS = 0.2, 60
 _ROWS_TO_JUDGE = 2000
-_CROWDED = 1e-3  # share of the signals that may need more active atoms than they are allowed
 _TRIALS, _PATIENCE = 20, 4
 _FAIR = 0.1
 
@@ -95,26 +95,30 @@ class Stepper:
     signals: Signals
     course: Course
 
-    def learned(self, k: int, n_active: int | None) -> tuple[Dictionary, Search]:
-        """Return a dictionary of k atoms, and how codes are searched for.
-
-        Parameters
-        ----------
-        k : int
-        n_active : int or None
-            Number of active atoms; None: that of the shortest description.
-        """
+    def learned(self, k: int, sparsity: Sparsity) -> tuple[Dictionary, Search]:
+        """Return a dictionary of k atoms, and how codes are searched for."""
         atoms, intercept = self.signals.first(k)
         kind = self.signals.X.dtype
         dictionary = Dictionary.begun(atoms.astype(kind), intercept.astype(kind))
-        dictionary, count = self._grown(dictionary, n_active)
+        dictionary, count = self._grown(dictionary, sparsity.given)
         search = self._plain(count)
         dictionary = self._passed(dictionary, Pace(search, _USES_TO_SETTLE, 0.5, True))
         dictionary = self._tried(dictionary, search)
         for kept in (0.8, 0.95):
-            search = search if n_active else self._with_price(dictionary, count)
+            judge = self._judge_of(dictionary)
+            search = sparsity.widened(sparsity.priced(self._plain(count), judge), judge)
             dictionary = self._passed(dictionary, Pace(search, _USES_TO_SETTLE, kept, False))
         return dictionary, search
+
+    def _judge_of(self, dictionary: Dictionary) -> Judge:
+        some, signals = self._judges, self.signals
+        centred = some.X - dictionary.intercept
+        return Judge(
+            explained=lambda search: self.explained(dictionary, search),
+            falls=lambda search: falls_of_error(centred, dictionary.atoms, search),
+            d=signals.d,
+            resolution=signals.resolution,
+        )
 
     def explained(self, dictionary: Dictionary, search: Search) -> Explained:
         """Return how well some signals are explained, the same ones each time."""
@@ -159,21 +163,6 @@ class Stepper:
         ]
         power = self.signals.power
         return np.array([known.description_length(i + 1, d, power) for i, known in enumerate(each)])
-
-    def _with_price(self, dictionary: Dictionary, count: int) -> Search:
-        """Return how codes are searched for, given the number of active atoms of the shortest description.
-
-        What a further code has to gain follows from such descriptions; as many may be active as signals need.
-        """
-        d, search = self.signals.d, self._plain(count)
-        price = self.explained(dictionary, search).price(count, d)
-        search = search._replace(price=max(price, self.signals.resolution))
-        while search.n_active < d // 2:
-            crowd = self.explained(dictionary, search)
-            if crowd.share @ (crowd.n_used >= search.n_active) <= _CROWDED:
-                break
-            search = search._replace(n_active=min(search.n_active + max(search.n_active // 4, 1), d // 2))
-        return search
 
     def _passed(self, dictionary: Dictionary, pace: Pace) -> Dictionary:
         """Return the dictionary after a pass: steps after batches, in which atoms are used often enough."""

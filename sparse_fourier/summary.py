@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from html import escape
+from typing import Any
 
 import numpy as np
 
@@ -81,6 +82,16 @@ def of_prior(name: str, scores: dict[str, float]) -> str:
     if lead < 0:
         return f"{name}, whose faces the codes show, although {rival} is {-lead:.2g} nats per signal likelier"
     return f"{name}, chosen of {len(scores)}: {lead:.2g} nats per signal before {rival}"
+
+
+def of_noise(variance: float, tails: Any) -> str:
+    """Return the size of the noise, and how heavy its tails are if these were fitted."""
+    size = f"variance {variance:.3g}, standard deviation {variance**0.5:.3g}"
+    if tails is None:
+        return size
+    return (
+        f"{size}; Student's t of {tails.degrees_of_freedom:.3g} degrees of freedom, scale {tails.scale:.3g}"
+    )
 
 
 def _number(value: float) -> str:

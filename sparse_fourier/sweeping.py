@@ -8,8 +8,9 @@ from typing import NamedTuple
 import numpy as np
 from scipy.sparse import csr_array
 
-from sparse_fourier.atoms import Course, Explained, Signals, clusters, doubling, nats, split, weakness
-from sparse_fourier.pursuit import Search, sparse_codes
+from sparse_fourier.atoms import Course, Signals, clusters, nats, split, weakness
+from sparse_fourier.pursuit import Search, falls_of_error, sparse_codes
+from sparse_fourier.sparsity import Explained, Judge, doubling
 
 _N_FIRSTS = 4
 _LONG, _SHORT, _CAREFUL = 15, 12, 10  # sweeps
@@ -71,6 +72,16 @@ class Sweeper:
         centred = self.signals.X - state.intercept
         codes = sparse_codes(centred, state.atoms, search)
         return state._replace(codes=codes, residuals=centred - codes @ state.atoms)
+
+    def judge_of(self, state: State) -> Judge:
+        """Return what is known of a dictionary by these signals."""
+        signals = self.signals
+        return Judge(
+            explained=lambda search: self.explained(self.coded(state, search)),
+            falls=lambda search: falls_of_error(signals.X - state.intercept, state.atoms, search),
+            d=signals.d,
+            resolution=signals.resolution,
+        )
 
     def polished(self, state: State, search: Search) -> State:
         """Return the dictionary after a few more sweeps, which may be over other signals than before."""

@@ -79,7 +79,7 @@ class Trained(NamedTuple):
     floor: Any = 0.0
 
 
-def _advance(state: NewtonState, objective: Objective, tol: Any, n_steps: Any) -> tuple[Any, Any]:
+def advance(state: NewtonState, objective: Objective, tol: Any, n_steps: Any) -> tuple[Any, Any]:
     """Take up to `n_steps` steps from all starts; return states and the values on the way.
 
     The values have shape (_MAX_CHUNK, n_starts), of which as many rows count as steps were taken.
@@ -114,7 +114,24 @@ def _side_by_side(step: Callable[[NewtonState], NewtonState], n_starts: int) -> 
     return lambda state: tree_map(stacked, step(tree_map(first, state)))
 
 
-_program = runtime.Program(_advance)
+_program = runtime.Program(advance)
+
+
+class Engine(NamedTuple):
+    """What takes the steps of all starts, and how many at a time.
+
+    Attributes
+    ----------
+    advance : callable
+        Of states, objective, tolerance and number of steps.
+    first_chunk : int
+    next_chunk : callable
+        Number of steps, given that of the last chunk and the seconds that it took.
+    """
+
+    advance: Callable[..., Any]
+    first_chunk: int
+    next_chunk: Callable[[int, float], int]
 
 
 def compiles(prior: Prior, n_components: int, n_rows: int) -> bool:
@@ -129,7 +146,7 @@ def compiles(prior: Prior, n_components: int, n_rows: int) -> bool:
 def _advance_without_compiling(
     state: NewtonState, objective: Objective, tol: float, n_steps: int
 ) -> tuple[NewtonState, tuple[np.ndarray, int]]:
-    """Do what `_advance` does, with the same formulas, in NumPy."""
+    """Do what `advance` does, with the same formulas, in NumPy."""
     solver = Newton(tol)
     runs = [tree_map(lambda part, r=r: part[r], state) for r in range(len(state.width))]
     values = np.zeros((_MAX_CHUNK, len(runs)))
@@ -150,6 +167,7 @@ def train(
     tol: float,
     max_iter: int,
     callback: Callable[[Progress], Any] | None = None,
+    engine: Engine | None = None,
 ) -> Trained:
     """Minimise the objective from every start and return the best outcome.
 
@@ -167,22 +185,24 @@ def train(
         Most iterations of each start.
     callback : callable, optional
         Called with `Progress` after every chunk; returning True ends training.
+    engine : Engine, optional
+        By default NumPy or a compiled program, a tenth of a second at a time.
     """
     state = Newton.init(objective, starts, widths)
-    advance = _advancer(objective, starts)
+    engine = engine or _engine(objective, starts)
     curves: list[np.ndarray] = []
     place, stopped, over = checkpoints.loop(), False, False
-    done, chunk, began = 0, _first_chunk(objective, len(widths)), time.perf_counter()
+    done, chunk, began = 0, engine.first_chunk, time.perf_counter()
     if place.saved is not None:
         state, curves = _refilled(state, place.saved["state"]), [place.saved["curve"]]
         done, stopped, over = len(curves[0]), place.saved["stopped"], place.saved["over"]
     while done < max_iter and not over:
         steps = min(chunk, max_iter - done)
         tick = time.perf_counter()
-        state, (values, count) = advance(state, objective, tol, steps)
+        state, (values, count) = engine.advance(state, objective, tol, steps)
         curves.append(values[:count])
         done += int(count)
-        chunk = _next_chunk(steps, time.perf_counter() - tick)
+        chunk = engine.next_chunk(steps, time.perf_counter() - tick)
         best = _best(state)
         told = callback and callback(Progress(done, float(state.value[best]), time.perf_counter() - began))
         stopped = bool(told)
@@ -203,6 +223,10 @@ def _refilled(state: NewtonState, leaves: list[np.ndarray]) -> NewtonState:
     """Return another state of the same form."""
     left = iter(leaves)
     return tree_map(lambda _: next(left), state)
+
+
+def _engine(objective: Objective, starts: Point) -> Engine:
+    return Engine(_advancer(objective, starts), _first_chunk(objective, len(starts.offset)), _next_chunk)
 
 
 def _advancer(objective: Objective, starts: Point) -> Callable[..., Any]:

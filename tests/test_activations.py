@@ -7,6 +7,7 @@ import pytest
 
 from sparse_fourier import activations, runtime
 from sparse_fourier.activations import (
+    BatchTopK,
     HardSigmoid,
     Identity,
     ReLU,
@@ -78,6 +79,20 @@ def test_promises_are_kept(activation):
 def test_extreme_inputs_stay_finite(activation):
     with np.errstate(over="raise"):
         assert np.isfinite(activation(np.array([[1e30, -1e30, 800.0, -800.0]]))).all()
+
+
+def test_top_k_of_codes_that_are_not_negative_goes_by_value():
+    by_value = TopK(2).within("nonnegative")
+    np.testing.assert_array_equal(by_value(np.array([[3.0, -5.0, 1.0, 2.0]])), [[3.0, 0.0, 0.0, 2.0]])
+    np.testing.assert_array_equal(by_value(np.array([[3.0, -5.0, -1.0, -2.0]])), [[3.0, 0.0, 0.0, 0.0]])
+    assert by_value.stays_within("nonnegative")
+    assert str(by_value) == "top_k"
+    assert TopK(2).within("real") == TopK(2)
+
+
+def test_top_k_of_a_batch_shares_the_number():
+    rows = np.array([[3.0, -5.0, 1.0], [0.5, 0.1, 0.2]])
+    np.testing.assert_array_equal(BatchTopK(1)(rows), [[3.0, -5.0, 0.0], [0.0, 0.0, 0.0]])
 
 
 def test_top_k_of_few_codes_keeps_them_all():

@@ -1,46 +1,9 @@
-"""What learning a dictionary works with: descriptions, noise, clusters, rows that stand for all."""
+"""What learning a dictionary works with: clusters, atoms to be split, rows that stand for all."""
 
 import numpy as np
-import pytest
 
-from sparse_fourier.atoms import Course, Explained, clusters, doubling, split, spread, weakness
-from sparse_fourier.pursuit import Search, sparse_array_of_codes, sparse_codes
-
-
-def explained_with(count, X, atoms):
-    codes = sparse_codes(X, atoms, Search(count))
-    squares = ((X - codes @ atoms) ** 2).sum(axis=1)
-    share = np.full(len(X), 1 / len(X))
-    return Explained(squares, np.count_nonzero(codes, axis=1), (codes**2).sum(axis=1), share, len(atoms))
-
-
-@pytest.fixture(scope="module")
-def signals():
-    rng = np.random.RandomState(0)
-    atoms = rng.standard_normal((30, 20))
-    atoms /= np.linalg.norm(atoms, axis=1, keepdims=True)
-    codes = np.zeros((1000, 30))
-    chosen = np.argsort(rng.uniform(size=codes.shape), axis=1)[:, :3]
-    np.put_along_axis(codes, chosen, 2 * rng.standard_normal((1000, 3)), axis=1)
-    return codes @ atoms + 0.1 * rng.standard_normal((1000, 20)), atoms
-
-
-def test_the_shortest_description_has_the_true_number_of_active_atoms(signals):
-    X, atoms = signals
-    power = float((X**2).mean())
-    lengths = [explained_with(s, X, atoms).description_length(s, 20, power) for s in range(1, 7)]
-    assert np.argmin(lengths) == 2
-
-
-def test_noise_and_strength_are_those_of_the_data(signals):
-    explained = explained_with(3, *signals)
-    assert explained.noise(3, 20) == pytest.approx(0.01, rel=0.1)
-    assert explained.strength == pytest.approx(4, rel=0.1)
-
-
-def test_a_price_lies_between_noise_and_codes(signals):
-    explained = explained_with(3, *signals)
-    assert 5 * 0.01 < explained.price(3, 20) < 0.1 * explained.strength
+from sparse_fourier.atoms import Course, clusters, split, spread, weakness
+from sparse_fourier.pursuit import Search, sparse_array_of_codes
 
 
 def test_clusters_are_the_directions_that_residuals_share():
@@ -86,11 +49,6 @@ def test_rows_that_stand_for_all_do_not_depend_on_repetition():
     repeated = np.repeat(X, counts.astype(int), axis=0)
     again = repeated[spread(repeated, np.ones(len(repeated)), 10, 0.49)]
     np.testing.assert_array_equal(some, again)
-
-
-@pytest.mark.parametrize(("last", "numbers"), [(1, [1]), (2, [1, 2]), (6, [1, 2, 4, 6]), (8, [1, 2, 4, 8])])
-def test_numbers_double(last, numbers):
-    assert doubling(last) == numbers
 
 
 def test_a_course_ends_when_told_or_after_enough_iterations():

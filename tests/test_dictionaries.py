@@ -8,8 +8,9 @@ from sklearn.base import clone
 from sklearn.utils import estimator_checks as checks
 
 from sparse_fourier import AutoencoderDecomposer
+from sparse_fourier.activations import BatchTopK, TopK
 from sparse_fourier.exceptions import IdentifiabilityWarning
-from sparse_fourier.metrics import atom_hit_rate
+from sparse_fourier.metrics import active_codes, atom_hit_rate, explained_variance
 
 VARIANTS = [AutoencoderDecomposer(40, prior=name, random_state=0) for name in ("laplace", "exponential")]
 
@@ -123,6 +124,59 @@ def test_partial_fit_keeps_order_and_signs():
     assert cosines.min() > 0
     at_once = clone(model).fit(X)
     assert atom_hit_rate(atoms, model.components_) >= atom_hit_rate(atoms, at_once.components_)
+
+
+@pytest.mark.parametrize("prior", ["laplace", "exponential"])
+@pytest.mark.parametrize("encoder", ["auto", "unrolled"])
+def test_a_number_of_active_codes_is_kept(prior, encoder):
+    X, _, atoms = sparse_signals(5, noise=0.01, nonnegative=prior == "exponential")
+    model = AutoencoderDecomposer(20, prior=prior, activation=TopK(2), encoder=encoder, random_state=0).fit(X)
+    codes = model.transform(X)
+    assert np.count_nonzero(codes, axis=1).max() == 2
+    assert prior == "laplace" or (codes >= 0).all()
+    assert atom_hit_rate(atoms, model.components_) >= 0.9
+    assert 0 <= model.coding_gap_ < 0.01
+    np.testing.assert_array_equal(model.transform(X[:7]), codes[:7])
+
+
+def test_an_average_of_active_codes_is_kept():
+    X, *_ = sparse_signals(6, noise=0.05)
+    model = AutoencoderDecomposer(20, prior="laplace", activation=BatchTopK(2), random_state=0).fit(X)
+    codes = model.transform(X)
+    assert active_codes(codes) == pytest.approx(2, abs=0.2)
+    np.testing.assert_array_equal(model.transform(X[:7]), codes[:7])
+
+
+def test_a_path_over_numbers_compiles_nothing(compiled):
+    X, *_ = sparse_signals(7, n=300)
+    explained = []
+    for count in (1, 2, 3):
+        model = AutoencoderDecomposer(20, prior="laplace", activation=TopK(count), random_state=0).fit(X)
+        explained.append(explained_variance(X, model.inverse_transform(model.transform(X))))
+    np.testing.assert_allclose(explained[1:], 1.0, atol=1e-3)
+    assert 0.5 < explained[0] < 0.95
+    assert not compiled
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"activation": TopK(0)}, r"'n_active' parameter of TopK must be an int .* Got 0 instead"),
+        ({"activation": BatchTopK(1.5)}, r"'n_active' parameter of BatchTopK .* Got 1.5 instead"),
+        (
+            {"n_components": 5, "encoder": "unrolled"},
+            "encoder='unrolled' is for more components than features",
+        ),
+        (
+            {"n_components": 5, "activation": "batch_top_k"},
+            "'batch_top_k' is for more components than features",
+        ),
+    ],
+)
+def test_what_makes_no_sense_is_refused(parameters, message):
+    X, *_ = sparse_signals(3)
+    with pytest.raises(ValueError, match=message):
+        AutoencoderDecomposer(**({"n_components": 20, "prior": "laplace"} | parameters)).fit(X)
 
 
 @pytest.mark.slow

@@ -126,3 +126,34 @@ class Unnamed(Peaks):
 def test_what_a_basis_returns_is_examined(basis, words):
     with pytest.raises(ValueError, match=words):
         AutoencoderDecomposer(2, prior="uniform", basis=basis).fit(mixtures())
+
+
+def cramer_rao(codes, noise):
+    """Return the bound of the parameters' standard deviations, codes and intercept unknown, shape (k, p)."""
+    bands, h = Peaks().evaluate(TRUE), 1e-5
+    moved = np.stack([(Peaks().evaluate(TRUE + step)[j] - bands[j]) / h for j, step in steps(h)])
+    left = moved @ (np.eye(60) - np.linalg.pinv(bands) @ bands)
+    owners = [j for j, _ in steps(h)]
+    covariance = np.cov(codes.T, ddof=0)[np.ix_(owners, owners)]
+    information = len(codes) / noise**2 * covariance * (left @ left.T)
+    return np.sqrt(np.diag(np.linalg.inv(information))).reshape(TRUE.shape)
+
+
+def steps(h):
+    for j, a in np.ndindex(TRUE.shape):
+        step = np.zeros(TRUE.shape)
+        step[j, a] = h
+        yield j, step
+
+
+def test_errors_reach_the_cramer_rao_bound():
+    ratios = []
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        codes = rng.uniform(size=(300, 3))
+        signals = codes @ Peaks().evaluate(TRUE) + 0.1 * rng.standard_normal((300, 60))
+        model = AutoencoderDecomposer(3, prior="gaussian", basis=Peaks()).fit(signals)
+        order = np.argsort(model.centres_.ravel())
+        errors = np.hstack([model.centres_, model.widths_])[order] - TRUE
+        ratios.append(errors / cramer_rao(codes, 0.1))
+    assert np.sqrt(np.mean(np.square(ratios))) == pytest.approx(1.0, abs=0.15)

@@ -535,6 +535,19 @@ def test_entries_that_are_missing_are_shaded_and_do_not_count(ax, rebuilt):
     assert spans == [(2.5, 4.5), (28.5, 29.0)]
 
 
+def test_gaps_and_labels_of_dates(ax, rebuilt):
+    signals = rebuilt[0].copy()
+    signals[0, [3, 4]] = np.nan
+    days = np.datetime64("2024-01-01") + np.arange(30)
+    display = ReconstructionDisplay(signals=signals, reconstructions=rebuilt[1], positions=days)
+    panel = display.plot(ax, indices=[0]).axes_[0]
+    (gap,) = panel.patches
+    first = panel.convert_xunits(days[0])
+    assert (gap.get_x() - first, gap.get_x() + gap.get_width() - first) == (2.5, 4.5)
+    display.figure_.draw_without_rendering()
+    assert max(len(label.get_text()) for label in panel.get_xticklabels()) < 6
+
+
 def test_a_signal_of_which_nothing_was_observed_is_not_chosen(ax, rebuilt):
     signals = rebuilt[0].copy()
     signals[4] = np.nan

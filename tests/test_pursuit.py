@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 from scipy.optimize import nnls
 
-from sparse_fourier.pursuit import Search, falls_of_error, sparse_array_of_codes, sparse_codes
+from sparse_fourier.pursuit import (
+    Search,
+    best_known,
+    falls_of_error,
+    objectives,
+    sparse_array_of_codes,
+    sparse_codes,
+)
 
 
 @pytest.fixture
@@ -67,3 +74,22 @@ def test_a_sparse_array_holds_the_same(problem, dtype):
     assert codes.dtype == dtype
     np.testing.assert_array_equal(codes.toarray(), sparse_codes(X, atoms, Search(3)))
     assert codes.nnz == 3 * len(X)
+
+
+def test_more_first_choices_never_cost_more(problem):
+    X, atoms = problem
+    search = Search(5, price=0.1)
+    costs = [best_known(X, atoms, search, n_firsts) for n_firsts in (1, 4, 12)]
+    assert (costs[1] <= costs[0] + 1e-12).all()
+    assert (costs[2] <= costs[1] + 1e-12).all()
+    codes = sparse_array_of_codes(X, atoms, search)
+    residuals = X - codes.toarray() @ atoms
+    expected = (residuals**2).sum(axis=1) + 0.1 * np.count_nonzero(codes.toarray(), axis=1)
+    np.testing.assert_allclose(objectives(X, atoms, codes, 0.1), expected)
+    np.testing.assert_allclose(costs[0], expected)
+
+
+def test_a_long_search_for_pairs_ends_at_the_best(problem):
+    X, atoms = problem
+    best = best_known(X, atoms, Search(2), 12)
+    np.testing.assert_allclose(best, [least_error(x, atoms, 2) for x in X], rtol=1e-9)

@@ -8,6 +8,7 @@ from sparse_fourier.atoms import Course, Signals
 from sparse_fourier.datasets import make_feature_mixtures, make_sparse_combinations
 from sparse_fourier.metrics import active_codes, atom_hit_rate, mean_max_cosine
 from sparse_fourier.pursuit import Search, sparse_codes
+from sparse_fourier.sparsity import Described, OfEach
 from sparse_fourier.stochastic import Dictionary, Pace, Stepper
 
 
@@ -53,7 +54,7 @@ def test_a_weight_of_two_is_a_row_that_occurs_twice(sparse):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_atoms_and_their_number_are_found(sparse, dtype):
     X, _, atoms = sparse
-    dictionary, search = stepper(X.astype(dtype)).learned(40, None)
+    dictionary, search = stepper(X.astype(dtype)).learned(40, Described())
     assert dictionary.atoms.dtype == dtype
     assert atom_hit_rate(atoms, dictionary.atoms) == 1.0
     assert 2 <= search.n_active <= 4
@@ -62,7 +63,7 @@ def test_atoms_and_their_number_are_found(sparse, dtype):
 def test_idle_atoms_are_revived_from_what_is_worst_explained(sparse):
     X, _, atoms = sparse
     poor = np.vstack([atoms[:30], np.repeat(atoms[:1], 10, axis=0)])
-    found, _ = stepper(X, init=poor).learned(40, 2)
+    found, _ = stepper(X, init=poor).learned(40, OfEach(2))
     assert atom_hit_rate(atoms, found.atoms) == 1.0
 
 
@@ -71,7 +72,7 @@ def test_entries_that_were_not_observed_say_nothing(sparse):
     missing = np.random.RandomState(0).uniform(size=X.shape) < 0.1
     filled = np.where(missing, 1e3, X)
     filled[missing] = 0.0
-    dictionary, _ = stepper(filled, missing=missing).learned(40, None)
+    dictionary, _ = stepper(filled, missing=missing).learned(40, Described())
     assert atom_hit_rate(atoms, dictionary.atoms) >= 0.95
 
 
@@ -96,6 +97,6 @@ def test_a_callback_stops_within_an_iteration(sparse):
 
     signals = stepper(X).signals
     learner = Stepper(signals, Course(1000, stop))
-    dictionary, _ = learner.learned(40, None)
+    dictionary, _ = learner.learned(40, Described())
     assert len(calls) <= 4
     np.testing.assert_allclose(np.linalg.norm(dictionary.atoms, axis=1), 1.0)

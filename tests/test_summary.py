@@ -98,6 +98,13 @@ def test_many_components_are_cut_short():
     assert len(lines) == 1 + 1 + 1 + 1 + 12 + 1
 
 
+def test_noise_with_heavy_tails_says_how_heavy():
+    spoilt = X + np.where(np.random.default_rng(0).random(X.shape) < 0.03, 3.0, 0.0)
+    model = AutoencoderDecomposer(2, prior="uniform", noise="student_t", random_state=0).fit(spoilt)
+    degrees = f"Student's t of {model.noise_.degrees_of_freedom:.3g} degrees of freedom"
+    assert degrees in model.summary().facts["noise"]
+
+
 def test_an_unfitted_estimator_has_no_summary():
     with pytest.raises(NotFittedError):
         AutoencoderDecomposer().summary()

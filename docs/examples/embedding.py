@@ -66,8 +66,7 @@ inputs = {
     "NMF, 16 parts": nmf.transform(images),
     "this library, 16 parts": model.transform(images),
 }
-{
-    name: round(KNeighborsClassifier().fit(X[seen], labels[seen]).score(X[unseen], labels[unseen]), 3)
-    for name, X in inputs.items()
-}
+for name, X in inputs.items():
+    neighbours = KNeighborsClassifier().fit(X[seen], labels[seen])
+    print(f"{name:>24}: {neighbours.score(X[unseen], labels[unseen]):.3f}")
 # sphinx_gallery_thumbnail_number = 2

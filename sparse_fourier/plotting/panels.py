@@ -79,7 +79,10 @@ def label_edges(panels: list[Axes], xlabel: str, ylabel: str, columns: int | Non
 def draw_curve(panel: Axes, x: Array, y: Array, style: Style) -> Line2D:
     """Draw a curve over positions in any order."""
     order = np.argsort(x, kind="stable")
-    return panel.plot(x[order], y[order], **style)[0]
+    line = panel.plot(x[order], y[order], **style)[0]
+    if x.dtype.kind == "M":
+        _shorten_dates(panel)
+    return line
 
 
 def draw_band(panel: Axes, x: Array, lower: Array, upper: Array, style: Style) -> Any:
@@ -93,6 +96,15 @@ def draw_image(panel: Axes, picture: Array, title: str, style: Style) -> AxesIma
     panel.set_axis_off()
     panel.set_title(title, fontsize=_fitting(panel, title))
     return panel.imshow(picture, **(color_scale(picture) | style))
+
+
+def _shorten_dates(panel: Axes) -> None:
+    """Label dates by what changes from one to the next, so that they fit a small panel."""
+    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+
+    locator = AutoDateLocator(minticks=2, maxticks=5)
+    panel.xaxis.set_major_locator(locator)
+    panel.xaxis.set_major_formatter(ConciseDateFormatter(locator))
 
 
 def _grid(ax: Axes, rows: int, columns: int) -> Any:

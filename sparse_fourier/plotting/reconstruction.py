@@ -283,8 +283,9 @@ def _shade_gaps(panel: Axes, x: Array, missing: Array) -> None:
     """Shade positions where nothing was observed, half way to the next ones."""
     order = np.argsort(x, kind="stable")
     x, missing = x[order], missing[order]
-    steps = np.diff(x)
-    edges = np.concatenate([x[:1], x[:-1] + steps / 2, x[-1:]])
+    if x.dtype.kind == "M":
+        x = x.astype("datetime64[ns]")  # of days there are no halves
+    edges = np.concatenate([x[:1], x[:-1] + np.diff(x) / 2, x[-1:]])
     turns = np.diff(np.concatenate([[0], missing.astype(int), [0]]))
     for start, stop in zip(np.flatnonzero(turns == 1), np.flatnonzero(turns == -1), strict=True):
         panel.axvspan(edges[start], edges[stop], **_GAP)

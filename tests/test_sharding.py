@@ -1,0 +1,202 @@
+"""Signals spread over devices and processes, against the same signals in one array; in fresh processes."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+PREPARE = """
+import json, os, sys
+import jax
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+import sparse_fourier.sharding as sharding
+from sparse_fourier import AutoencoderDecomposer
+from sparse_fourier.datasets import make_proportions, make_sinusoid_mixtures
+
+sharding._MOST_ROWS = 1000  # so that four thousand signals are many
+
+
+def layout():
+    return NamedSharding(Mesh(np.array(jax.devices()), ("signals",)), PartitionSpec("signals"))
+
+
+def spread(X):
+    with jax.enable_x64(True):
+        return jax.device_put(X, layout())
+
+
+def difference(one, other):
+    return float(np.abs(one - other).max() / max(np.abs(one).max(), 1e-12))
+
+
+def compare(X, k, weights=None, **parameters):
+    model = lambda: AutoencoderDecomposer(k, random_state=0, **parameters)
+    one, many = model().fit(X, sample_weight=weights), model().fit(spread(X), sample_weight=weights)
+    return {
+        "components": difference(one.components_, many.components_),
+        "intercept": difference(one.intercept_, many.intercept_),
+        "codes": difference(one.transform(X), many.transform(spread(X))),
+        "variances": difference(one.explained_variance_, many.explained_variance_),
+        "noise": difference(one.noise_variance_, many.noise_variance_),
+        "loss": abs(one.loss_ - many.loss_),
+        "score": abs(one.score(X) - many.score(spread(X))),
+        "prior": str(one.prior_) == str(many.prior_) and one.n_components_ == many.n_components_,
+        "kind": type(many.components_).__name__ + str(many.components_.dtype),
+        "converged": bool(many.converged_),
+    }
+"""
+
+
+def run(code, *arguments, devices=4, **environment):
+    """Start code in a fresh interpreter with several CPU devices."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("JAX_", "XLA_"))}
+    flags = {"XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}"}
+    return subprocess.Popen(
+        [sys.executable, "-W", "error", "-c", PREPARE + code, *map(str, arguments)],
+        cwd=ROOT,
+        env={**inherited, **flags, **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def output(process, timeout=300):
+    out, err = process.communicate(timeout=timeout)
+    assert process.returncode == 0, err
+    return json.loads(out.splitlines()[-1])
+
+
+def agree(found, tolerance=1e-6):
+    assert found["prior"]
+    assert found["converged"]
+    assert found["kind"] == "ndarrayfloat64"
+    numbers = {name: value for name, value in found.items() if isinstance(value, float)}
+    assert max(numbers.values()) < tolerance, numbers
+
+
+def test_four_devices_find_what_one_does():
+    found = output(
+        run(
+            """
+X = make_sinusoid_mixtures(4000, noise=0.05, random_state=0)[0]
+weights = np.random.RandomState(0).choice([0.0, 1.0, 2.0], size=4000)
+print(json.dumps([compare(X, 2, prior="uniform"), compare(X, 2, weights, prior="uniform")]))
+"""
+        )
+    )
+    for each in found:
+        agree(each)
+
+
+@pytest.mark.slow
+def test_every_prior_is_trained_where_the_signals_lie():
+    found = output(
+        run(
+            """
+kinds = {prior: prior for prior in ("uniform", "laplace", "exponential")}
+kinds["gaussian"] = "unequal"
+X = {
+    prior: make_sinusoid_mixtures(4000, noise=0.02, codes=kind, random_state=0)[0]
+    for prior, kind in kinds.items()
+}
+found = [compare(each, 2, prior=prior) for prior, each in X.items()]
+proportions = make_proportions(4000, snr_db=30, random_state=0)[0]
+found.append(compare(proportions, 3, prior="simplex"))
+found.append(compare(X["uniform"], "auto"))
+found.append(compare(X["gaussian"], 2, prior=None))
+large = make_sinusoid_mixtures(4000, noise=0.02, random_state=1)[0] * 1e6
+found.append(compare(large, "auto", fit_intercept=False, prior="uniform"))
+print(json.dumps(found))
+"""
+        )
+    )
+    for each in found:
+        agree(each, tolerance=1e-5)  # the blur of a simplex settles to a thousandth
+
+
+def test_what_needs_all_signals_in_one_place_is_refused_by_name():
+    found = output(
+        run(
+            """
+X = spread(make_sinusoid_mixtures(4000, 8, random_state=0)[0].astype(np.float32))
+bad = X.at[3, 3].set(np.nan)
+def message(X, **parameters):
+    try:
+        AutoencoderDecomposer(2, **parameters).fit(X)
+    except (TypeError, ValueError) as error:
+        return type(error).__name__ + ": " + str(error)
+asks = [{"basis": "fourier"}, {"basis": "nonnegative"}, {"prior": None, "activation": "sigmoid"}]
+print(json.dumps([*(message(X, **ask) for ask in asks), message(bad), message(X.at[0, 0].set(np.inf))]))
+"""
+        )
+    )
+    assert all(
+        text.startswith("TypeError: Signals that are spread over devices cannot be used")
+        for text in found[:3]
+    )
+    assert found[3].startswith("TypeError: Signals that are spread over devices cannot be used with missing")
+    assert found[4].startswith("ValueError: Input X contains infinity")
+
+
+TOGETHER = """
+jax.distributed.initialize(f"127.0.0.1:{sys.argv[1]}", num_processes=2, process_id=int(sys.argv[2]))
+rows = slice(2000 * jax.process_index(), 2000 * jax.process_index() + 2000)
+X = make_sinusoid_mixtures(4000, noise=0.02, random_state=0)[0]
+with jax.enable_x64(True):
+    everywhere = jax.make_array_from_process_local_data(layout(), X[rows])
+"""
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@pytest.mark.slow
+def test_two_processes_find_what_one_does():
+    code = (
+        TOGETHER
+        + """
+one, many = (AutoencoderDecomposer(2, random_state=0).fit(each) for each in (X, everywhere))
+found = difference(one.components_, many.components_), abs(one.loss_ - many.loss_)
+print(json.dumps([*found, many.components_[0].tolist()]))
+"""
+    )
+    port = free_port()
+    found = [output(process) for process in [run(code, port, index, devices=1) for index in range(2)]]
+    assert found[0][2] == found[1][2]
+    for components, loss, _ in found:
+        assert components < 1e-6
+        assert loss < 1e-6
+
+
+@pytest.mark.slow
+def test_a_process_that_dies_ends_the_others_with_a_clear_error():
+    code = (
+        TOGETHER
+        + """
+def leave(info):
+    if jax.process_index() == 1:
+        os._exit(7)
+
+try:
+    AutoencoderDecomposer(2, prior="uniform", callback=leave, random_state=0).fit(everywhere)
+except RuntimeError as error:
+    print(json.dumps(str(error)), flush=True)
+    os._exit(0)
+"""
+    )
+    port = free_port()
+    survivor, victim = (run(code, port, index, devices=1) for index in range(2))
+    assert victim.wait(timeout=200) == 7
+    assert "another process" in output(survivor, timeout=200)
