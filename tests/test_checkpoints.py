@@ -226,4 +226,4 @@ def test_a_fit_that_is_killed_goes_on_to_the_same_end(tmp_path):
 @pytest.mark.skipif(sys.platform == "win32", reason="no such signal")
 @pytest.mark.parametrize("way", [way for way in WAYS if way != "Newton"])
 def test_any_fit_may_be_killed_again_and_again(way, tmp_path):
-    assert_killed_fits_end_alike(way, tmp_path, [SHORT[way], SHORT[way]])
+    assert_killed_fits_end_alike(way, tmp_path, [SHORT[way], 2])
