@@ -71,7 +71,6 @@ MOST_ROWS_OF_FULL_BATCHES = 10_000
 VARIATIONAL = "variational"
 UNROLLED = "unrolled"
 SPARSE_PRIOR = "laplace"
-AUTOMATIC_STARTS = 2
 AUTOMATIC_CONTAMINATION = 0.03
 
 
@@ -287,11 +286,11 @@ def resolve_contamination(
     return AUTOMATIC_CONTAMINATION if rivals or prior.identifies_basis else 0.0
 
 
-def resolve_starts(n_init: str | int, *, network: bool = False) -> int:
-    """Return the number of starts."""
+def resolve_starts(n_init: str | int, *, network: bool = False) -> int | None:
+    """Return the number of starts; None where that is left to the prior."""
     if isinstance(n_init, Integral):
         return int(n_init)
-    return 1 if network else AUTOMATIC_STARTS
+    return 1 if network else None
 
 
 def resolve_activation(activation: Any) -> Activation:
