@@ -206,7 +206,7 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         Whether the tolerance was reached.
     coding_gap_ : float
         With more components than features: by how much the codes of `transform` miss the best ones that a
-        long search finds, on 200 of the signals. It is the excess of the squared error, with the price of
+        long search finds, on 100 of the signals. It is the excess of the squared error, with the price of
         active codes, as a share of the squared length of the signals beside the intercept.
     reconstruction_err_ : float
         Frobenius norm of the residual of X.
