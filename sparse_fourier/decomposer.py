@@ -21,8 +21,8 @@ from sparse_fourier.fitting import Fitted, Settings, fit
 from sparse_fourier.model import Model
 from sparse_fourier.priors import Prior
 from sparse_fourier.reporting import Reporter, warn_of, warn_of_empty_rows, warn_of_unseen
-from sparse_fourier.sharding import ShardedSignals, is_spread
-from sparse_fourier.signals import Rows, array_of, blocks_of, is_mapped, mapped, rows_with_weight
+from sparse_fourier.sharding import ShardedSignals, is_spread, processes_of
+from sparse_fourier.signals import Rows, array_of, contents_of, is_mapped, mapped, rows_with_weight
 from sparse_fourier.streaming import Learn, Stream, advance
 from sparse_fourier.summary import Summary, of_noise, of_prior
 from sparse_fourier.validation import (
@@ -797,7 +797,8 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
 
     def _fit(self, X: Rows, weights: np.ndarray, settings: Settings, network: Network | None) -> Fitted:
         rng = check_random_state(self.random_state)
-        with checkpoints.opened(self.checkpoint, lambda: self._identity(X, weights), rng) as first:
+        together = processes_of(X)
+        with checkpoints.opened(self.checkpoint, lambda: self._identity(X, weights), rng, together) as first:
             return self._watched(X, weights, settings, network, first)
 
     def _identity(self, X: Rows, weights: np.ndarray) -> dict[str, str]:
@@ -805,8 +806,7 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         given = self.get_params(deep=False)
         chosen = {name: value for name, value in given.items() if name not in _WITHOUT_EFFECT}
         others = {"the fit to go on from": getattr(self, "_record", None) if self.warm_start else None}
-        rows = (X[each] for each in blocks_of(X))
-        return checkpoints.identity(chosen, others, X=rows, sample_weight=[weights])
+        return checkpoints.identity(chosen, others, X=contents_of(X), sample_weight=[weights])
 
     def _watched(
         self, X: Rows, weights: np.ndarray, settings: Settings, network: Network | None, rng: Any
