@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
+from scipy.special import chdtrc
 
 from sparse_fourier.canonical import reference_signs
 from sparse_fourier.lapack import eigenvalues, singular_values
@@ -32,6 +33,7 @@ _NOISE_ITERATIONS = 10
 _FEW_DIMENSIONS = 4
 _LOST_TO_PREPARATION = 2
 _LARGE_SHARE = 0.99
+_LEVEL_OF_WHITENESS = 1e-6
 LARGE_PART = 0.75
 SAMPLES_PER_COMPONENT = 5
 _NOISE_ABOVE_SINGLE = 3e-5
@@ -600,19 +602,38 @@ def _is_exact(span: Span, n_features: int) -> bool:
 def sensible_rank(span: Span, n_features: int) -> tuple[int, bool]:
     """Return the number of components for `n_components="auto"`, and whether it is an estimate.
 
-    Coloured noise looks like ever more components. Where the estimate leaves less than a quarter of the
-    dimensions to the noise, or less than five samples to each component, it is not believed: taken are the
-    components that explain 99 % of the variance, but no more than the samples can tell apart, whose
-    number has to exceed the k (k + 1) entries that turn coordinates into codes, twice over.
+    Coloured noise looks like ever more components. Where what the estimate leaves is not white, or less than
+    a quarter of the dimensions, it is not believed: taken are the components that explain 99 % of the
+    variance, but no more than the samples can tell apart, whose number has to exceed the k (k + 1) entries
+    that turn coordinates into codes, twice over.
     """
     estimate = max(estimate_rank(span, n_features), 1)
     exact = _is_exact(span, n_features)
-    white = estimate <= LARGE_PART * span.n_dimensions and SAMPLES_PER_COMPONENT * estimate <= span.n_samples
-    white &= not span.n_weaker or estimate < span.rank
+    white = estimate <= LARGE_PART * span.n_dimensions and _leaves_white_noise(span, estimate)
     if exact or white or span.rank <= _FEW_DIMENSIONS:
         return estimate, True
     most = min(estimate, int(np.sqrt(span.n_samples / 2)))
     return max(min(rank_of_share(span, _LARGE_SHARE), most), 1), False
+
+
+def _leaves_white_noise(span: Span, k: int) -> bool:
+    """Return whether variances beyond the first k differ as little as those of white noise.
+
+    By John's statistic, which holds for fewer samples than dimensions too [1]_. Where not all variances are
+    known, it is enough that some of them are noise, and samples many.
+
+    References
+    ----------
+    .. [1] O. Ledoit and M. Wolf, "Some hypothesis tests for the covariance matrix when the dimension is large
+       compared to the sample size", Annals of Statistics 30(4), 1081-1102, 2002.
+    """
+    if span.n_weaker:
+        return k < span.rank and SAMPLES_PER_COMPONENT * k <= span.n_samples
+    n = span.n_samples - 1
+    p = (span.rank if span.rank < n else span.n_varying) - k
+    variances = span.deviations[k:] ** 2
+    spread = p * float(variances @ variances) / float(variances.sum()) ** 2 - 1
+    return bool(chdtrc(0.5 * p * (p + 1), 0.5 * p * (n - k) * spread) > _LEVEL_OF_WHITENESS)
 
 
 def largest_of_noise(n: float, p: int) -> float:
