@@ -200,6 +200,8 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
     loss_ : float
         Mean negative log-likelihood of the training signals, in nats per sample; with `prior=None` the
         mean squared error of an entry.
+        A network's is what training minimised: with its own codes, penalties
+        included, missing entries filled. `score` takes least-squares codes and observed entries alone.
     loss_curve_ : ndarray of shape (n_iterations + 1,)
         The objective after every iteration, with faces still wide and signals still few at first; the
         last is `loss_`.
