@@ -51,6 +51,7 @@ from sparse_fourier.variational import (
 
 _BLOCK = 8192
 _ROWS_OF_START = 20_000
+_ITERATIONS_OF_START = 1000
 _STANDARD_ERRORS = 3.0
 _LARGEST_EXPONENT = 1000
 
@@ -76,6 +77,8 @@ class Network:
         Whether the loss is a likelihood; else it is the squared error.
     variational : bool
         Whether codes are the means of Gaussians, and the loss is the bound of the evidence.
+    least_squares : bool
+        Whether the encoder serves training alone, and codes are those of least squares.
     literal : bool
         Whether training begins at random weights, on signals as they are, and ends where it ends.
     penalties : tuple of Penalty
@@ -93,6 +96,7 @@ class Network:
     literal: bool
     penalties: tuple[Penalty, ...] = ()
     variational: bool = False
+    least_squares: bool = False
 
     @property
     def kind(self) -> type[Autoencoder]:
@@ -270,7 +274,7 @@ def _begin_at_closed_form(
     """Return starts whose codes are close to those of the fit without a network."""
     # A generator of its own: what the start draws depends on the number of rows, the layers must not.
     own = np.random.RandomState(rng.randint(np.iinfo(np.int32).max))
-    fitted = fit(X, weights, replace(settings, n_starts=max(settings.n_starts, 2), callback=None), own)
+    fitted = fit(X, weights, of_start(settings), own)
     origin, thinned = fitted.model, slice(None, None, -(-len(X) // _ROWS_OF_START))
     if not network.has_prior and settings.init is not None:
         components = checked_init(settings.init, origin.components.shape)
@@ -292,6 +296,12 @@ def _begin_at_closed_form(
     errors = [share @ ((Z - model.decode(model.encode(Z))) ** 2).sum(axis=1) for model in models]
     noise = np.maximum(np.array(errors) / n_left, origin.resolution / scale**2)
     return record._replace(state=_stacked(models, noise, network, X.dtype))
+
+
+def of_start(settings: Settings) -> Settings:
+    """Return the settings of the fit that a network begins at, whose iterations are none of its epochs."""
+    longer = max(settings.max_iter, _ITERATIONS_OF_START)
+    return replace(settings, n_starts=max(settings.n_starts, 2), max_iter=longer, callback=None)
 
 
 def _unit_of_training(

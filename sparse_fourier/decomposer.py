@@ -13,7 +13,7 @@ from sklearn.utils import check_array, check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sparse_fourier import checkpoints, parameters, runtime, saving
-from sparse_fourier.autoencoding import FittedNetwork, Network, Record, closed_form, fit_network
+from sparse_fourier.autoencoding import FittedNetwork, Network, Record, closed_form
 from sparse_fourier.bases import Basis
 from sparse_fourier.diagnostics import Diagnosis, Question, diagnose
 from sparse_fourier.dictionaries import fit_overcomplete
@@ -23,6 +23,7 @@ from sparse_fourier.priors import Prior
 from sparse_fourier.reporting import Reporter, warn_of, warn_of_empty_rows, warn_of_unseen
 from sparse_fourier.sharding import ShardedSignals, is_spread
 from sparse_fourier.signals import Rows, array_of, blocks_of, is_mapped, mapped, rows_with_weight
+from sparse_fourier.steered import fit_by_solver
 from sparse_fourier.streaming import Learn, Stream, advance
 from sparse_fourier.summary import Summary, of_noise, of_prior
 from sparse_fourier.validation import (
@@ -115,7 +116,9 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         hidden layers and more than 10000 signals. The last three, and optimisers of optax, go through the
         signals in batches. With `prior=None` and no hidden layers they train the network as it stands:
         standard normal initial weights, biases of zero, signals as they are. All other networks begin at
-        the closed form, on signals centred and scaled, and are never left worse than that.
+        the closed form, on signals centred and scaled, and are never left worse than that. Under a prior,
+        with an affine encoder and the prior's own activation, a named solver goes on from the fit by Newton
+        steps, and what it finds is kept where that is likelier with codes of least squares.
     learning_rate : float, callable or "auto", default="auto"
         Of the solvers that take batches: a number, or a schedule of optax, which gives it for the number of
         steps taken so far. "auto": 0.001 for "adam" and "rmsprop", 0.01 for "sgd".
@@ -851,7 +854,7 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         def learn(X: Rows, weights: np.ndarray) -> Fitted:
             if network is not None:
                 X = array_of(X, "a network")
-                return fit_network(X, weights, settings, network, rng, record)
+                return fit_by_solver(X, weights, settings, network, rng, record)
             if self.prior is None:
                 return closed_form(X, weights, settings)
             return _fit_without_network(X, weights, settings, rng)

@@ -75,6 +75,10 @@ class Prior(Configurable, ABC):
         Whether the densities of the codes are learned together with the components.
     allows_overcomplete : bool
         Whether codes are sparse enough to be told where there are more components than features.
+    n_starts : int
+        From how many places training starts unless the user says it.
+    piles_up_at_faces : bool
+        Whether codes are likely near the ends of their support, more than elsewhere.
     """
 
     kind: ClassVar[str] = "prior"
@@ -87,6 +91,8 @@ class Prior(Configurable, ABC):
     reflection: ClassVar[float | None] = None
     learns: ClassVar[bool] = False
     allows_overcomplete: ClassVar[bool] = False
+    n_starts: ClassVar[int] = 2
+    piles_up_at_faces: ClassVar[bool] = False
 
     @abstractmethod
     def log_density(self, codes: Array) -> Array:
