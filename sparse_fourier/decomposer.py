@@ -21,8 +21,8 @@ from sparse_fourier.fitting import Fitted, Settings, fit
 from sparse_fourier.model import Model
 from sparse_fourier.priors import Prior
 from sparse_fourier.reporting import Reporter, warn_of, warn_of_empty_rows, warn_of_unseen
-from sparse_fourier.sharding import ShardedSignals, is_spread
-from sparse_fourier.signals import Rows, array_of, blocks_of, is_mapped, mapped, rows_with_weight
+from sparse_fourier.sharding import ShardedSignals, is_spread, processes_of
+from sparse_fourier.signals import Rows, array_of, contents_of, is_mapped, mapped, rows_with_weight
 from sparse_fourier.steered import fit_by_solver
 from sparse_fourier.streaming import Learn, Stream, advance
 from sparse_fourier.summary import Summary, of_noise, of_prior
@@ -200,6 +200,8 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
     loss_ : float
         Mean negative log-likelihood of the training signals, in nats per sample; with `prior=None` the
         mean squared error of an entry.
+        A network's is what training minimised: with its own codes, penalties
+        included, missing entries filled. `score` takes least-squares codes and observed entries alone.
     loss_curve_ : ndarray of shape (n_iterations + 1,)
         The objective after every iteration, with faces still wide and signals still few at first; the
         last is `loss_`.
@@ -801,7 +803,8 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
 
     def _fit(self, X: Rows, weights: np.ndarray, settings: Settings, network: Network | None) -> Fitted:
         rng = check_random_state(self.random_state)
-        with checkpoints.opened(self.checkpoint, lambda: self._identity(X, weights), rng) as first:
+        together = processes_of(X)
+        with checkpoints.opened(self.checkpoint, lambda: self._identity(X, weights), rng, together) as first:
             return self._watched(X, weights, settings, network, first)
 
     def _identity(self, X: Rows, weights: np.ndarray) -> dict[str, str]:
@@ -809,8 +812,7 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         given = self.get_params(deep=False)
         chosen = {name: value for name, value in given.items() if name not in _WITHOUT_EFFECT}
         others = {"the fit to go on from": getattr(self, "_record", None) if self.warm_start else None}
-        rows = (X[each] for each in blocks_of(X))
-        return checkpoints.identity(chosen, others, X=rows, sample_weight=[weights])
+        return checkpoints.identity(chosen, others, X=contents_of(X), sample_weight=[weights])
 
     def _watched(
         self, X: Rows, weights: np.ndarray, settings: Settings, network: Network | None, rng: Any
