@@ -628,10 +628,11 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         settings, network = view._settings(X)
         parameters.refuse_to_diagnose(self.prior, network, view.components_.shape)
         kept = weights > 0
+        model, rows = view._state.of_least_squares(X[kept])
         question = Question(
-            view._state,
+            model,
             view.basis_,
-            X[kept],
+            rows,
             weights[kept],
             settings,
             int(n_bootstraps),
