@@ -16,6 +16,7 @@ _ORDER = (
     "irregular",
     "memmap",
     "search",
+    "error_bars",
     "variants",
     "smooth_spectra",
     "own_parts",

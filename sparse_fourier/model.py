@@ -24,6 +24,16 @@ def incomplete_rows(X: np.ndarray) -> np.ndarray:
     return np.asarray(np.isnan(X).any(axis=1))
 
 
+def _rows_with_gaps(X: np.ndarray, codes: np.ndarray) -> np.ndarray:
+    """Return the indices of signals with missing entries, which leave codes that are no numbers."""
+    with np.errstate(all="ignore"):
+        total = codes.sum()
+    if not np.isnan(total):
+        return np.zeros(0, dtype=int)
+    suspects = np.flatnonzero(np.isnan(codes).any(axis=1))
+    return suspects[np.isnan(X[suspects]).any(axis=1)]
+
+
 @dataclass(frozen=True, eq=False)
 class Model:
     """A linear decoder with a prior on its codes, for signals in units of 2**exponent.
@@ -100,7 +110,9 @@ class Model:
         if abs(exponent) > np.finfo(X.dtype).maxexp // 2:
             X, exponent = np.ldexp(X, -exponent), 0
         unmixing = np.ldexp(self.unmixing, -exponent).astype(X.dtype)
-        return (X @ unmixing).astype(float, copy=False) - self.code_offset
+        codes = (X @ unmixing).astype(float, copy=False)
+        codes -= self.code_offset
+        return codes
 
     @cached_property
     def code_offset(self) -> np.ndarray:
@@ -127,17 +139,21 @@ class Model:
         """Binary exponent of the unit of the components."""
         return self.exponent - self.code_exponent
 
+    def of_least_squares(self, X: np.ndarray) -> tuple[Model, np.ndarray]:
+        """Return a model whose codes are those of least squares, and signals of which they are the codes."""
+        return self, X
+
     def constrained_codes(self, X: np.ndarray) -> np.ndarray:
         """Return the least-squares codes within the prior's support, in the model's unit.
 
         Gaps are filled with what mean and covariance of the prior lead to expect, given the other entries.
         """
-        gaps = incomplete_rows(X)
-        if not gaps.any():
-            return self.prior.domain.project(self.least_squares_codes(X), self.gram)
-        codes = np.zeros((len(X), len(self.components)))
-        codes[~gaps] = self.least_squares_codes(X[~gaps])
-        codes[np.ix_(np.flatnonzero(gaps), np.flatnonzero(self.live))] = self.read(X[gaps]).completed_codes
+        codes = self.least_squares_codes(X)
+        gaps = _rows_with_gaps(X, codes)
+        if not len(gaps):
+            return self.prior.domain.project(codes, self.gram)
+        codes[gaps] = 0.0
+        codes[np.ix_(gaps, np.flatnonzero(self.live))] = self.read(X[gaps]).completed_codes
         return self.prior.domain.project(codes, self.gram)
 
     def read(self, X: np.ndarray) -> Reading:

@@ -12,7 +12,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sparse_fourier.autoencoding import FittedNetwork
 from sparse_fourier.exceptions import IdentifiabilityWarning
 from sparse_fourier.fitting import Fitted, Settings
-from sparse_fourier.signals import Rows, extent, mapped
+from sparse_fourier.signals import Rows, mapped, may_lack_entries
 from sparse_fourier.training import Progress
 
 
@@ -59,11 +59,17 @@ def _bar(max_iter: int) -> Any:
     return tqdm(total=max_iter, desc="fit", unit="iteration", mininterval=0.0)
 
 
+def _are_empty(X: np.ndarray) -> np.ndarray:
+    """Return which rows are NaN in all columns, by a look at the first of these."""
+    empty = np.isnan(X[:, 0])
+    if empty.any():
+        empty[empty] = np.isnan(X[empty]).all(axis=1)
+    return empty
+
+
 def warn_of_empty_rows(X: Rows) -> None:
     """Warn of signals of which nothing was observed."""
-    empty = np.zeros(0, dtype=int)
-    if not extent(X).complete:
-        empty = np.flatnonzero(mapped(lambda rows: np.asarray(np.isnan(rows).all(axis=1)), X))
+    empty = np.flatnonzero(mapped(_are_empty, X)) if may_lack_entries(X) else []
     if len(empty):
         some = ", ".join(map(str, empty[:5])) + (", ..." if len(empty) > 5 else "")
         warnings.warn(

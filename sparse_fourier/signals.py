@@ -61,6 +61,10 @@ class Signals(ABC):
         """Number of entries, zeros included."""
         return self.shape[0] * self.shape[1]
 
+    def contents(self) -> Iterator[np.ndarray]:
+        """Yield all that this process can read, one array after another."""
+        return (self[rows] for rows in blocks_of(self))
+
     @cached_property
     def extent(self) -> Extent:
         """Extent of the entries; infinite the wrong way round where there are none."""
@@ -187,6 +191,11 @@ def rows_with_weight(X: Rows, weights: np.ndarray) -> tuple[Rows, np.ndarray]:
     return rows_where(X, seen), weights[seen]
 
 
+def contents_of(X: Rows) -> Iterator[np.ndarray]:
+    """Yield all that this process can read of the signals, one array after another."""
+    return X.contents() if isinstance(X, Signals) else (X[rows] for rows in blocks_of(X))
+
+
 def blocks_of(X: Rows) -> Iterator[slice]:
     """Yield slices of rows that a cache holds about one of, all in the end."""
     n, d = X.shape
@@ -200,6 +209,11 @@ def mapped(function: Callable[[np.ndarray], np.ndarray], X: Rows) -> np.ndarray:
     if isinstance(X, np.ndarray):
         return function(X)
     return np.concatenate([function(X[rows]) for rows in blocks_of(X)])
+
+
+def may_lack_entries(X: Rows) -> bool:
+    """Return whether entries may be missing, as far as is known without a look at them."""
+    return not (isinstance(X, Signals) and X.extent.complete)
 
 
 def extent(X: Rows) -> Extent:

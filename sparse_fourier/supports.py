@@ -14,6 +14,7 @@ from sparse_fourier.namespace import Array, array_namespace, log_ndtr
 _COARSEST_RESOLUTION = 0.1
 _N_NODES = 2000
 _PATIENCE = 3
+_FEW_ROWS = 8
 _MAX_SWEEPS = 10_000
 _MAX_EXCHANGES = 1000
 _BLOCK_ENTRIES = 1 << 17
@@ -135,9 +136,10 @@ class Interval(Support):
 
     def project(self, codes: np.ndarray, gram: np.ndarray) -> np.ndarray:
         """Return the constrained least-squares codes; rows inside are returned as they are."""
-        outside = ((codes < self.lower) | (codes > self.upper)).any(axis=1)
-        if not outside.any():
+        places = np.flatnonzero((codes < self.lower) | (codes > self.upper))
+        if not len(places):
             return codes
+        outside = np.unique(places // codes.shape[1])
         projected = codes.copy()
         projected[outside] = bounded_least_squares(codes[outside], gram, self.lower, self.upper)
         return projected
@@ -401,6 +403,9 @@ def _with_free_codes(free: np.ndarray, change: np.ndarray, gram: np.ndarray) -> 
     Rows with the same free codes share one linear map, from the changes of the others to those of the free.
     """
     n, k = free.shape
+    if n <= _FEW_ROWS:
+        change[:] = np.matmul(_maps_to_free_codes(free, gram), change[:, :, None])[:, :, 0]
+        return change
     packed = np.ascontiguousarray(np.packbits(free, axis=1))
     _, first, which = np.unique(
         packed.view(f"S{packed.shape[1]}")[:, 0], return_index=True, return_inverse=True

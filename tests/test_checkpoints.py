@@ -24,11 +24,20 @@ WAYS = {
     },
     "quasi-Newton": {"hidden_layer_sizes": (4,), "solver": "lbfgs", "max_iter": 90},
     "penalised": {"penalty": Smoothness(10.0), "prior": "laplace", "max_iter": 200},
+    "dictionary": {"n_components": 14, "prior": "laplace", "max_iter": 40},
     "Newton": {"prior": "uniform", "n_init": 2, "n_components": 3},
 }
-SHORT = {"batches": 8, "held out": 6, "noise drawn": 4, "quasi-Newton": 20, "penalised": 2, "Newton": 2}
+SHORT = {
+    "batches": 8,
+    "held out": 6,
+    "noise drawn": 4,
+    "quasi-Newton": 20,
+    "penalised": 2,
+    "dictionary": 30,
+    "Newton": 2,
+}
 
-QUICK = ("batches", "held out", "quasi-Newton", "Newton")
+QUICK = ("batches", "held out", "quasi-Newton", "dictionary", "Newton")
 MARKED = [pytest.param(way, marks=() if way in QUICK else pytest.mark.slow) for way in WAYS]
 
 
@@ -226,4 +235,4 @@ def test_a_fit_that_is_killed_goes_on_to_the_same_end(tmp_path):
 @pytest.mark.skipif(sys.platform == "win32", reason="no such signal")
 @pytest.mark.parametrize("way", [way for way in WAYS if way != "Newton"])
 def test_any_fit_may_be_killed_again_and_again(way, tmp_path):
-    assert_killed_fits_end_alike(way, tmp_path, [SHORT[way], SHORT[way]])
+    assert_killed_fits_end_alike(way, tmp_path, [SHORT[way], 2])

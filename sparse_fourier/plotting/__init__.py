@@ -11,6 +11,7 @@ from sparse_fourier.plotting.components import ComponentsDisplay
 from sparse_fourier.plotting.losses import LossCurveDisplay
 from sparse_fourier.plotting.reconstruction import ReconstructionDisplay
 from sparse_fourier.plotting.spectrum import SpectrumDisplay
+from sparse_fourier.plotting.stability import ScoresDisplay, StabilityDisplay
 
 __all__ = [
     "CodesDisplay",
@@ -18,5 +19,7 @@ __all__ = [
     "ComponentsDisplay",
     "LossCurveDisplay",
     "ReconstructionDisplay",
+    "ScoresDisplay",
     "SpectrumDisplay",
+    "StabilityDisplay",
 ]
