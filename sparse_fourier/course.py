@@ -118,7 +118,8 @@ class Plan:
 
     Attributes
     ----------
-    n_starts : int
+    n_starts : int or None
+        None: as many as the prior needs.
     tol : float
     max_iter : int
     init : array of shape (k, k) or None
@@ -126,7 +127,7 @@ class Plan:
     callback : callable or None
     """
 
-    n_starts: int
+    n_starts: int | None
     tol: float
     max_iter: int
     init: np.ndarray | None

@@ -16,7 +16,7 @@ from sparse_fourier.course import (
     stack,
 )
 from sparse_fourier.objective import Point
-from sparse_fourier.rotations import Signals, first_rotation
+from sparse_fourier.rotations import Signals, cumulant_rotation, first_rotation
 from sparse_fourier.training import Trained
 
 _WIDTH_AT_INIT = 0.05
@@ -49,7 +49,7 @@ def search(problem: Problem, plan: Plan, course: Course, rng: np.random.RandomSt
         return course.stage(points, width, np.arange(n))
     seen = first_rows(problem)
     seen = n if seen * 2 > n else seen
-    starts = _rotations(problem, plan.n_starts, rng)
+    starts = _rotations(problem, plan.n_starts or problem.prior.n_starts, rng)
     order = rng.permutation(n)
     trained = course.stage(starts, FIRST_WIDTH, order[:seen])
     while seen < n and not course.over(trained):
@@ -78,7 +78,8 @@ def _rotations(problem: Problem, n_starts: int, rng: np.random.RandomState) -> P
     if not problem.prior.domain.is_bounded and problem.n_samples >= _SAMPLES_PER_ENTROPY * k:
         size = np.linalg.norm(points.unmixing[0, 0])
         signals = Signals(white, problem.weights, problem.n_samples)
-        points.unmixing[0] = size * first_rotation(signals, rng)
+        skewed = bool(problem.prior.domain.faces)
+        points.unmixing[0] = size * (cumulant_rotation(signals) if skewed else first_rotation(signals, rng))
     if problem.prior.domain.faces and not problem.prior.domain.is_bounded:
         skewness = np.einsum("n,rnj->rj", problem.weights, (white @ points.unmixing.swapaxes(1, 2)) ** 3)
         points.unmixing[:] *= np.where(skewness < 0, -1.0, 1.0)[:, :, None]
@@ -154,9 +155,11 @@ def _robust_least_squares(design: np.ndarray, targets: np.ndarray) -> np.ndarray
     all rows could be the one that makes every code zero.
     """
     left = np.abs(np.median(targets) - targets)
-    solution = np.zeros(design.shape[1])
+    solution, before = np.zeros(design.shape[1]), np.zeros(len(targets), dtype=bool)
     for _ in range(_TRIMMINGS):
         kept = left <= 3 * np.median(left) + np.finfo(float).eps
+        if (kept == before).all():
+            break
         solution = np.linalg.lstsq(design[kept], targets[kept], rcond=_DETERMINED)[0]
-        left = np.abs(design @ solution - targets)
+        left, before = np.abs(design @ solution - targets), kept
     return solution

@@ -56,7 +56,7 @@ class Settings:
 
     prior: Prior
     n_components: int | float | None
-    n_starts: int
+    n_starts: int | None
     tol: float
     max_iter: int
     init: Any

@@ -244,6 +244,10 @@ class Objective(ABC):
     def local_model(self, point: Point, expansion: Any) -> Any:
         """Return the quadratic model of the objective around a point, of which a step is taken."""
 
+    def drift(self, point: Point, expansion: Any, width: Array, narrower: Array) -> Array:
+        """Return about how much the gradient changes as faces narrow, of its shape: unless known, nothing."""
+        return 0.0 * self.local_model(point, expansion).gradient
+
 
 class CodeObjective(Objective):
     """The objective under an independent prior, whose codes are coupled by the volume alone."""
@@ -297,8 +301,22 @@ class CodeObjective(Objective):
 
     def local_model(self, point: Point, expansion: Expansion) -> Any:
         """Return the quadratic model of the objective around a point, of which a step is taken."""
-        spread = point.unmixing @ self.noise @ point.unmixing.T
-        return LocalModel.collect(expansion.sums, spread)
+        return LocalModel.collect(expansion.sums, self._spread(point))
+
+    def _spread(self, point: Point) -> Array:
+        return point.unmixing @ self.noise @ point.unmixing.T
+
+    def drift(self, point: Point, expansion: Expansion, width: Array, narrower: Array) -> Array:
+        """Return the change of the gradient in proportion to that of the blur of faces.
+
+        Where codes pile up at a face its place is in proportion to its blur.
+        """
+        xp, k = array_namespace(point.unmixing), len(self.noise)
+        variances = point.noise_variances(self.noise) + self.floor
+        before, after = xp.sqrt(variances + width * width), xp.sqrt(variances + narrower * narrower)
+        slopes = 2 * self._spread(point) @ _unit(k, k + 1)
+        by_variance = expansion.sums[:, k + 2] + expansion.sums[:, k + 4, -1:] * slopes
+        return (2 * before * (after - before))[:, None] * by_variance
 
 
 class SimplexObjective(CodeObjective):

@@ -71,7 +71,6 @@ MOST_ROWS_OF_FULL_BATCHES = 10_000
 VARIATIONAL = "variational"
 UNROLLED = "unrolled"
 SPARSE_PRIOR = "laplace"
-AUTOMATIC_STARTS = 2
 AUTOMATIC_CONTAMINATION = 0.03
 
 
@@ -287,11 +286,11 @@ def resolve_contamination(
     return AUTOMATIC_CONTAMINATION if rivals or prior.identifies_basis else 0.0
 
 
-def resolve_starts(n_init: str | int, *, network: bool = False) -> int:
-    """Return the number of starts."""
+def resolve_starts(n_init: str | int, *, network: bool = False) -> int | None:
+    """Return the number of starts; None where that is left to the prior."""
     if isinstance(n_init, Integral):
         return int(n_init)
-    return 1 if network else AUTOMATIC_STARTS
+    return 1 if network else None
 
 
 def resolve_activation(activation: Any) -> Activation:
@@ -334,16 +333,14 @@ def resolve_network(
     plain = not (sizes or variational) and (given is None if has_prior else activation.is_affine)
     if plain and solver == "auto" and (has_prior or not penalties):
         return None
-    if plain and has_prior:
+    least_squares = plain and has_prior
+    if least_squares and penalties:
         raise ValueError(
-            f"solver={solver!r} trains networks, but under the prior {prior} an affine encoder with the "
-            "prior's own activation is found by Newton steps. Use solver='auto', or give an activation or "
-            "hidden_layer_sizes."
+            f"solver={solver!r} cannot train penalised components with least-squares codes. Use "
+            "solver='auto', or give an activation or hidden_layer_sizes."
         )
     if parameters["basis"] not in ("free", None) and not isinstance(parameters["basis"], Free):
-        raise ValueError(
-            "basis must be 'free' where the encoder is a network. Use another basis without one."
-        )
+        raise ValueError("basis must be 'free' where the encoder is a network or a solver is named.")
     optimizer = _optimizer(solver, n_samples, has_hidden=bool(sizes))
     if parameters["early_stopping"] and optimizer is None:
         raise ValueError(
@@ -363,6 +360,7 @@ def resolve_network(
         literal=not (has_prior or sizes or optimizer is None),
         penalties=penalties,
         variational=variational,
+        least_squares=least_squares,
     )
 
 

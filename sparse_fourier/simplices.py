@@ -21,7 +21,7 @@ def unmix(problem: Problem, plan: Plan, rng: np.random.RandomState) -> Trained:
     n, k = problem.whitened.shape
     course = Course(held(problem), plan)
     if plan.init is None:
-        starts = start.regular_simplices(k, plan.n_starts, rng)
+        starts = start.regular_simplices(k, plan.n_starts or problem.prior.n_starts, rng)
     else:
         starts = stack(Point(np.linalg.inv(plan.init).T, np.zeros(k)))
     spread = float(np.sqrt((k - 1) / (k * k * (k + 1))))

@@ -166,6 +166,9 @@ class Stepper:
 
     def _passed(self, dictionary: Dictionary, pace: Pace) -> Dictionary:
         """Return the dictionary after a pass: steps after batches, in which atoms are used often enough."""
+        return Dictionary(*self.course.remembered(lambda: self._gone_over(dictionary, pace), self.signals))
+
+    def _gone_over(self, dictionary: Dictionary, pace: Pace) -> Dictionary:
         signals, k = self.signals, len(dictionary.atoms)
         n, per_use = len(signals.X), k / pace.search.n_active
         size = min(max(int(_USES_OF_A_BATCH * per_use), _FEWEST_OF_A_BATCH), n)

@@ -18,7 +18,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from sparse_fourier import AutoencoderDecomposer
-from sparse_fourier.datasets import make_sinusoid_mixtures
+from sparse_fourier.datasets import make_nonnegative_mixtures, make_sinusoid_mixtures
 from sparse_fourier.metrics import worst_relative_error
 from sparse_fourier.priors import Uniform
 
@@ -642,6 +642,21 @@ def test_repeated_rows_and_weights_agree_on_any_data(n, d, seed):
     plain = AutoencoderDecomposer(1, random_state=0).fit(np.repeat(X, weights, axis=0))
     np.testing.assert_allclose(weighted.components_, plain.components_, rtol=1e-6, atol=1e-7)
     assert weighted.loss_ == pytest.approx(plain.loss_, rel=1e-7, abs=1e-7)
+
+
+@pytest.mark.parametrize(("snr_db", "most"), [(None, 60), (40, 32), (25, 25)])
+@pytest.mark.parametrize("seed", range(2))
+def test_cones_are_found_within_few_steps(seed, snr_db, most):
+    """Codes that pile up at faces follow these as they narrow: it took twice as many steps without."""
+    X, _, components = make_nonnegative_mixtures(1000, 4, snr_db=snr_db, random_state=seed)
+    model = AutoencoderDecomposer(4, prior="exponential", fit_intercept=False, random_state=0).fit(X)
+    assert model.converged_
+    assert model.n_iter_ <= most
+    assert worst_relative_error(components, model.components_) < 0.015
+    again = AutoencoderDecomposer(4, prior="exponential", fit_intercept=False, n_init=3, random_state=1).fit(
+        X
+    )
+    assert again.loss_ == pytest.approx(model.loss_, abs=1e-4)
 
 
 @pytest.mark.slow

@@ -16,7 +16,7 @@ from sparse_fourier.objective import (
     move,
     reconstruction_term,
 )
-from sparse_fourier.priors import Laplace, Prior, Uniform
+from sparse_fourier.priors import Exponential, Laplace, Prior, Uniform
 
 FLOOR = 2e-4
 NOISE = 0.04
@@ -230,6 +230,22 @@ def test_curvature_is_the_hessian_times_the_step(k, expand):
     image = model.curvature(step)
     np.testing.assert_allclose(image.ravel(), model.hessian() @ step.ravel(), rtol=1e-11, atol=1e-12)
     np.testing.assert_allclose(model.hessian(), model.hessian().T, rtol=1e-11, atol=1e-12)
+
+
+@pytest.mark.parametrize("k", [1, 3])
+def test_drift_is_the_change_of_the_gradient_with_the_blur(k):
+    """In proportion to the blur, for a change of it that is small."""
+    rng = np.random.default_rng(k)
+    rows, noise = rng.standard_normal((1, 50, k)), 0.01 * np.eye(k)
+    share = np.full((1, 50), 0.02)
+    objective = CodeObjective(Exponential(), rows, share, noise, np.full(k, 1e-3), np.float64(0.0))
+    point, width = Point(rng.standard_normal((k, k)), np.ones(k)), 0.3
+
+    def gradient(width):
+        return objective.local_model(point, objective.expand(point, width)).gradient
+
+    drift = objective.drift(point, objective.expand(point, width), width, width - 1e-5)
+    np.testing.assert_allclose(drift, gradient(width - 1e-5) - gradient(width), rtol=2e-3, atol=1e-10)
 
 
 def test_move_composes_like_maps_of_codes():

@@ -75,6 +75,10 @@ class Prior(Configurable, ABC):
         Whether the densities of the codes are learned together with the components.
     allows_overcomplete : bool
         Whether codes are sparse enough to be told where there are more components than features.
+    n_starts : int
+        From how many places training starts unless the user says it.
+    piles_up_at_faces : bool
+        Whether codes are likely near the ends of their support, more than elsewhere.
     """
 
     kind: ClassVar[str] = "prior"
@@ -87,6 +91,8 @@ class Prior(Configurable, ABC):
     reflection: ClassVar[float | None] = None
     learns: ClassVar[bool] = False
     allows_overcomplete: ClassVar[bool] = False
+    n_starts: ClassVar[int] = 2
+    piles_up_at_faces: ClassVar[bool] = False
 
     @abstractmethod
     def log_density(self, codes: Array) -> Array:
@@ -456,6 +462,25 @@ class Prior(Configurable, ABC):
             Of changes step @ [h - mean, 1], row by row: the identity unless the prior holds something.
         """
         return np.eye(n_components * (n_components + 1))
+
+    def smoothed(self, codes: np.ndarray, share: np.ndarray, n_samples: float) -> Self:
+        """Return the prior without edges that were learned, for codes whose noise is wider than these.
+
+        Parameters
+        ----------
+        codes : array of shape (n, k)
+            Codes, one row for each signal.
+        share : array of shape (n,)
+            Weights of sum one.
+        n_samples : float
+            How many rows the weights stand for.
+
+        Returns
+        -------
+        Prior
+            This one, where nothing is learned.
+        """
+        return self
 
     def ends(self, n_components: int) -> list[list[tuple[float, float]]]:
         """Return where the density of each code ends abruptly, and the direction in which it goes on.

@@ -47,6 +47,8 @@ class Exponential(IndependentPrior):
     needs_jax: ClassVar[bool] = False
     has_free_scale: ClassVar[bool] = True
     allows_overcomplete: ClassVar[bool] = True
+    n_starts: ClassVar[int] = 1
+    piles_up_at_faces: ClassVar[bool] = True
 
     def log_density(self, codes: Array) -> Array:
         """Return the sum over codes of -h / scale - log(scale); minus infinity if one is negative."""
