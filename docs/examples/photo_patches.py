@@ -1,9 +1,15 @@
-"""Patches of two photos as sums of eight of 256 atoms, the 96 most used, beside a mini-batch dictionary."""
+"""
+Atoms of photos
+===============
 
+Patches of two photos as sums of eight of 256 atoms, the 96 most used, beside a mini-batch dictionary.
+"""
+
+# %%
 import time
 
+import matplotlib.pyplot as plt
 import numpy as np
-from matplotlib.figure import Figure
 from sklearn.datasets import load_sample_images
 from sklearn.decomposition import MiniBatchDictionaryLearning
 from sklearn.feature_extraction.image import extract_patches_2d
@@ -24,7 +30,7 @@ ours = AutoencoderDecomposer(256, prior="laplace", activation=TopK(8), fit_inter
 rival = MiniBatchDictionaryLearning(
     256, alpha=0.05, transform_algorithm="omp", transform_n_nonzero_coefs=8, random_state=0
 )
-figure = Figure(figsize=(10, 3.9), layout="constrained")
+figure = plt.figure(figsize=(10, 3.9), layout="constrained")
 for part, name, model in zip(
     figure.subfigures(1, 2), ("this library", "mini-batch"), (ours, rival), strict=True
 ):
@@ -39,4 +45,4 @@ for part, name, model in zip(
     for ax, j in zip(part.subplots(8, 12).ravel(), order, strict=False):
         ax.imshow(model.components_[j].reshape(8, 8), cmap="gray", interpolation="nearest")
         ax.set(xticks=[], yticks=[])
-figure.savefig("photo_patches.png", dpi=110)
+plt.show()
