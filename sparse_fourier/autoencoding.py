@@ -594,20 +594,20 @@ def _finish(
         model = _with_evidence(model, signals, plain, codes, record)
     else:
         model = _with_noise(model, signals) if network.has_prior else _with_likelihood(model, signals)
-    return _measured(model, signals, record, trained, curve, settings, network.has_prior)
+    codes = (factors * codes + shifts)[:, order]
+    return _measured(model, signals, codes, record, trained, curve, settings, network.has_prior)
 
 
 def _measured(
     model: Model,
     signals: _Signals,
+    codes: np.ndarray,
     record: Record,
     trained: _Trained,
     curve: np.ndarray,
     settings: Settings,
     in_nats: bool,
 ) -> FittedNetwork:
-    encoder: Any = model.encoder
-    codes = signals.mapped(encoder)
     n = signals.n
     variances = signals.share @ (codes - signals.share @ codes) ** 2 * n / max(n - 1, 1)
     spread = signals.spread
@@ -674,8 +674,18 @@ class _Signals:
 
     def squares(self, codes: np.ndarray, components: np.ndarray, intercept: np.ndarray) -> np.ndarray:
         """Return the squared length of what codes leave of each signal."""
-        parts = [((x - codes[rows] @ components - intercept) ** 2).sum(axis=1) for rows, x in self.blocks()]
-        return np.concatenate(parts)
+        rests = (x - codes[rows] @ components - intercept for rows, x in self.blocks())
+        return np.concatenate([np.einsum("ij,ij->i", rest, rest) for rest in rests])
+
+    def mean_squares(
+        self, codes: np.ndarray, decoders: Sequence[tuple[np.ndarray, np.ndarray]]
+    ) -> list[float]:
+        """Return the mean squared length of what each decoder leaves, the signals read once for all."""
+        totals = np.zeros(len(decoders))
+        for rows, x in self.blocks():
+            rests = [x - codes[rows] @ components - intercept for components, intercept in decoders]
+            totals += [float(self.share[rows] @ np.einsum("ij,ij->i", rest, rest)) for rest in rests]
+        return totals.tolist()
 
 
 def _refined(
@@ -692,7 +702,7 @@ def _refined(
     better = np.linalg.lstsq(gram, cross, rcond=None)[0]
     candidates = [(components, intercept), (better, average - middle @ better)]
     d = components.shape[1]
-    errors = [float(signals.share @ signals.squares(codes, *candidate)) / d for candidate in candidates]
+    errors = [error / d for error in signals.mean_squares(codes, candidates)]
     best = int(np.argmin(errors))
     return *candidates[best], errors[best]
 
@@ -764,8 +774,7 @@ def _with_likelihood(model: Model, signals: _Signals) -> Model:
     intercept = model.intercept + middle @ vectors[:, ::-1] @ axes
     scales = np.sqrt(np.maximum(values[::-1], np.finfo(float).tiny))
     prior = Gaussian(np.zeros(len(axes)), scales)
-    codes = signals.mapped(lambda x: (x - intercept) @ axes.T)
-    residual = float(signals.weights @ signals.squares(codes, axes, intercept))
+    residual = float(signals.weights @ signals.squares(moved @ vectors[:, ::-1], axes, intercept))
     noise = _per_dimension(residual, prior, n, axes.shape[1] - len(axes))
     likelihood = Model(axes, intercept, noise, model.resolution, np.zeros(len(axes)), prior, model.exponent)
     return replace(model, noise_variance=noise, likelihood=likelihood)
