@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 import numpy as np
 from scipy.sparse import csr_array
 
+from sparse_fourier import checkpoints
 from sparse_fourier.training import Progress
 
 _CLUSTER = 0.8
@@ -35,6 +36,24 @@ class Course:
         """Note the loss after an iteration, and ask the callback whether to stop."""
         self.curve.append(loss)
         self.report(loss)
+
+    def remembered(self, work: Callable[[], Sequence[Any]], signals: Signals) -> Sequence[Any]:
+        """Return arrays and numbers that a piece of work returns, or what is kept of it by a checkpoint.
+
+        Either way the course and the randomness of the signals are where the work has left them.
+        """
+
+        def outcome() -> dict[str, Any]:
+            parts = list(work())
+            after = {"rng": signals.rng.get_state(legacy=False), "stopped": self.stopped}
+            return {"parts": parts, "curve": np.array(self.curve), **after}
+
+        if signals.missing is not None:
+            return work()
+        kept = checkpoints.remembered(outcome)
+        self.curve[:], self.stopped = kept["curve"].tolist(), bool(kept["stopped"])
+        signals.rng.set_state(kept["rng"])
+        return kept["parts"]
 
     def report(self, loss: float) -> None:
         """Tell the callback of a loss within an iteration, and ask it whether to stop."""

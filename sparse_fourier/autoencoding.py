@@ -51,6 +51,7 @@ from sparse_fourier.variational import (
 
 _BLOCK = 8192
 _ROWS_OF_START = 20_000
+_ITERATIONS_OF_START = 1000
 _STANDARD_ERRORS = 3.0
 _LARGEST_EXPONENT = 1000
 
@@ -76,6 +77,8 @@ class Network:
         Whether the loss is a likelihood; else it is the squared error.
     variational : bool
         Whether codes are the means of Gaussians, and the loss is the bound of the evidence.
+    least_squares : bool
+        Whether the encoder serves training alone, and codes are those of least squares.
     literal : bool
         Whether training begins at random weights, on signals as they are, and ends where it ends.
     penalties : tuple of Penalty
@@ -93,6 +96,7 @@ class Network:
     literal: bool
     penalties: tuple[Penalty, ...] = ()
     variational: bool = False
+    least_squares: bool = False
 
     @property
     def kind(self) -> type[Autoencoder]:
@@ -270,7 +274,7 @@ def _begin_at_closed_form(
     """Return starts whose codes are close to those of the fit without a network."""
     # A generator of its own: what the start draws depends on the number of rows, the layers must not.
     own = np.random.RandomState(rng.randint(np.iinfo(np.int32).max))
-    fitted = fit(X, weights, replace(settings, n_starts=max(settings.n_starts, 2), callback=None), own)
+    fitted = fit(X, weights, of_start(settings), own)
     origin, thinned = fitted.model, slice(None, None, -(-len(X) // _ROWS_OF_START))
     if not network.has_prior and settings.init is not None:
         components = checked_init(settings.init, origin.components.shape)
@@ -292,6 +296,12 @@ def _begin_at_closed_form(
     errors = [share @ ((Z - model.decode(model.encode(Z))) ** 2).sum(axis=1) for model in models]
     noise = np.maximum(np.array(errors) / n_left, origin.resolution / scale**2)
     return record._replace(state=_stacked(models, noise, network, X.dtype))
+
+
+def of_start(settings: Settings) -> Settings:
+    """Return the settings of the fit that a network begins at, whose iterations are none of its epochs."""
+    longer = max(settings.max_iter, _ITERATIONS_OF_START)
+    return replace(settings, n_starts=max(settings.n_starts, 2), max_iter=longer, callback=None)
 
 
 def _unit_of_training(
@@ -584,20 +594,20 @@ def _finish(
         model = _with_evidence(model, signals, plain, codes, record)
     else:
         model = _with_noise(model, signals) if network.has_prior else _with_likelihood(model, signals)
-    return _measured(model, signals, record, trained, curve, settings, network.has_prior)
+    codes = (factors * codes + shifts)[:, order]
+    return _measured(model, signals, codes, record, trained, curve, settings, network.has_prior)
 
 
 def _measured(
     model: Model,
     signals: _Signals,
+    codes: np.ndarray,
     record: Record,
     trained: _Trained,
     curve: np.ndarray,
     settings: Settings,
     in_nats: bool,
 ) -> FittedNetwork:
-    encoder: Any = model.encoder
-    codes = signals.mapped(encoder)
     n = signals.n
     variances = signals.share @ (codes - signals.share @ codes) ** 2 * n / max(n - 1, 1)
     spread = signals.spread
@@ -664,8 +674,18 @@ class _Signals:
 
     def squares(self, codes: np.ndarray, components: np.ndarray, intercept: np.ndarray) -> np.ndarray:
         """Return the squared length of what codes leave of each signal."""
-        parts = [((x - codes[rows] @ components - intercept) ** 2).sum(axis=1) for rows, x in self.blocks()]
-        return np.concatenate(parts)
+        rests = (x - codes[rows] @ components - intercept for rows, x in self.blocks())
+        return np.concatenate([np.einsum("ij,ij->i", rest, rest) for rest in rests])
+
+    def mean_squares(
+        self, codes: np.ndarray, decoders: Sequence[tuple[np.ndarray, np.ndarray]]
+    ) -> list[float]:
+        """Return the mean squared length of what each decoder leaves, the signals read once for all."""
+        totals = np.zeros(len(decoders))
+        for rows, x in self.blocks():
+            rests = [x - codes[rows] @ components - intercept for components, intercept in decoders]
+            totals += [float(self.share[rows] @ np.einsum("ij,ij->i", rest, rest)) for rest in rests]
+        return totals.tolist()
 
 
 def _refined(
@@ -682,7 +702,7 @@ def _refined(
     better = np.linalg.lstsq(gram, cross, rcond=None)[0]
     candidates = [(components, intercept), (better, average - middle @ better)]
     d = components.shape[1]
-    errors = [float(signals.share @ signals.squares(codes, *candidate)) / d for candidate in candidates]
+    errors = [error / d for error in signals.mean_squares(codes, candidates)]
     best = int(np.argmin(errors))
     return *candidates[best], errors[best]
 
@@ -754,8 +774,7 @@ def _with_likelihood(model: Model, signals: _Signals) -> Model:
     intercept = model.intercept + middle @ vectors[:, ::-1] @ axes
     scales = np.sqrt(np.maximum(values[::-1], np.finfo(float).tiny))
     prior = Gaussian(np.zeros(len(axes)), scales)
-    codes = signals.mapped(lambda x: (x - intercept) @ axes.T)
-    residual = float(signals.weights @ signals.squares(codes, axes, intercept))
+    residual = float(signals.weights @ signals.squares(moved @ vectors[:, ::-1], axes, intercept))
     noise = _per_dimension(residual, prior, n, axes.shape[1] - len(axes))
     likelihood = Model(axes, intercept, noise, model.resolution, np.zeros(len(axes)), prior, model.exponent)
     return replace(model, noise_variance=noise, likelihood=likelihood)

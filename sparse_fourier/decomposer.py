@@ -13,7 +13,7 @@ from sklearn.utils import check_array, check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sparse_fourier import checkpoints, parameters, runtime, saving
-from sparse_fourier.autoencoding import FittedNetwork, Network, Record, closed_form, fit_network
+from sparse_fourier.autoencoding import FittedNetwork, Network, Record, closed_form
 from sparse_fourier.bases import Basis
 from sparse_fourier.diagnostics import Diagnosis, Question, diagnose
 from sparse_fourier.dictionaries import fit_overcomplete
@@ -21,8 +21,9 @@ from sparse_fourier.fitting import Fitted, Settings, fit
 from sparse_fourier.model import Model
 from sparse_fourier.priors import Prior
 from sparse_fourier.reporting import Reporter, warn_of, warn_of_empty_rows, warn_of_unseen
-from sparse_fourier.sharding import ShardedSignals, is_spread
-from sparse_fourier.signals import Rows, array_of, blocks_of, is_mapped, mapped, rows_with_weight
+from sparse_fourier.sharding import ShardedSignals, is_spread, processes_of
+from sparse_fourier.signals import Rows, array_of, contents_of, is_mapped, mapped, rows_with_weight
+from sparse_fourier.steered import fit_by_solver
 from sparse_fourier.streaming import Learn, Stream, advance
 from sparse_fourier.summary import Summary, of_noise, of_prior
 from sparse_fourier.validation import (
@@ -115,7 +116,9 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         hidden layers and more than 10000 signals. The last three, and optimisers of optax, go through the
         signals in batches. With `prior=None` and no hidden layers they train the network as it stands:
         standard normal initial weights, biases of zero, signals as they are. All other networks begin at
-        the closed form, on signals centred and scaled, and are never left worse than that.
+        the closed form, on signals centred and scaled, and are never left worse than that. Under a prior,
+        with an affine encoder and the prior's own activation, a named solver goes on from the fit by Newton
+        steps, and what it finds is kept where that is likelier with codes of least squares.
     learning_rate : float, callable or "auto", default="auto"
         Of the solvers that take batches: a number, or a schedule of optax, which gives it for the number of
         steps taken so far. "auto": 0.001 for "adam" and "rmsprop", 0.01 for "sgd".
@@ -197,6 +200,8 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
     loss_ : float
         Mean negative log-likelihood of the training signals, in nats per sample; with `prior=None` the
         mean squared error of an entry.
+        A network's is what training minimised: with its own codes, penalties
+        included, missing entries filled. `score` takes least-squares codes and observed entries alone.
     loss_curve_ : ndarray of shape (n_iterations + 1,)
         The objective after every iteration, with faces still wide and signals still few at first; the
         last is `loss_`.
@@ -206,7 +211,7 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         Whether the tolerance was reached.
     coding_gap_ : float
         With more components than features: by how much the codes of `transform` miss the best ones that a
-        long search finds, on 200 of the signals. It is the excess of the squared error, with the price of
+        long search finds, on 100 of the signals. It is the excess of the squared error, with the price of
         active codes, as a share of the squared length of the signals beside the intercept.
     reconstruction_err_ : float
         Frobenius norm of the residual of X.
@@ -481,13 +486,18 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         ndarray of shape (n_samples, n_components)
             The codes within the prior's support that reconstruct the signals best; the prior's mean, with a
             warning, where nothing of a signal was observed.
+
+        Raises
+        ------
+        ValueError
+            If the type of X cannot hold the codes.
         """
         view = self._view()
         check_is_fitted(view)
         X = view._validate(X, reset=False)
         warn_of_empty_rows(X)
         warn_of_unseen(view._unseen, getattr(view, "feature_names_in_", None))
-        return mapped(lambda rows: view._state.encode(rows).astype(rows.dtype, copy=False), X)
+        return mapped(lambda rows: _codes_in_user_units(view._state, rows), X)
 
     def inverse_transform(self, X: Any) -> np.ndarray:
         """Return the signals of codes: `X @ components_ + intercept_`.
@@ -623,10 +633,11 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         settings, network = view._settings(X)
         parameters.refuse_to_diagnose(self.prior, network, view.components_.shape)
         kept = weights > 0
+        model, rows = view._state.of_least_squares(X[kept])
         question = Question(
-            view._state,
+            model,
             view.basis_,
-            X[kept],
+            rows,
             weights[kept],
             settings,
             int(n_bootstraps),
@@ -797,7 +808,8 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
 
     def _fit(self, X: Rows, weights: np.ndarray, settings: Settings, network: Network | None) -> Fitted:
         rng = check_random_state(self.random_state)
-        with checkpoints.opened(self.checkpoint, lambda: self._identity(X, weights), rng) as first:
+        together = processes_of(X)
+        with checkpoints.opened(self.checkpoint, lambda: self._identity(X, weights), rng, together) as first:
             return self._watched(X, weights, settings, network, first)
 
     def _identity(self, X: Rows, weights: np.ndarray) -> dict[str, str]:
@@ -805,8 +817,7 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         given = self.get_params(deep=False)
         chosen = {name: value for name, value in given.items() if name not in _WITHOUT_EFFECT}
         others = {"the fit to go on from": getattr(self, "_record", None) if self.warm_start else None}
-        rows = (X[each] for each in blocks_of(X))
-        return checkpoints.identity(chosen, others, X=rows, sample_weight=[weights])
+        return checkpoints.identity(chosen, others, X=contents_of(X), sample_weight=[weights])
 
     def _watched(
         self, X: Rows, weights: np.ndarray, settings: Settings, network: Network | None, rng: Any
@@ -850,7 +861,7 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         def learn(X: Rows, weights: np.ndarray) -> Fitted:
             if network is not None:
                 X = array_of(X, "a network")
-                return fit_network(X, weights, settings, network, rng, record)
+                return fit_by_solver(X, weights, settings, network, rng, record)
             if self.prior is None:
                 return closed_form(X, weights, settings)
             return _fit_without_network(X, weights, settings, rng)
@@ -951,6 +962,18 @@ def _fit_without_network(X: Rows, weights: np.ndarray, settings: Settings, rng: 
     if isinstance(settings.n_components, int) and settings.n_components > X.shape[1]:
         return fit_overcomplete(array_of(X, "more components than features"), weights, settings, rng)
     return fit(X, weights, settings, rng)
+
+
+def _codes_in_user_units(model: Model, X: np.ndarray) -> np.ndarray:
+    """Return codes in the unit and the type of X."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        codes = model.encode(X).astype(X.dtype, copy=False)
+    if not np.isfinite(codes).all():
+        raise ValueError(
+            f"The codes of X exceed the range of {X.dtype.name}: its entries are as large as "
+            f"{np.abs(X[~np.isfinite(codes).all(axis=1)]).max():.3g}. Rescale X."
+        )
+    return codes
 
 
 def _to_user_units(model: Model, dtype: Any) -> tuple[np.ndarray, np.ndarray]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
+from scipy.special import chdtrc
 
 from sparse_fourier.canonical import reference_signs
 from sparse_fourier.lapack import eigenvalues, singular_values
@@ -32,6 +33,7 @@ _NOISE_ITERATIONS = 10
 _FEW_DIMENSIONS = 4
 _LOST_TO_PREPARATION = 2
 _LARGE_SHARE = 0.99
+_LEVEL_OF_WHITENESS = 1e-6
 LARGE_PART = 0.75
 SAMPLES_PER_COMPONENT = 5
 _NOISE_ABOVE_SINGLE = 3e-5
@@ -139,12 +141,19 @@ def principal_span(
         How many axes there have to be, or their share of the variance, where data are so many and so long
         that not all axes can be had. By default all that stand above white noise, up to a few hundred.
     """
-    data = _Scaled.of(X, exponent, weights / weights.sum())
-    rounding = _Rounding(resolution, X.shape)
-    if _is_vast(*X.shape):
-        return _strongest_span(data, float(weights.sum()), rounding, centred, n_components)
+    data = Scaled.of(X, weights, exponent)
+    return span_of_scaled(data, resolution, centred=centred, n_components=n_components)
+
+
+def span_of_scaled(
+    data: Scaled, resolution: float, *, centred: bool, n_components: int | float | None
+) -> Span:
+    """Return what `principal_span` does."""
+    rounding = _Rounding(resolution, data.X.shape)
+    if _is_vast(*data.X.shape):
+        return _strongest_span(data, data.n_samples, rounding, centred, n_components)
     found = _in_single_precision(data, centred) or _in_double_precision(data, centred, rounding)
-    return _span_of(found, X.shape, float(weights.sum()), rounding, centred)
+    return _span_of(found, data.X.shape, data.n_samples, rounding, centred)
 
 
 def span_of_moments(
@@ -241,7 +250,7 @@ def _is_vast(n: int, d: int) -> bool:
 
 
 def _strongest_span(
-    data: _Scaled, n_samples: float, rounding: _Rounding, centred: bool, n_components: int | float | None
+    data: Scaled, n_samples: float, rounding: _Rounding, centred: bool, n_components: int | float | None
 ) -> Span:
     """Return the strongest axes of data: as many as are asked for."""
     average = data.mean(float)
@@ -262,7 +271,7 @@ def _strongest_span(
 class _Vast:
     """Data with so many dimensions that only the strongest can be found, about their mean."""
 
-    data: _Scaled
+    data: Scaled
     average: np.ndarray
     mean: np.ndarray
     variances: np.ndarray
@@ -300,19 +309,32 @@ class _Decomposed(NamedTuple):
 
 
 @dataclass(frozen=True)
-class _Scaled:
-    """Data times a power of two, a block of rows at a time, with weights of sum one."""
+class Scaled:
+    """Data times a power of two, a block of rows at a time, with weights of sum one.
+
+    Attributes
+    ----------
+    X : array or Signals of shape (n, d)
+    exponent : int
+    share : array of shape (n,)
+    n_samples : float
+        Sum of the weights.
+    """
 
     X: Rows
     exponent: int
     share: np.ndarray
+    n_samples: float
+    _last: list[tuple[bytes, np.ndarray]] = field(default_factory=list, repr=False)
 
     @classmethod
-    def of(cls, X: Rows, exponent: int, share: np.ndarray) -> _Scaled:
+    def of(cls, X: Rows, weights: np.ndarray, exponent: int = 0) -> Scaled:
         """Return the data; few are scaled at once."""
+        total = float(weights.sum())
+        share = weights / total
         if X.size > _FEW_ENTRIES or not exponent:
-            return cls(X, exponent, share)
-        return cls(scaled_by_power_of_two(X[:], exponent), 0, share)
+            return cls(X, exponent, share, total)
+        return cls(scaled_by_power_of_two(X[:], exponent), 0, share, total)
 
     def whole(self) -> np.ndarray:
         """Return all rows."""
@@ -328,10 +350,15 @@ class _Scaled:
             yield rows, scaled_by_power_of_two(block, self.exponent) if self.exponent else block
 
     def centred(self, mean: np.ndarray, dtype: Any) -> Iterator[tuple[slice, np.ndarray]]:
-        """Yield rows and what they hold, less the mean."""
-        mean = mean.astype(dtype)
-        for rows, block in self.blocks():
-            yield rows, np.subtract(block, mean, dtype=dtype)
+        """Yield rows and what they hold, less the mean, not to be written to; a single block is kept."""
+        if self.X.size > _BLOCK_ENTRIES:
+            for rows, block in self.blocks():
+                yield rows, np.subtract(block, mean.astype(dtype), dtype=dtype)
+            return
+        key = mean.tobytes() + np.dtype(dtype).str.encode()
+        if not self._last or self._last[0][0] != key:
+            self._last[:] = [(key, np.subtract(self.whole(), mean.astype(dtype), dtype=dtype))]
+        yield slice(0, len(self.X)), self._last[0][1]
 
     def weighted(self, array: np.ndarray, rows: slice, power: float = 1.0) -> np.ndarray:
         """Return rows times a power of their weights; without them where all are the same."""
@@ -352,8 +379,8 @@ class _Scaled:
     def mean(self, dtype: Any) -> np.ndarray:
         """Return the mean of rows, exact for columns that are constant."""
         shift, total = next(self.blocks())[1][0].astype(float), np.zeros(self.X.shape[1])
-        for rows, block in self.centred(shift, dtype):
-            total += self.share[rows].astype(dtype) @ block
+        for rows, block in self.blocks():
+            total += self.share[rows].astype(dtype) @ np.subtract(block, shift.astype(dtype), dtype=dtype)
         return shift + total
 
     def covariance(self, mean: np.ndarray, dtype: Any) -> np.ndarray:
@@ -413,7 +440,7 @@ class _Rounding:
         return float(max(_GAP_MARGIN * self.resolution * np.sqrt(square / d) * (1 + np.sqrt(d / n)), own))
 
 
-def _in_single_precision(data: _Scaled, centred: bool) -> _Decomposed | None:
+def _in_single_precision(data: Scaled, centred: bool) -> _Decomposed | None:
     """Return the decomposition of data in single precision that are noisy and many, or None.
 
     Products in that precision err by some 1e-8 of the largest variance: strong noise drowns it.
@@ -428,7 +455,7 @@ def _in_single_precision(data: _Scaled, centred: bool) -> _Decomposed | None:
     return _Decomposed(average, deviations, axes, variances, single=True)
 
 
-def _in_double_precision(data: _Scaled, centred: bool, rounding: _Rounding) -> _Decomposed:
+def _in_double_precision(data: Scaled, centred: bool, rounding: _Rounding) -> _Decomposed:
     n, d = data.X.shape
     average = data.mean(float)
     decompose = _by_moments if n > 2 * d else _by_singular_values
@@ -436,7 +463,7 @@ def _in_double_precision(data: _Scaled, centred: bool, rounding: _Rounding) -> _
 
 
 def _by_singular_values(
-    data: _Scaled, mean: np.ndarray, rounding: _Rounding
+    data: Scaled, mean: np.ndarray, rounding: _Rounding
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return standard deviations, axes, and the variance of each feature."""
     n, d = data.X.shape
@@ -451,7 +478,7 @@ def _by_singular_values(
 
 
 def _by_moments(
-    data: _Scaled, mean: np.ndarray, rounding: _Rounding
+    data: Scaled, mean: np.ndarray, rounding: _Rounding
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the same from the covariance, which resolves deviations down to 3e-7 of the largest.
 
@@ -476,14 +503,15 @@ def _eigenvalues(moments: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarra
     return np.sqrt(np.maximum(values[::-1], 0.0)), vectors.T[::-1], np.diagonal(moments)
 
 
-def _refine(data: _Scaled, mean: np.ndarray, axes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _refine(data: Scaled, mean: np.ndarray, axes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return deviations and axes of the part of the data that axes span, with full precision."""
-    weights = np.sqrt(data.share)
-    coordinates = np.concatenate([block @ axes.T for _, block in data.centred(mean, float)])
-    basis = np.linalg.qr(coordinates * weights[:, None])[0]
-    reduced = sum(basis[rows].T @ (block * weights[rows, None]) for rows, block in data.centred(mean, float))
-    _, deviations, refined = singular_values(np.asarray(reduced))
-    return deviations, refined
+    parts = [data.weighted(block @ axes.T, rows, 0.5) for rows, block in data.centred(mean, float)]
+    basis = np.linalg.qr(np.concatenate(parts))[0]
+    reduced = np.zeros(axes.shape)
+    for rows, block in data.centred(mean, float):
+        reduced += data.weighted(basis[rows], rows, 0.5).T @ block
+    _, deviations, refined = singular_values(reduced)
+    return deviations * np.sqrt(data.unit), refined
 
 
 def project(
@@ -510,12 +538,16 @@ def project(
         Covariance of coordinates and features: every column with a precision of its own, whatever
         the scale of the others.
     """
-    data = _Scaled.of(X, exponent, weights / span.n_samples)
+    return projected(Scaled.of(X, weights, exponent), span, rank)
+
+
+def projected(data: Scaled, span: Span, rank: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return what `project` does."""
     return _projected(data, span.mean, span.axes[:rank], np.float32 if span.single else float)
 
 
 def _projected(
-    data: _Scaled, mean: np.ndarray, axes: np.ndarray, dtype: Any
+    data: Scaled, mean: np.ndarray, axes: np.ndarray, dtype: Any
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     n = len(data.X)
     coordinates, squares = np.empty((n, len(axes))), np.empty(n)
@@ -525,8 +557,8 @@ def _projected(
         found = block @ narrow.T
         coordinates[rows] = found
         cross += data.weighted(found, rows).T @ block
-        block -= found @ narrow
-        squares[rows] = np.einsum("ij,ij->i", block, block)
+        left = block - found @ narrow
+        squares[rows] = np.einsum("ij,ij->i", left, left)
     if dtype is not float:
         coordinates += (mean.astype(dtype) - mean) @ axes.T
     return coordinates, squares, cross * data.unit
@@ -570,19 +602,38 @@ def _is_exact(span: Span, n_features: int) -> bool:
 def sensible_rank(span: Span, n_features: int) -> tuple[int, bool]:
     """Return the number of components for `n_components="auto"`, and whether it is an estimate.
 
-    Coloured noise looks like ever more components. Where the estimate leaves less than a quarter of the
-    dimensions to the noise, or less than five samples to each component, it is not believed: taken are the
-    components that explain 99 % of the variance, but no more than the samples can tell apart, whose
-    number has to exceed the k (k + 1) entries that turn coordinates into codes, twice over.
+    Coloured noise looks like ever more components. Where what the estimate leaves is not white, or less than
+    a quarter of the dimensions, it is not believed: taken are the components that explain 99 % of the
+    variance, but no more than the samples can tell apart, whose number has to exceed the k (k + 1) entries
+    that turn coordinates into codes, twice over.
     """
     estimate = max(estimate_rank(span, n_features), 1)
     exact = _is_exact(span, n_features)
-    white = estimate <= LARGE_PART * span.n_dimensions and SAMPLES_PER_COMPONENT * estimate <= span.n_samples
-    white &= not span.n_weaker or estimate < span.rank
+    white = estimate <= LARGE_PART * span.n_dimensions and _leaves_white_noise(span, estimate)
     if exact or white or span.rank <= _FEW_DIMENSIONS:
         return estimate, True
     most = min(estimate, int(np.sqrt(span.n_samples / 2)))
     return max(min(rank_of_share(span, _LARGE_SHARE), most), 1), False
+
+
+def _leaves_white_noise(span: Span, k: int) -> bool:
+    """Return whether variances beyond the first k differ as little as those of white noise.
+
+    By John's statistic, which holds for fewer samples than dimensions too [1]_. Where not all variances are
+    known, it is enough that some of them are noise, and samples many.
+
+    References
+    ----------
+    .. [1] O. Ledoit and M. Wolf, "Some hypothesis tests for the covariance matrix when the dimension is large
+       compared to the sample size", Annals of Statistics 30(4), 1081-1102, 2002.
+    """
+    if span.n_weaker:
+        return k < span.rank and SAMPLES_PER_COMPONENT * k <= span.n_samples
+    n = span.n_samples - 1
+    p = (span.rank if span.rank < n else span.n_varying) - k
+    variances = span.deviations[k:] ** 2
+    spread = p * float(variances @ variances) / float(variances.sum()) ** 2 - 1
+    return bool(chdtrc(0.5 * p * (p + 1), 0.5 * p * (n - k) * spread) > _LEVEL_OF_WHITENESS)
 
 
 def largest_of_noise(n: float, p: int) -> float:

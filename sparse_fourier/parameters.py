@@ -333,16 +333,14 @@ def resolve_network(
     plain = not (sizes or variational) and (given is None if has_prior else activation.is_affine)
     if plain and solver == "auto" and (has_prior or not penalties):
         return None
-    if plain and has_prior:
+    least_squares = plain and has_prior
+    if least_squares and penalties:
         raise ValueError(
-            f"solver={solver!r} trains networks, but under the prior {prior} an affine encoder with the "
-            "prior's own activation is found by Newton steps. Use solver='auto', or give an activation or "
-            "hidden_layer_sizes."
+            f"solver={solver!r} cannot train penalised components with least-squares codes. Use "
+            "solver='auto', or give an activation or hidden_layer_sizes."
         )
     if parameters["basis"] not in ("free", None) and not isinstance(parameters["basis"], Free):
-        raise ValueError(
-            "basis must be 'free' where the encoder is a network. Use another basis without one."
-        )
+        raise ValueError("basis must be 'free' where the encoder is a network or a solver is named.")
     optimizer = _optimizer(solver, n_samples, has_hidden=bool(sizes))
     if parameters["early_stopping"] and optimizer is None:
         raise ValueError(
@@ -362,6 +360,7 @@ def resolve_network(
         literal=not (has_prior or sizes or optimizer is None),
         penalties=penalties,
         variational=variational,
+        least_squares=least_squares,
     )
 
 

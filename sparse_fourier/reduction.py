@@ -211,17 +211,11 @@ def reduce_signals(
     exponent = start.exponent_of(max(abs(lowest), abs(highest)))
     epsilon = float(np.finfo(X.dtype).eps)
     surplus = prior.domain.surplus
-    span = start.principal_span(
-        X,
-        weights,
-        epsilon,
-        centred=centred or bool(surplus),
-        exponent=-exponent,
-        n_components=n_components,
-    )
+    data, centred = start.Scaled.of(X, weights, -exponent), centred or bool(surplus)
+    span = start.span_of_scaled(data, epsilon, centred=centred, n_components=n_components)
     number = _choose_n_components(span, X.shape[1], n_components, surplus)
     rank = min(number[0] - surplus, span.rank)
-    coordinates, squares, cross = start.project(X, weights, span, rank, -exponent)
+    coordinates, squares, cross = start.projected(data, span, rank)
     whitened = np.append(coordinates / span.deviations[:rank], np.ones((len(X), surplus)), axis=1)
     rows = Sample(whitened, squares, weights)
     return _reduced_to(

@@ -328,10 +328,8 @@ def fills_box(fitted: Fit, rival: Fit | None = None) -> bool:
 
 
 def shows_every_face(fitted: Fit) -> bool:
-    """Return whether each code has hard ends on both sides."""
-    codes, weights, n = fitted.codes, fitted.problem.weights, fitted.problem.n_samples
-    pairs = zip(codes.T, _blur(fitted), strict=True)
-    return all(density.choose(h, weights, n, float(s)).edges == 2 for h, s in pairs)
+    """Return whether for each code there is more evidence for two hard ends than for smooth tails."""
+    return all(edged > smooth for smooth, edged in _evidence_of_ends(fitted))
 
 
 def explains_as_much(fitted: Fit, rival: Fit) -> bool:
@@ -342,13 +340,20 @@ def explains_as_much(fitted: Fit, rival: Fit) -> bool:
     whatever it is found to be; all of them together have to be likelier than with smooth tails.
     """
     codes, weights, n = fitted.codes, fitted.problem.weights, fitted.problem.n_samples
-    pairs = list(zip(codes.T, _blur(fitted), strict=True))
+    pairs = zip(codes.T, _blur(fitted), strict=True)
     even = np.array([n * weights @ fitted.prior.log_likelihoods(h[:, None], s**2) for h, s in pairs])
-    smooth, edged = np.array([density.evidence_of_ends(h, weights, n, float(s)) for h, s in pairs]).T
+    smooth, edged = np.array(_evidence_of_ends(fitted)).T
     found = np.maximum(even, edged)
     behind = n * (rival.log_likelihood - fitted.log_likelihood) - (found - even).sum()
     told = dependence(codes, weights, n) - dependence(rival.codes, weights, n)
     return bool((found - smooth).sum() > 0 and 0.5 * told >= behind)
+
+
+def _evidence_of_ends(fitted: Fit) -> list[tuple[float, float]]:
+    """Return the evidence of each code for smooth tails, and for hard ends."""
+    codes, weights, n = fitted.codes, fitted.problem.weights, fitted.problem.n_samples
+    pairs = zip(codes.T, _blur(fitted), strict=True)
+    return [density.evidence_of_ends(h, weights, n, float(s)) for h, s in pairs]
 
 
 def _blur(fitted: Fit) -> np.ndarray:

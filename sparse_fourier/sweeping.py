@@ -57,6 +57,14 @@ class Sweeper:
         self, atoms: np.ndarray, intercept: np.ndarray, search: Search, n_sweeps: int, tol: float = 1e-4
     ) -> State:
         """Return the dictionary after sparse codes and sweeps over its atoms have taken turns."""
+        turns = self.course.remembered(
+            lambda: self._alternated(atoms, intercept, search, n_sweeps, tol), self.signals
+        )
+        return State(*turns)
+
+    def _alternated(
+        self, atoms: np.ndarray, intercept: np.ndarray, search: Search, n_sweeps: int, tol: float
+    ) -> State:
         last = np.inf
         while True:
             codes = sparse_codes(self.signals.X - intercept, atoms, search)

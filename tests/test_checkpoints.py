@@ -24,11 +24,20 @@ WAYS = {
     },
     "quasi-Newton": {"hidden_layer_sizes": (4,), "solver": "lbfgs", "max_iter": 90},
     "penalised": {"penalty": Smoothness(10.0), "prior": "laplace", "max_iter": 200},
+    "dictionary": {"n_components": 14, "prior": "laplace", "max_iter": 40},
     "Newton": {"prior": "uniform", "n_init": 2, "n_components": 3},
 }
-SHORT = {"batches": 8, "held out": 6, "noise drawn": 4, "quasi-Newton": 20, "penalised": 2, "Newton": 2}
+SHORT = {
+    "batches": 8,
+    "held out": 6,
+    "noise drawn": 4,
+    "quasi-Newton": 20,
+    "penalised": 2,
+    "dictionary": 30,
+    "Newton": 2,
+}
 
-QUICK = ("batches", "held out", "quasi-Newton", "Newton")
+QUICK = ("batches", "held out", "quasi-Newton", "dictionary", "Newton")
 MARKED = [pytest.param(way, marks=() if way in QUICK else pytest.mark.slow) for way in WAYS]
 
 

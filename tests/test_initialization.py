@@ -340,7 +340,19 @@ def test_rank_on_coloured_noise_is_a_guess_within_bounds():
     assert sensible_rank(few, 40)[0] <= 5
 
 
-@pytest.mark.parametrize(("n", "d", "k"), [(300, 30, 2), (2000, 60, 8), (80, 200, 3)])
+@pytest.mark.parametrize("correlation", [0.3, 0.9])
+@pytest.mark.parametrize(("n", "d"), [(300, 30), (80, 200)])
+def test_rank_on_noise_whose_neighbours_correlate_is_a_guess(n, d, correlation):
+    rng = np.random.default_rng(0)
+    colour = np.linalg.cholesky(correlation ** np.abs(np.subtract.outer(np.arange(d), np.arange(d))))
+    X = noisy_signals(n, d, k=3, noise=0.0) + 0.3 * rng.normal(size=(n, d)) @ colour.T
+    span = span_of(X / np.abs(X).max())
+    k, trusted = sensible_rank(span, d)
+    assert not trusted
+    assert k <= np.sqrt(n / 2)
+
+
+@pytest.mark.parametrize(("n", "d", "k"), [(300, 30, 2), (2000, 60, 8), (80, 200, 3), (60, 200, 15)])
 def test_rank_on_white_noise_is_trusted(n, d, k):
     span = span_of(noisy_signals(n, d, k=k, noise=0.02))
     assert sensible_rank(span, d) == (k, True)

@@ -1,0 +1,200 @@
+"""Large fits beside PCA and FastICA, the memory that they take, and what first fits compile.
+
+Fits alternate with their rivals in one process, in processor time, and the median of the ratios counts.
+Memory is the largest growth of anonymous memory (Linux) of a process of its own that fits; pages of a file
+are not part of it.
+
+Run `python -m benchmarks.scale`; `--quick` for a tenth of the rows, `--full` for ten million rows too and a
+file of 4 GB.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import textwrap
+import time
+import warnings
+from collections.abc import Callable
+
+import numpy as np
+from sklearn.decomposition import PCA, FastICA
+
+from benchmarks.compilations import compilations
+from sparse_fourier import AutoencoderDecomposer, initialization
+from sparse_fourier.metrics import worst_relative_error
+
+SHAPES = [(100_000, 200, 10), (1_000_000, 100, 10), (100_000, 1000, 32)]
+NOISE = 0.05
+
+
+def sample(n: int, d: int, k: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Return mixtures of uniform codes in single precision, and the components."""
+    rng = np.random.default_rng(seed)
+    components = rng.standard_normal((k, d), dtype=np.float32)
+    X = rng.random((n, k), dtype=np.float32) @ components
+    for first in range(0, n, 10_000):
+        block = X[first : first + 10_000]
+        block += np.float32(NOISE) * rng.standard_normal(block.shape, dtype=np.float32)
+    return X, components
+
+
+def seconds(call: Callable[[], object]) -> float:
+    """Return the processor time of a call."""
+    began = time.process_time()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        call()
+    return time.process_time() - began
+
+
+def fits(n: int, d: int, k: int, rounds: int) -> None:
+    """Print a row of the table of closed-form fits."""
+    X, components = sample(n, d, k)
+    weights = np.ones(n)
+    uniform = AutoencoderDecomposer(k, prior="uniform", random_state=0)
+    learned = AutoencoderDecomposer(k, prior="learned", random_state=0)
+    calls = {
+        "product": lambda: X.T @ X,
+        "moments": lambda: initialization.principal_span(X, weights, float(np.finfo(np.float32).eps)),
+        "PCA": lambda: PCA(k, svd_solver="covariance_eigh").fit(X),
+        "uniform": lambda: uniform.fit(X),
+        "FastICA": lambda: FastICA(k, whiten="unit-variance", random_state=0).fit(X),
+        "learned": lambda: learned.fit(X),
+    }
+    times = np.array([[seconds(call) for call in calls.values()] for _ in range(rounds)])
+    one = dict(zip(calls, times.T, strict=True))
+    errors = [worst_relative_error(components, model.components_) for model in (uniform, learned)]
+    cells = [
+        f"{n:,} × {d}, k = {k}",
+        f"{np.median(one['product'] / one['moments']):.0%}",
+        f"{np.median(one['uniform']):.2f}",
+        f"{np.median(one['uniform'] / one['PCA']):.1f}",
+        f"{np.median(one['learned']):.2f}",
+        f"{np.median(one['learned'] / one['FastICA']):.2f}",
+        " / ".join(f"{error:.2g}" for error in errors),
+    ]
+    print("| " + " | ".join(cells) + " |", flush=True)
+
+
+def growth_with_rows(most: int) -> None:
+    """Print the time of a fit per row, for more and more rows."""
+    print("\n| rows of 10 features, k = 3 | processor seconds | microseconds per row |\n| --- | --- | --- |")
+    n = 100_000
+    while n <= most:
+        X, _ = sample(n, 10, 3)
+        model = AutoencoderDecomposer(3, prior="uniform", random_state=0)
+        taken = min(seconds(lambda: model.fit(X)) for _ in range(2))  # noqa: B023 - called at once
+        print(f"| {n:,} | {taken:.2f} | {taken / n * 1e6:.2f} |", flush=True)
+        n *= 10
+
+
+MEMORY = """
+    import threading, time, warnings
+    import numpy as np
+    from scipy import sparse
+    from sparse_fourier import AutoencoderDecomposer
+    import sparse_fourier.fitting
+    warnings.simplefilter("ignore")
+
+    def anonymous():
+        with open("/proc/self/status") as status:
+            return sum(int(line.split()[1]) for line in status if line.startswith("RssAnon")) / 1024
+
+    peak = [0.0]
+    def watch():
+        while True:
+            peak[0] = max(peak[0], anonymous())
+            time.sleep(0.005)
+
+    {data}
+    before = anonymous()
+    threading.Thread(target=watch, daemon=True).start()
+    began = time.process_time()
+    AutoencoderDecomposer(8, prior="uniform", random_state=0).fit(X)
+    print(max(peak[0], anonymous()) - before, time.process_time() - began)
+"""
+SPARSE = """
+    rng, n, d = np.random.default_rng(0), {n}, {d}
+    def scattered(n, count):
+        places = np.sort(rng.integers(0, d, size=(n, count)), axis=1).ravel()
+        values = rng.standard_normal(len(places), dtype=np.float32)
+        return sparse.csr_array((values, places, np.arange(n + 1) * count), shape=(n, d))
+    codes = rng.random((n, 8), dtype=np.float32) * (rng.random((n, 8)) < 0.3)
+    X = sparse.csr_array(sparse.csr_array(codes.astype(np.float32)) @ scattered(8, d // 200))
+    X = X + np.float32(0.05) * scattered(n, d // 500)
+"""
+
+
+def growth_of(data: str) -> tuple[float, float]:
+    """Return by how many MiB of anonymous memory a process that fits grows, and its processor seconds."""
+    code = textwrap.dedent(MEMORY).replace("{data}", textwrap.dedent(data))
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    grown, taken = map(float, done.stdout.split())
+    return grown, taken
+
+
+def memory(n: int, d: int, wide: tuple[int, int]) -> None:
+    """Print the table of memory: an array, the same in a file, and a sparse matrix."""
+    print(
+        "\n| signals | size in MiB | memory of the fit, MiB | processor seconds |\n| --- | --- | --- | --- |"
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "X")
+        X = np.memmap(path, dtype=np.float32, mode="w+", shape=(n, d))
+        for first in range(0, n, 50_000):
+            X[first : first + 50_000] = sample(len(X[first : first + 50_000]), d, 8)[0]
+        X.flush()
+        product = seconds(lambda: X.T @ X)
+        mapped = f"\nX = np.memmap({path!r}, dtype=np.float32, mode='r', shape=({n}, {d}))\n"
+        forms = {"file": mapped, "array": mapped + "X = np.array(X)\n"}
+        for name, data in forms.items():
+            grown, taken = growth_of(data)
+            size = n * d * 4 / 2**20
+            print(f"| {name}, {n:,} × {d} | {size:.0f} | {grown:.0f} | {taken:.1f} |", flush=True)
+    grown, taken = growth_of(SPARSE.format(n=wide[0], d=wide[1]))
+    size = wide[0] * wide[1] * 4 / 2**20
+    print(f"| sparse, {wide[0]:,} × {wide[1]:,} | {size:.0f} if dense | {grown:.0f} | {taken:.1f} |")
+    print(f"\nOne pass of X'X over the file: {product:.1f} s.")
+
+
+def compiling() -> None:
+    """Print how many programs a first fit of the seed compiles, and for how long, of every kind."""
+    X = sample(3000, 30, 3)[0]
+    kinds = [{"prior": name} for name in ("auto", "uniform", "laplace", "exponential", "simplex", "learned")]
+    kinds += [{"prior": None, "solver": name} for name in ("lbfgs", "adam", "rmsprop", "sgd")]
+    kinds += [{"hidden_layer_sizes": (16,), "solver": name} for name in ("lbfgs", "adam")]
+    kinds += [{"encoder": "variational", "solver": "adam", "prior": "gaussian"}, {"basis": "nonnegative"}]
+    print("\n| first fit of 3000 × 30 signals | programs | seconds of compiling |\n| --- | --- | --- |")
+    for kind in kinds:
+        given = {"n_components": 3, "max_iter": 20, "random_state": 0, **kind}
+        with compilations() as found:
+            seconds(lambda: AutoencoderDecomposer(**given).fit(X))  # noqa: B023 - called at once
+        print(f"| {', '.join(f'{name}={value!r}' for name, value in kind.items())} | ", end="")
+        print(f"{len(found)} | {sum(found):.2f} |", flush=True)
+
+
+def main() -> None:
+    """Print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--full", action="store_true")
+    parser.add_argument("--rounds", type=int, default=3)
+    options = parser.parse_args()
+    share = 10 if options.quick else 1
+    print(f"{platform.machine()}, {os.cpu_count()} cores, NumPy {np.__version__}\n")
+    print("| signals | moments over ceiling | uniform, s | over PCA | learned, s | over FastICA | errors |")
+    print("| --- | --- | --- | --- | --- | --- | --- |")
+    for n, d, k in SHAPES:
+        fits(n // share, d, k, options.rounds)
+    growth_with_rows(10_000_000 if options.full else 1_000_000 // share)
+    memory(1_000_000 if options.full else 200_000 // share, 1000, (20_000 // share, 50_000 // share))
+    compiling()
+
+
+if __name__ == "__main__":
+    main()

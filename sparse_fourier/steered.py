@@ -1,0 +1,57 @@
+"""Least-squares codes whose basis a solver of the user's choice trains, as it trains networks."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from sparse_fourier.autoencoding import FittedNetwork, Network, Record, fit_network, of_start
+from sparse_fourier.fitting import Fitted, Settings, fit
+from sparse_fourier.model import Model
+
+
+def fit_by_solver(
+    X: np.ndarray,
+    weights: np.ndarray,
+    settings: Settings,
+    network: Network,
+    rng: np.random.RandomState,
+    record: Record | None = None,
+) -> FittedNetwork:
+    """Return what a network comes to, or the basis of the affine one whose codes are those of least squares.
+
+    There the solver goes on from the fit by Newton steps, with the codes that the map and the activation of
+    the prior give. What it ends at is kept if it is the likelier of the two once codes are those of least
+    squares, in which case the components have left the principal span.
+
+    Parameters
+    ----------
+    X, weights, settings, network, rng, record
+        As for `fit_network`.
+    """
+    if not network.least_squares:
+        return fit_network(X, weights, settings, network, rng, record)
+    own = np.random.RandomState(rng.randint(np.iinfo(np.int32).max))
+    began = fit(X, weights, of_start(settings), own)
+    if not began.rank:
+        return FittedNetwork(**vars(began))
+    ended = fit_network(began.model.filled(X), weights, settings, network, rng, record)
+    model = replace(ended.model, encoder=None)
+    loss = float(np.average(model.losses(X), weights=weights))
+    likelier = _measured(ended, model, X, weights) if loss < began.curve[-1] else began
+    curve = np.append(ended.curve[:-1], min(loss, began.curve[-1]))
+    kept = {"record": ended.record, "remarks": ended.remarks, "trained": ended.trained, "curve": curve}
+    return FittedNetwork(**{**vars(likelier), **kept, "idle": []})
+
+
+def _measured(ended: FittedNetwork, model: Model, X: np.ndarray, weights: np.ndarray) -> Fitted:
+    """Return the outcome of training with the variances and residuals of least-squares codes."""
+    filled, n = model.filled(X), weights.sum()
+    codes = model.least_squares_codes(filled)
+    rest = np.ldexp(filled.astype(float), -model.exponent) - codes @ model.components - model.intercept
+    variances = weights @ (codes - weights @ codes / n) ** 2 / max(n - 1, 1)
+    squares = np.where(np.isnan(X), 0.0, rest) ** 2
+    return replace(
+        ended, model=model, code_variances=variances, residual=float(weights @ squares.sum(axis=1))
+    )
