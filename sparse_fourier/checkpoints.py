@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -62,7 +62,8 @@ class Journal:
 
     Parameters
     ----------
-    path : path-like
+    path : path-like or None
+        None where another process keeps the file.
     identity : dict of str
         Name of what the fit depends on -> a digest of it.
 
@@ -72,13 +73,13 @@ class Journal:
         If there is a file that is no checkpoint, or that of another fit.
     """
 
-    def __init__(self, path: str | os.PathLike[str], identity: Identity) -> None:
-        self._path, self._identity = Path(path), identity
+    def __init__(self, path: str | os.PathLike[str] | None, identity: Identity) -> None:
+        self._path, self._identity = None if path is None else Path(path), identity
         self.states: dict[int, Any] = {}
         self._begun, self._changed = 0, False
         self._written, self._pause = -np.inf, _LEAST_SECONDS
-        if self._path.exists():
-            self._load()
+        if self._path is not None and self._path.exists():
+            self._load(self._path)
 
     @contextlib.contextmanager
     def open(self, rng: np.random.RandomState) -> Iterator[np.random.RandomState]:
@@ -112,6 +113,8 @@ class Journal:
 
     def write(self) -> None:
         """Put all states into the file, which at any time is the old or the new one."""
+        if self._path is None:
+            return
         began = time.monotonic()
         payload = _packed({"identity": self._identity, "states": list(self.states.items())})
         part = self._path.with_name(self._path.name + ".part")
@@ -124,19 +127,19 @@ class Journal:
         self._written, self._changed = time.monotonic(), False
         self._pause = max(_LEAST_SECONDS, (self._written - began) / _SHARE_OF_TIME)
 
-    def _load(self) -> None:
-        content = self._path.read_bytes()
+    def _load(self, path: Path) -> None:
+        content = path.read_bytes()
         digest, _, payload = content.removeprefix(_TITLE).partition(b"\n")
         if not content.startswith(_TITLE) or hashlib.sha256(payload).hexdigest().encode() != digest:
             raise ValueError(
-                f"The file {str(self._path)!r} given as 'checkpoint' is corrupt or is no checkpoint. Nothing "
+                f"The file {str(path)!r} given as 'checkpoint' is corrupt or is no checkpoint. Nothing "
                 "was written to it. Delete it to begin anew, or use another path."
             )
         found = _unpacked(payload)
         differing = [name for name, digest in self._identity.items() if found["identity"].get(name) != digest]
         if differing:
             raise ValueError(
-                f"The file {str(self._path)!r} given as 'checkpoint' is that of another fit, which differs "
+                f"The file {str(path)!r} given as 'checkpoint' is that of another fit, which differs "
                 f"in {', '.join(differing)}. Nothing was written to it. Delete it to begin anew, or use "
                 "another path."
             )
@@ -148,7 +151,10 @@ _active: ContextVar[Journal | None] = ContextVar("sparse_fourier_journal", defau
 
 @contextlib.contextmanager
 def opened(
-    path: str | os.PathLike[str] | None, describe: Callable[[], Identity], rng: np.random.RandomState
+    path: str | os.PathLike[str] | None,
+    describe: Callable[[], Identity],
+    rng: np.random.RandomState,
+    processes: Processes | None = None,
 ) -> Iterator[np.random.RandomState]:
     """Keep the states of all loops that run meanwhile in a file, if one is named.
 
@@ -159,12 +165,55 @@ def opened(
         Returns the identity of the fit.
     rng : RandomState
         What is yielded is this, or what it was when the fit began.
+    processes : Processes, optional
+        Those that fit together: the first keeps the file, and all go on from what it says.
     """
     if path is None:
         yield rng
         return
-    with Journal(path, describe()).open(rng) as first:
+    journal = Journal(path, describe()) if processes is None else _shared(path, describe, rng, processes)
+    with journal.open(rng) as first:
         yield first
+
+
+class Processes(NamedTuple):
+    """Processes that fit together.
+
+    Attributes
+    ----------
+    leads : bool
+        Whether this is the first of them.
+    tell : callable
+        Returns, in all of them, the bytes that the first one calls it with.
+    """
+
+    leads: bool
+    tell: Callable[[bytes], bytes]
+
+
+def _shared(
+    path: str | os.PathLike[str],
+    describe: Callable[[], Identity],
+    rng: np.random.RandomState,
+    processes: Processes,
+) -> Journal:
+    """Return the journal of one of several processes, with the states that the first one found."""
+    if processes.leads:
+        try:
+            journal = Journal(path, describe())
+            journal.states.setdefault(0, rng.get_state(legacy=False))
+            journal.write()
+        except BaseException:
+            processes.tell(b"")
+            raise
+        processes.tell(_packed(list(journal.states.items())))
+        return journal
+    said = processes.tell(b"")
+    if not said:
+        raise ValueError("The first process cannot use its 'checkpoint'; its own error says why.")
+    journal = Journal(None, {})
+    journal.states = dict(_unpacked(said))
+    return journal
 
 
 def loop() -> Loop:

@@ -21,8 +21,8 @@ from sparse_fourier.fitting import Fitted, Settings, fit
 from sparse_fourier.model import Model
 from sparse_fourier.priors import Prior
 from sparse_fourier.reporting import Reporter, warn_of, warn_of_empty_rows, warn_of_unseen
-from sparse_fourier.sharding import ShardedSignals, is_spread
-from sparse_fourier.signals import Rows, array_of, blocks_of, is_mapped, mapped, rows_with_weight
+from sparse_fourier.sharding import ShardedSignals, is_spread, processes_of
+from sparse_fourier.signals import Rows, array_of, contents_of, is_mapped, mapped, rows_with_weight
 from sparse_fourier.steered import fit_by_solver
 from sparse_fourier.streaming import Learn, Stream, advance
 from sparse_fourier.summary import Summary, of_noise, of_prior
@@ -211,7 +211,7 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         Whether the tolerance was reached.
     coding_gap_ : float
         With more components than features: by how much the codes of `transform` miss the best ones that a
-        long search finds, on 200 of the signals. It is the excess of the squared error, with the price of
+        long search finds, on 100 of the signals. It is the excess of the squared error, with the price of
         active codes, as a share of the squared length of the signals beside the intercept.
     reconstruction_err_ : float
         Frobenius norm of the residual of X.
@@ -486,13 +486,18 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         ndarray of shape (n_samples, n_components)
             The codes within the prior's support that reconstruct the signals best; the prior's mean, with a
             warning, where nothing of a signal was observed.
+
+        Raises
+        ------
+        ValueError
+            If the type of X cannot hold the codes.
         """
         view = self._view()
         check_is_fitted(view)
         X = view._validate(X, reset=False)
         warn_of_empty_rows(X)
         warn_of_unseen(view._unseen, getattr(view, "feature_names_in_", None))
-        return mapped(lambda rows: view._state.encode(rows).astype(rows.dtype, copy=False), X)
+        return mapped(lambda rows: _codes_in_user_units(view._state, rows), X)
 
     def inverse_transform(self, X: Any) -> np.ndarray:
         """Return the signals of codes: `X @ components_ + intercept_`.
@@ -628,10 +633,11 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         settings, network = view._settings(X)
         parameters.refuse_to_diagnose(self.prior, network, view.components_.shape)
         kept = weights > 0
+        model, rows = view._state.of_least_squares(X[kept])
         question = Question(
-            view._state,
+            model,
             view.basis_,
-            X[kept],
+            rows,
             weights[kept],
             settings,
             int(n_bootstraps),
@@ -802,7 +808,8 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
 
     def _fit(self, X: Rows, weights: np.ndarray, settings: Settings, network: Network | None) -> Fitted:
         rng = check_random_state(self.random_state)
-        with checkpoints.opened(self.checkpoint, lambda: self._identity(X, weights), rng) as first:
+        together = processes_of(X)
+        with checkpoints.opened(self.checkpoint, lambda: self._identity(X, weights), rng, together) as first:
             return self._watched(X, weights, settings, network, first)
 
     def _identity(self, X: Rows, weights: np.ndarray) -> dict[str, str]:
@@ -810,8 +817,7 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         given = self.get_params(deep=False)
         chosen = {name: value for name, value in given.items() if name not in _WITHOUT_EFFECT}
         others = {"the fit to go on from": getattr(self, "_record", None) if self.warm_start else None}
-        rows = (X[each] for each in blocks_of(X))
-        return checkpoints.identity(chosen, others, X=rows, sample_weight=[weights])
+        return checkpoints.identity(chosen, others, X=contents_of(X), sample_weight=[weights])
 
     def _watched(
         self, X: Rows, weights: np.ndarray, settings: Settings, network: Network | None, rng: Any
@@ -956,6 +962,18 @@ def _fit_without_network(X: Rows, weights: np.ndarray, settings: Settings, rng: 
     if isinstance(settings.n_components, int) and settings.n_components > X.shape[1]:
         return fit_overcomplete(array_of(X, "more components than features"), weights, settings, rng)
     return fit(X, weights, settings, rng)
+
+
+def _codes_in_user_units(model: Model, X: np.ndarray) -> np.ndarray:
+    """Return codes in the unit and the type of X."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        codes = model.encode(X).astype(X.dtype, copy=False)
+    if not np.isfinite(codes).all():
+        raise ValueError(
+            f"The codes of X exceed the range of {X.dtype.name}: its entries are as large as "
+            f"{np.abs(X[~np.isfinite(codes).all(axis=1)]).max():.3g}. Rescale X."
+        )
+    return codes
 
 
 def _to_user_units(model: Model, dtype: Any) -> tuple[np.ndarray, np.ndarray]:

@@ -228,19 +228,22 @@ def diagnose(question: Question) -> Diagnosis:
     """
     q = question
     estimate = Estimate.of(q.model, q.X, q.weights, anchored=q.anchored, rigid=q.basis.has_own_fit)
+    faces = resampling.faces_of(estimate) if q.model.prior.factorises else []
+    is_regular = resampling.is_regular(estimate, faces)
+    estimate = estimate.smoothed() if is_regular else estimate
     influence = influence_of(estimate) if q.model.prior.factorises else None
     by_prior = q.basis.needs_prior and influence is not None
     if influence is not None and q.in_code_space:
-        errors = _analytic(q, estimate, influence)
+        errors = _analytic(q, estimate, influence, faces, is_regular)
     else:
         errors = _by_fits(q, estimate)
     return _summary(q, estimate, influence, errors, by_prior=by_prior)
 
 
-def _analytic(q: Question, estimate: Estimate, influence: Influence) -> _Errors:
+def _analytic(
+    q: Question, estimate: Estimate, influence: Influence, faces: list[resampling.Face], is_regular: bool
+) -> _Errors:
     """Return errors in closed form, or where single signals hold the basis in place, those of refits."""
-    faces = resampling.faces_of(estimate) if estimate.prior.identifies_basis else []
-    is_regular = resampling.is_regular(estimate, faces)
     steps = _refitted(q, estimate, influence, faces, is_regular)
     covariance = influence.covariance if is_regular else steps.T @ steps / len(steps)
     sinusoids = _sinusoids(q, estimate)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -187,6 +187,10 @@ class Estimate:
         own = np.eye(self.k, self.k + 1) * (not self.prior.domain.surplus)
         own[:, self.k] = 1.0
         return free * np.outer(own.ravel(), own.ravel())
+
+    def smoothed(self) -> Estimate:
+        """Return the same with smooth densities, of which the learned edges are blurred by noise."""
+        return replace(self, prior=self.prior.smoothed(self.codes, self.share, self.n))
 
     @cached_property
     def jet(self) -> Jet:

@@ -139,6 +139,10 @@ class Model:
         """Binary exponent of the unit of the components."""
         return self.exponent - self.code_exponent
 
+    def of_least_squares(self, X: np.ndarray) -> tuple[Model, np.ndarray]:
+        """Return a model whose codes are those of least squares, and signals of which they are the codes."""
+        return self, X
+
     def constrained_codes(self, X: np.ndarray) -> np.ndarray:
         """Return the least-squares codes within the prior's support, in the model's unit.
 

@@ -113,7 +113,9 @@ class _Problem:
         count, k = self._resamples.count, self._estimate.k
         unmixing = np.broadcast_to(np.eye(k), (count, k, k)).copy()
         offset = np.broadcast_to(self._estimate.mean, (count, k)).copy()
-        return _State(unmixing, offset, *self._expand(unmixing, offset), np.zeros(count))
+        with np.errstate(all="ignore"):
+            found = self._expand(unmixing, offset)
+        return _State(unmixing, offset, *found, np.zeros(count))
 
     def without(self, settled: np.ndarray) -> _Problem:
         """Return what is left when some refits have settled."""
@@ -130,8 +132,7 @@ class _Problem:
         flat = codes.swapaxes(1, 2).reshape(-1, k)
         m = codes.shape[-1]
         jet = jets(self._estimate.prior, flat, np.repeat(variances, m, axis=0))
-        with np.errstate(all="ignore"):
-            shaped = [np.where(weights > 0, _by_code(part, count) * -weights, 0.0) for part in jet]
+        shaped = [np.where(weights > 0, _by_code(part, count) * -weights, 0.0) for part in jet]
         value, first, by_variance, second, mixed, by_variances = shaped
         extended = np.append(moved, np.ones((*moved.shape[:-1], 1)), axis=-1)
         curved = second[..., None] * extended[..., :k]
@@ -148,13 +149,14 @@ class _Problem:
         damped = self._free @ state.hessian @ self._free + self._held
         scale = np.trace(damped, axis1=1, axis2=2) / len(self._free)
         damped += (state.damping * scale)[:, None, None] * np.eye(len(self._free))
-        step = -np.linalg.solve(damped, gradient[..., None])[..., 0]
+        step = -_solved(damped, gradient)
         promise = -(step * gradient).sum(axis=1)
         moved = step.reshape(count, k, k + 1)
         unmixing = state.unmixing + moved[..., :k] @ state.unmixing
         offset = state.offset + moved[..., k]
-        found = self._expand(unmixing, offset)
-        better = (promise >= 0) & (found[0] <= state.value + 1e-13 * np.abs(state.value))
+        with np.errstate(all="ignore"):
+            found = self._expand(unmixing, offset)
+        better = _finite(found) & (promise >= 0) & (found[0] <= state.value + 1e-13 * np.abs(state.value))
         faithful = state.value - found[0] > 0.25 * promise
         eased = np.where(faithful, state.damping / _EASING, state.damping)
         raised = np.maximum(state.damping * _RAISING, _RETRY_DAMPING)
@@ -163,6 +165,19 @@ class _Problem:
         kept = (np.where(_like(better, new), new, old) for new, old in zip(after, state[:-1], strict=True))
         done = better & (promise * self._estimate.n < _NATS)
         return _State._make([*kept, damping]), done | (damping > _HOPELESS_DAMPING)
+
+
+def _solved(matrices: np.ndarray, vectors: np.ndarray) -> np.ndarray:
+    """Return the solutions of many systems; of least norm where one of them has no other."""
+    try:
+        return np.linalg.solve(matrices, vectors[..., None])[..., 0]
+    except np.linalg.LinAlgError:
+        return (np.linalg.pinv(np.nan_to_num(matrices)) @ vectors[..., None])[..., 0]
+
+
+def _finite(found: tuple[np.ndarray, ...]) -> np.ndarray:
+    """Return which of many evaluations are finite."""
+    return np.all([np.isfinite(part).reshape(len(part), -1).all(axis=1) for part in found], axis=0)
 
 
 def _by_code(part: np.ndarray, count: int) -> np.ndarray:

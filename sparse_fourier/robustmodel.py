@@ -85,6 +85,10 @@ class RobustModel:
         """The law of the noise, in the unit of the model."""
         return self.tails.law.scaled(self.tails.exponent - self.exponent)
 
+    def of_least_squares(self, X: np.ndarray) -> tuple[Model, np.ndarray]:
+        """Return a model whose codes are those of least squares, and signals of which they are the codes."""
+        return self.plain, self.tails.cleaned(X)
+
     def encode(self, X: np.ndarray) -> np.ndarray:
         """Return the codes of signals, in the user's unit."""
         return self.plain.encode(self.tails.cleaned(X))

@@ -184,7 +184,7 @@ def on_device(tree: Any) -> Any:
     import jax
 
     register(tree)
-    with settings(), _explained():
+    with settings(), explained():
         return jax.block_until_ready(jax.device_put(tree))
 
 
@@ -270,7 +270,7 @@ class Program:
     def _run(self, *arguments: Any) -> Any:
         import jax
 
-        with settings(), _explained():
+        with settings(), explained():
             result = jax.block_until_ready(self._jitted(*arguments))
             return result if self._stays else jax.tree_util.tree_map(np.array, result)
 
@@ -300,7 +300,7 @@ def _in_thread(function: Callable[..., Any], *arguments: Any) -> Any:
 
 
 @contextlib.contextmanager
-def _explained() -> Iterator[None]:
+def explained() -> Iterator[None]:
     """Put what fails inside JAX into words that mean something to the user."""
     import jax
 

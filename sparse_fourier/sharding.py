@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
@@ -17,6 +17,7 @@ from scipy.linalg import solve_triangular
 
 from sparse_fourier import initialization as start
 from sparse_fourier import runtime
+from sparse_fourier.checkpoints import Processes
 from sparse_fourier.course import Plan, Problem, Stages, stack
 from sparse_fourier.faces import width_for_more
 from sparse_fourier.namespace import Array
@@ -239,6 +240,17 @@ class ShardedSignals(Signals):
             "one place. Use np.asarray(X) if that fits into memory."
         )
 
+    def contents(self) -> Iterator[np.ndarray]:
+        """Yield the rows on the devices of this process."""
+        return (np.asarray(shard.data) for shard in self.array.addressable_shards)
+
+    @property
+    def processes(self) -> Processes | None:
+        """The processes that hold the signals, if there are several."""
+        import jax
+
+        return None if self.array.is_fully_addressable else Processes(jax.process_index() == 0, _tell_all)
+
     @functools.cached_property
     def _seen(self) -> tuple[np.ndarray, ...]:
         return _call(_programs(self.array.sharding).extent, self.array)
@@ -253,6 +265,20 @@ class ShardedSignals(Signals):
     def first(self) -> np.ndarray:
         """The first signal."""
         return self._seen[3]
+
+
+def _tell_all(said: bytes) -> bytes:
+    from jax.experimental.multihost_utils import broadcast_one_to_all
+
+    with runtime.settings(), runtime.explained():
+        size = int(broadcast_one_to_all(np.int64(len(said))))
+        padded = np.frombuffer(said.ljust(size, b"\0")[:size], dtype=np.uint8)
+        return bytes(np.asarray(broadcast_one_to_all(padded)))
+
+
+def processes_of(X: Any) -> Processes | None:
+    """Return the processes that hold signals, if there are several."""
+    return X.processes if isinstance(X, ShardedSignals) else None
 
 
 def is_spread(X: Any) -> bool:

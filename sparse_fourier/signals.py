@@ -61,6 +61,10 @@ class Signals(ABC):
         """Number of entries, zeros included."""
         return self.shape[0] * self.shape[1]
 
+    def contents(self) -> Iterator[np.ndarray]:
+        """Yield all that this process can read, one array after another."""
+        return (self[rows] for rows in blocks_of(self))
+
     @cached_property
     def extent(self) -> Extent:
         """Extent of the entries; infinite the wrong way round where there are none."""
@@ -185,6 +189,11 @@ def rows_with_weight(X: Rows, weights: np.ndarray) -> tuple[Rows, np.ndarray]:
     if seen.all() or (isinstance(X, Signals) and not X.drops_rows):
         return X, weights
     return rows_where(X, seen), weights[seen]
+
+
+def contents_of(X: Rows) -> Iterator[np.ndarray]:
+    """Yield all that this process can read of the signals, one array after another."""
+    return X.contents() if isinstance(X, Signals) else (X[rows] for rows in blocks_of(X))
 
 
 def blocks_of(X: Rows) -> Iterator[slice]:

@@ -303,3 +303,27 @@ def test_what_cannot_be_diagnosed_is_refused(parameters, n_bootstraps, words):
     X, _ = mixtures(laplace, 100, 2, 0.1, 0)
     with pytest.raises(ValueError, match=words):
         AutoencoderDecomposer(2, **parameters).fit(X).diagnose(X, n_bootstraps)
+
+
+@pytest.mark.parametrize("n", [30, 300])
+def test_cones_without_noise_have_refits_that_end(n):
+    X, _ = mixtures(lambda rng, size: rng.exponential(size=size), n, 3, 0.0, n)
+    diagnosis = fitted(X, 3, "exponential").diagnose(X, 20, random_state=0)
+    assert not diagnosis.is_regular
+    assert np.isfinite(diagnosis.standard_errors).all()
+    assert (diagnosis.standard_errors > 0).any(axis=1).all()
+
+
+def test_singular_systems_of_a_refit_have_a_step():
+    from sparse_fourier.refits import _solved
+
+    matrices = np.stack([np.eye(2), np.diag([1.0, 0.0])])
+    np.testing.assert_allclose(_solved(matrices, np.ones((2, 2))), [[1, 1], [1, 0]])
+
+
+def test_heavy_tails_have_bands_of_their_own():
+    rng = np.random.default_rng(0)
+    X, truth = mixtures(laplace, 400, 2, 0.0, 0)
+    X = X + 0.2 * rng.standard_t(3, size=X.shape)
+    inside = hits(X, truth, fitted(X, 2, "laplace", noise="student_t"), 3)
+    assert inside.mean() > 0.6

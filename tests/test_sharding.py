@@ -75,6 +75,11 @@ def output(process, timeout=300):
     return json.loads(out.splitlines()[-1])
 
 
+def ended(process, timeout=200):
+    process.communicate(timeout=timeout)
+    return process.returncode
+
+
 def agree(found, tolerance=1e-6):
     assert found["prior"]
     assert found["converged"]
@@ -198,5 +203,43 @@ except RuntimeError as error:
     )
     port = free_port()
     survivor, victim = (run(code, port, index, devices=1) for index in range(2))
-    assert victim.wait(timeout=200) == 7
+    assert ended(victim) == 7
     assert "another process" in output(survivor, timeout=200)
+
+
+@pytest.mark.slow
+def test_processes_go_on_from_a_checkpoint_after_one_of_them_died(tmp_path):
+    code = (
+        TOGETHER
+        + """
+path, dies = sys.argv[3] or None, sys.argv[4] == "dies"
+rounds = []
+
+def count(info):
+    rounds.append(info.iteration)
+    if dies and jax.process_index() == 1 and len(rounds) == 4:
+        os._exit(7)
+
+model = AutoencoderDecomposer(2, prior="uniform", callback=count, checkpoint=path)
+try:
+    model.fit(everywhere)
+    print(json.dumps([model.components_.tolist(), len(rounds)]), flush=True)
+except RuntimeError as error:
+    print(json.dumps(str(error)), flush=True)
+os._exit(0)
+"""
+    )
+
+    def together(path, plan):
+        port = free_port()
+        return [run(code, port, index, path, plan, devices=1) for index in range(2)]
+
+    path = tmp_path / "fit"
+    whole = [output(process) for process in together(path, "lives")]
+    path.unlink()
+    survivor, victim = together(path, "dies")
+    assert ended(victim) == 7
+    assert "another process" in output(survivor)
+    resumed = [output(process) for process in together(path, "lives")]
+    assert [each[0] for each in resumed] == [each[0] for each in whole]
+    assert resumed[0][1] < whole[0][1]

@@ -463,6 +463,25 @@ class Prior(Configurable, ABC):
         """
         return np.eye(n_components * (n_components + 1))
 
+    def smoothed(self, codes: np.ndarray, share: np.ndarray, n_samples: float) -> Self:
+        """Return the prior without edges that were learned, for codes whose noise is wider than these.
+
+        Parameters
+        ----------
+        codes : array of shape (n, k)
+            Codes, one row for each signal.
+        share : array of shape (n,)
+            Weights of sum one.
+        n_samples : float
+            How many rows the weights stand for.
+
+        Returns
+        -------
+        Prior
+            This one, where nothing is learned.
+        """
+        return self
+
     def ends(self, n_components: int) -> list[list[tuple[float, float]]]:
         """Return where the density of each code ends abruptly, and the direction in which it goes on.
 

@@ -8,10 +8,10 @@ from typing import ClassVar, Self
 
 import numpy as np
 
-from sparse_fourier.densities import Density
+from sparse_fourier.densities import Density, fit_smooth
 from sparse_fourier.priors.independent import FreeScale, Jet, gaussian_looking
 
-_NATS_OF_A_LEARNED_CODE = 5.0
+_NATS_OF_A_LEARNED_CODE = 7.0
 
 
 @dataclass
@@ -99,6 +99,16 @@ class Learned(FreeScale):
         for j, density in enumerate(self._each(free)):
             free[j, j], free[j, k] = density.edges == 2, density.edges > 0
         return np.diag(free.ravel())
+
+    def smoothed(self, codes: np.ndarray, share: np.ndarray, n_samples: float) -> Self:
+        """Return the prior with smooth densities in place of those that have edges."""
+        columns = zip(self._each(codes), codes.T, strict=True)
+        return self.learned(
+            [
+                fit_smooth(np.ascontiguousarray(h), share, n_samples) if density.edges else density
+                for density, h in columns
+            ]
+        )
 
     def ends(self, n_components: int) -> list[list[tuple[float, float]]]:
         """Return the edges that were found."""
