@@ -132,13 +132,13 @@ def attempted(method, sample, k, seed):
     return {"error": error, "seconds": outcome.seconds, "choice": choice}
 
 
-def run(codes, k, snr_db, seeds, n, n_rivals, results):
+def run(codes, k, snr_db, seeds, n, compared, n_rivals, results):
     """All fits of one kind of data; rivals see the first data sets alone."""
     ours = {DEFAULT: fitted, BY_HAND: methods.ours_with(prior=REGIMES[codes][0])}
     row = Row(codes, k, snr_db, {}, {}, Counter())
     for place, seed in enumerate(seeds):
         sample = problems.regime(seed, n, k, codes, snr_db)
-        for name, method in (ours | (RIVALS if place < n_rivals else {})).items():
+        for name, method in (ours | (compared if place < n_rivals else {})).items():
             make = partial(attempted, method, sample, k, seed)
             found = results.get((codes, k, snr_db, n, seed, name), make)
             error = np.nan if found["error"] is None else found["error"]
@@ -209,6 +209,7 @@ def parse(arguments=None):
     parser.add_argument("--seeds", type=int, default=50, help="number of data seeds (default: 50)")
     parser.add_argument("--first-seed", type=int, default=7000, help="the first of them (default: 7000)")
     parser.add_argument("--rival-seeds", type=int, default=5, help="data seeds for rivals (default: 5)")
+    parser.add_argument("--without", nargs="+", default=[], choices=RIVALS, help="rivals to leave out")
     parser.add_argument("--samples", type=int, default=1000, help="number of signals (default: 1000)")
     parser.add_argument("--rows", default="", help="only rows whose name contains this text; several: a|b")
     parser.add_argument("--list", action="store_true", help="print the names of the rows and stop")
@@ -228,10 +229,11 @@ def main(arguments=None):
         print("\n".join(chosen) or f"No row matches {options.rows!r}.")
         return 0 if chosen else 2
     seeds = range(options.first_seed, options.first_seed + options.seeds)
+    compared = {name: method for name, method in RIVALS.items() if name not in options.without}
     rows, results = [], Results(options.results)
     for name in chosen:
         print(f"running: {name}", file=sys.stderr, flush=True)
-        rows.append(runs[name](seeds, options.samples, options.rival_seeds, results))
+        rows.append(runs[name](seeds, options.samples, compared, options.rival_seeds, results))
     publish(render(rows, seeds, options.samples, options.rival_seeds), options.markdown)
     if options.picture:
         draw(rows, options.picture)

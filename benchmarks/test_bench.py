@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-from benchmarks import methods, problems, rivals, rows, smallest_box
+from benchmarks import methods, problems, ranks, regimes, rivals, rows, smallest_box
 from benchmarks.compilations import compilations
 from sparse_fourier.metrics import worst_relative_error
 
@@ -92,3 +92,15 @@ def test_compilations_are_counted():
     with compilations() as second:
         program(x)
     assert (len(first), len(second)) == (1, 0)
+
+
+def test_results_are_kept_and_not_made_again(tmp_path):
+    path = tmp_path / "fits.jsonl"
+    first = regimes.Results(path).get(("a", 2, None), lambda: {"error": 0.5})
+    again = regimes.Results(path).get(("a", 2, None), lambda: pytest.fail("made again"))
+    assert again["error"] == first["error"] == 0.5
+
+
+def test_a_component_is_detectable_from_the_threshold_on():
+    below, above = 0.9 * np.sqrt(50 / 400), 3.0
+    assert [ranks.detectable(strength, 400, 50) for strength in (below, above, np.inf)] == [-1, 1, 1]

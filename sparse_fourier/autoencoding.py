@@ -50,7 +50,7 @@ from sparse_fourier.variational import (
 )
 
 _BLOCK = 8192
-_ROWS_OF_START = 20_000
+_ROWS_OF_START, _ROWS_OF_START_PER_COMPONENT = 4000, 50
 _ITERATIONS_OF_START = 1000
 _STANDARD_ERRORS = 3.0
 _LARGEST_EXPONENT = 1000
@@ -275,7 +275,9 @@ def _begin_at_closed_form(
     # A generator of its own: what the start draws depends on the number of rows, the layers must not.
     own = np.random.RandomState(rng.randint(np.iinfo(np.int32).max))
     fitted = fit(X, weights, of_start(settings), own)
-    origin, thinned = fitted.model, slice(None, None, -(-len(X) // _ROWS_OF_START))
+    origin = fitted.model
+    enough = max(_ROWS_OF_START, _ROWS_OF_START_PER_COMPONENT * len(origin.components))
+    thinned = slice(None, None, -(-len(X) // enough))
     if not network.has_prior and settings.init is not None:
         components = checked_init(settings.init, origin.components.shape)
         origin = replace(origin, components=np.ldexp(components, -origin.exponent))

@@ -211,7 +211,7 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         Whether the tolerance was reached.
     coding_gap_ : float
         With more components than features: by how much the codes of `transform` miss the best ones that a
-        long search finds, on 200 of the signals. It is the excess of the squared error, with the price of
+        long search finds, on 100 of the signals. It is the excess of the squared error, with the price of
         active codes, as a share of the squared length of the signals beside the intercept.
     reconstruction_err_ : float
         Frobenius norm of the residual of X.
@@ -486,13 +486,18 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         ndarray of shape (n_samples, n_components)
             The codes within the prior's support that reconstruct the signals best; the prior's mean, with a
             warning, where nothing of a signal was observed.
+
+        Raises
+        ------
+        ValueError
+            If the type of X cannot hold the codes.
         """
         view = self._view()
         check_is_fitted(view)
         X = view._validate(X, reset=False)
         warn_of_empty_rows(X)
         warn_of_unseen(view._unseen, getattr(view, "feature_names_in_", None))
-        return mapped(lambda rows: view._state.encode(rows).astype(rows.dtype, copy=False), X)
+        return mapped(lambda rows: _codes_in_user_units(view._state, rows), X)
 
     def inverse_transform(self, X: Any) -> np.ndarray:
         """Return the signals of codes: `X @ components_ + intercept_`.
@@ -957,6 +962,18 @@ def _fit_without_network(X: Rows, weights: np.ndarray, settings: Settings, rng: 
     if isinstance(settings.n_components, int) and settings.n_components > X.shape[1]:
         return fit_overcomplete(array_of(X, "more components than features"), weights, settings, rng)
     return fit(X, weights, settings, rng)
+
+
+def _codes_in_user_units(model: Model, X: np.ndarray) -> np.ndarray:
+    """Return codes in the unit and the type of X."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        codes = model.encode(X).astype(X.dtype, copy=False)
+    if not np.isfinite(codes).all():
+        raise ValueError(
+            f"The codes of X exceed the range of {X.dtype.name}: its entries are as large as "
+            f"{np.abs(X[~np.isfinite(codes).all(axis=1)]).max():.3g}. Rescale X."
+        )
+    return codes
 
 
 def _to_user_units(model: Model, dtype: Any) -> tuple[np.ndarray, np.ndarray]:

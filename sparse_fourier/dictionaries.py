@@ -23,7 +23,7 @@ from sparse_fourier.training import Trained
 _ROWS_PER_ATOM, _FEWEST_ROWS = 20, 2000
 _MOST_CODES_TO_SWEEP = 1_000_000
 _ROUNDING_ERRORS = 128.0
-_ROWS_OF_THE_GAP, _SMALL_GAP = 200, 1e-4
+_ROWS_OF_THE_GAP, _SMALL_GAP = 100, 1e-4
 _N_FIRSTS = 4
 
 

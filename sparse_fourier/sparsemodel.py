@@ -16,7 +16,7 @@ from sparse_fourier.unrolled import Unrolled
 _LOG_2 = float(np.log(2.0))
 _MOST_GUESSES, _STEADY = 50, 1e-9
 _BLOCK = 2048
-_FIRSTS_OF_A_LONG_SEARCH = 32
+_FIRSTS_OF_A_LONG_SEARCH = 16
 
 
 @dataclass(frozen=True, eq=False)

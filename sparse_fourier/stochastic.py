@@ -107,6 +107,8 @@ class Stepper:
         for kept in (0.8, 0.95):
             judge = self._judge_of(dictionary)
             search = sparsity.widened(sparsity.priced(self._plain(count), judge), judge)
+            if self.course.over:
+                break
             dictionary = self._passed(dictionary, Pace(search, _USES_TO_SETTLE, kept, False))
         return dictionary, search
 
@@ -138,10 +140,14 @@ class Stepper:
         return Search(n_active, self.signals.resolution, nonnegative=self.signals.nonnegative)
 
     def _grown(self, dictionary: Dictionary, n_active: int | None) -> tuple[Dictionary, int]:
-        """Return a dictionary after passes with twice as many active atoms each, and the best of these."""
+        """Return a dictionary after passes with twice as many active atoms each, and the best of these.
+
+        Atoms that were given need not grow: a batch each says how many of them are active.
+        """
         most, shortest, best = n_active or max(self.signals.d // 2, 1), np.inf, 1
+        uses = _USES_TO_GROW if self.signals.init is None else _USES_OF_A_BATCH
         for count in doubling(most)[1:] or [1]:
-            grown = self._passed(dictionary, Pace(self._plain(count), _USES_TO_GROW, 0.5, True))
+            grown = self._passed(dictionary, Pace(self._plain(count), uses, 0.5, True))
             lengths = self._lengths(grown, count)
             if not n_active and lengths.min() >= shortest:
                 break
@@ -243,6 +249,8 @@ class Stepper:
         It is left as it is once no direction in which residuals cluster gains as much as a fair share of what
         the weakest atom does.
         """
+        if self.course.over:
+            return dictionary
         dictionary = self._passed(dictionary, Pace(search, _USES_TO_TRY, 0.8, False))
         failures, loss = 0, self.explained(dictionary, search).loss
         for _ in range(_TRIALS):

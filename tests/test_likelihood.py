@@ -455,7 +455,8 @@ def unfinished(estimator):
     reason = "ConvergenceWarning"
     if estimator.fit_intercept or estimator.prior == "gaussian":
         return {}
-    return {"check_sample_weight_equivalence_on_dense_data": reason}
+    kinds = "dense", "sparse"
+    return {f"check_sample_weight_equivalence_on_{kind}_data": reason for kind in kinds}
 
 
 # Some of the checks fit noise, which has no components to find.

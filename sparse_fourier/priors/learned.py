@@ -11,7 +11,7 @@ import numpy as np
 from sparse_fourier.densities import Density, fit_smooth
 from sparse_fourier.priors.independent import FreeScale, Jet, gaussian_looking
 
-_NATS_OF_A_LEARNED_CODE = 5.0
+_NATS_OF_A_LEARNED_CODE = 7.0
 
 
 @dataclass
