@@ -11,6 +11,7 @@ _ORDER = (
     "climate",
     "digits",
     "embedding",
+    "photo_patches",
     "gaps",
     "spikes",
     "irregular",

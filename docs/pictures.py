@@ -1,7 +1,8 @@
 """Make the pictures of the README again: ``python docs/pictures.py [NAME ...]``.
 
 A name is that of a script in ``docs/examples``, whose last figure becomes ``docs/images/NAME.png``, or
-"seed", the picture that ``python -m sparse_fourier`` makes. Without names all that are there are made again.
+"seed", the picture that ``python -m sparse_fourier`` makes. Without names all that are there are made again,
+but for `regimes`, which ``python -m benchmarks.regimes --picture FILE`` draws.
 """
 
 import runpy
@@ -32,5 +33,7 @@ def make(name: str) -> None:
 
 
 if __name__ == "__main__":
-    for chosen in sys.argv[1:] or sorted(path.stem for path in IMAGES.glob("*.png")):
+    scripts = {path.stem for path in (DOCS / "examples").glob("*.py")}
+    shown = {path.stem for path in IMAGES.glob("*.png")}
+    for chosen in sys.argv[1:] or sorted(shown & (scripts | {"seed"})):
         make(chosen)

@@ -139,7 +139,8 @@ def test_pictures_of_the_readme_come_from_scripts():
     assert {path.stem for path in (DOCS / "images").glob("*.png")} == set(
         re.findall(r"images/(\w+)\.png", pages)
     )
-    assert set(names) - {"seed"} <= {path.stem for path in EXAMPLES}
+    elsewhere = {"seed", "regimes"}  # by the command line, and by a bench that takes an hour
+    assert set(names) - elsewhere <= {path.stem for path in EXAMPLES}
 
 
 def test_changelog_has_the_current_version():

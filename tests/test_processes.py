@@ -18,6 +18,7 @@ from sparse_fourier.datasets import make_sinusoid_mixtures
 
 ROOT = Path(__file__).resolve().parent.parent
 X, _, _ = make_sinusoid_mixtures(60, 8, noise=0.02, random_state=0)
+BLAS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 posix = pytest.mark.skipif(os.name != "posix", reason="signals and forks are those of POSIX")
 
 PREPARE = """
@@ -549,6 +550,22 @@ if __name__ == "__main__":
     print(digest(model) == before)
 """
     assert output(code, strict=False) == "TerminatedWorkerError\nTrue"
+
+
+@pytest.mark.slow
+def test_one_thread_and_two_agree():
+    code = """
+for model, signals in ((fit(WIDE), WIDE), (fit(X, prior="exponential"), X)):
+    print(json.dumps([model.components_.tolist(), model.transform(signals).tolist(), model.score(signals)]))
+"""
+    one, two = (
+        [json.loads(line) for line in output(code, **{name: n for name in BLAS}).splitlines()]
+        for n in ("1", "2")
+    )
+    for (components, codes, score), (others, other_codes, other_score) in zip(one, two, strict=True):
+        np.testing.assert_allclose(components, others, rtol=1e-6, atol=1e-8)
+        np.testing.assert_allclose(codes, other_codes, rtol=1e-6, atol=1e-8)
+        assert score == pytest.approx(other_score, rel=1e-9)
 
 
 # Parallel search

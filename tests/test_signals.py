@@ -229,7 +229,8 @@ def test_a_file_is_never_loaded_whole(tmp_path):
 def test_a_sparse_matrix_is_never_dense():
     data = """
     rng = np.random.default_rng(0)
-    parts = [sparse.random_array((3000, m), density=0.002, rng=rng, format="csr") for m in (500, 5500)]
+    random = {"density": 0.002, "random_state": rng, "format": "csr"}
+    parts = [sparse.random_array((3000, m), **random) for m in (500, 5500)]
     X = sparse.hstack([parts[0] @ sparse.diags_array(np.linspace(9, 50, 500)), parts[1]], format="csr")
     """
     work = "model = AutoencoderDecomposer(1, prior='gaussian').fit(X); model.transform(X); model.score(X)"
