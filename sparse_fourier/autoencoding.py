@@ -249,7 +249,7 @@ def _begin_literally(
     """Return random starts: weights from the standard normal, biases of zero."""
     d, k = X.shape[1], _n_components(X, weights, settings)
     models = []
-    for _ in range(settings.n_starts):
+    for _ in range(settings.n_starts or 1):
         skip = Layer(rng.standard_normal((d, k)), np.zeros(k))
         components = rng.standard_normal((k, d))
         if settings.init is not None:
@@ -292,7 +292,7 @@ def _begin_at_closed_form(
         _variational_start(record, weights.sum(), network, rng)
         if network.variational
         else _start(Z, share, record, settings, network, rng, number)
-        for number in range(settings.n_starts)
+        for number in range(settings.n_starts or 1)
     ]
     n_left = max(X.shape[1] - fitted.rank, 1)
     errors = [share @ ((Z - model.decode(model.encode(Z))) ** 2).sum(axis=1) for model in models]
@@ -303,7 +303,7 @@ def _begin_at_closed_form(
 def of_start(settings: Settings) -> Settings:
     """Return the settings of the fit that a network begins at, whose iterations are none of its epochs."""
     longer = max(settings.max_iter, _ITERATIONS_OF_START)
-    return replace(settings, n_starts=max(settings.n_starts, 2), max_iter=longer, callback=None)
+    return replace(settings, n_starts=max(settings.n_starts or 1, 2), max_iter=longer, callback=None)
 
 
 def _unit_of_training(
