@@ -631,7 +631,7 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         weights[view.outliers_[view.outliers_ < len(X)]] = 0.0
         validate_total(float(weights.sum()), min(int(np.count_nonzero(weights)), 2))
         settings, network = view._settings(X)
-        parameters.refuse_to_diagnose(self.prior, network, view.components_.shape)
+        parameters.refuse_to_diagnose(self.prior, network, view.components_)
         kept = weights > 0
         model, rows = view._state.of_least_squares(X[kept])
         question = Question(

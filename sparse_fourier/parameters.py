@@ -499,7 +499,7 @@ def check_draws(n_bootstraps: Any) -> None:
         )
 
 
-def refuse_to_diagnose(prior: Any, network: Network | None, shape: tuple[int, int]) -> None:
+def refuse_to_diagnose(prior: Any, network: Network | None, components: np.ndarray) -> None:
     """Refuse models whose components no likelihood of the signals picks.
 
     Raises
@@ -517,6 +517,9 @@ def refuse_to_diagnose(prior: Any, network: Network | None, shape: tuple[int, in
             "diagnose is for codes of least squares: where a network gives the codes, its components depend "
             "on its training. Use encoder='auto' without hidden layers or activation."
         )
+    if not components.any():
+        raise ValueError("diagnose needs components: X had no variance, and all of them are zero.")
+    shape = components.shape
     if shape[0] > shape[1]:
         raise ValueError(
             f"diagnose needs no more components than features, got {shape[0]} and {shape[1]}: sparse codes "

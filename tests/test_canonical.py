@@ -183,3 +183,9 @@ def test_mean_signs_of_ties_are_the_reference_each_by_its_own_tolerance():
     np.testing.assert_array_equal(mean_signs(components, np.zeros(9), np.zeros(3)), reference)
     turned = mean_signs(-components, np.zeros(9), np.full(3, 1e-12))
     np.testing.assert_array_equal(turned, -reference)
+
+
+def test_the_functional_of_a_tie_stays_the_same_in_all_versions():
+    """By hand: 1 + cos(sqrt(2) t) is 2, 1.156 and 0.049 at t = 0, 1, 2."""
+    components = np.array([[1.0, -1.0, 0.0], [0.0, 1.0, -1.0], [0.0, -1.0, 20.0], [0.0, -1.0, 30.0]])
+    np.testing.assert_array_equal(reference_signs(components), [1.0, 1.0, -1.0, 1.0])

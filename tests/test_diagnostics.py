@@ -327,3 +327,10 @@ def test_heavy_tails_have_bands_of_their_own():
     X = X + 0.2 * rng.standard_t(3, size=X.shape)
     inside = hits(X, truth, fitted(X, 2, "laplace", noise="student_t"), 3)
     assert inside.mean() > 0.6
+
+
+@pytest.mark.filterwarnings("ignore:X has no variance")
+def test_components_of_zero_are_refused():
+    X = np.ones((20, 5))
+    with pytest.raises(ValueError, match="all of them are zero"):
+        fitted(X, 2, "uniform").diagnose(X, 5)
