@@ -345,7 +345,7 @@ class ScoresDisplay(Display):
             self.bands_.append(self.ax_.fill_between(self.numbers, row - below, row + above, **style))
 
     def _mark_best(self, scores: Array) -> None:
-        i, j = np.unravel_index(np.nanargmax(scores), scores.shape)
+        i, j = (int(place) for place in np.unravel_index(np.nanargmax(scores), scores.shape))
         style: Style = {
             "linestyle": "none",
             "marker": "o",
