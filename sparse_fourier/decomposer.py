@@ -661,11 +661,24 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         -------
         ndarray of shape (n_samples, n_features)
             Rows are signals.
+
+        Raises
+        ------
+        ValueError
+            If signals of the model exceed what the type of X can hold.
         """
         view = self._view()
         check_is_fitted(view)
+        dtype, exponent = view.components_.dtype, view._state.exponent
         signals = view._state.sample(n_samples, check_random_state(random_state))
-        return np.ldexp(signals, view._state.exponent).astype(view.components_.dtype)
+        with np.errstate(over="ignore"):
+            drawn = np.ldexp(signals, exponent).astype(dtype)
+        if not np.isfinite(drawn).all():
+            raise ValueError(
+                f"Draws from the model exceed the range of {dtype.name}: entries of X were as large as "
+                f"2**{exponent}. Rescale X."
+            )
+        return drawn
 
     def get_covariance(self) -> np.ndarray:
         """Return the covariance of signals under the model.
