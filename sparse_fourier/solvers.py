@@ -12,7 +12,8 @@ from sparse_fourier.objective import LocalModel, Objective, Point, move
 
 _SHRINK = 0.7
 _FAST_SHRINK = 0.5
-_NEGLIGIBLE = 1.0
+_NEGLIGIBLE = 0.05
+_NEGLIGIBLE_IF_FOLLOWED = 1.0
 _NO_WIDTH = 1e-6
 _FIRST_DAMPING = 1.0
 _LEAST_DAMPING = 1e-8
@@ -206,14 +207,15 @@ def _next_damping(damping: Array, accepted: Array, faithful: Array) -> Array:
 
 
 def _narrowed(state: NewtonState, objective: Objective) -> Array:
-    """Return a smaller width, much smaller where steps need little damping.
+    """Return a smaller width: zero once its square is but a share of the smallest variance of a code.
 
-    It is zero once its square is no more than the smallest variance of a code, which is no larger a change.
+    Where codes follow the faces these may narrow faster, as long as steps need little damping, and end with a
+    jump. Boxes of twenty components get lost that way.
     """
     xp = array_namespace(state.width)
-    smallest = xp.sqrt(_NEGLIGIBLE * objective.variances(state.point).min())
-    done = state.width < xp.maximum(smallest, _NO_WIDTH)
-    shrink = choose(
-        state.damping < _LITTLE_DAMPING, state.width * 0.0 + _FAST_SHRINK, state.width * 0.0 + _SHRINK
-    )
-    return choose(done, state.width * 0.0, shrink * state.width)
+    followed = objective.prior.piles_up_at_faces
+    share = _NEGLIGIBLE_IF_FOLLOWED if followed else _NEGLIGIBLE
+    done = state.width < xp.maximum(xp.sqrt(share * objective.variances(state.point).min()), _NO_WIDTH)
+    slowly = _SHRINK * state.width
+    fast = (state.damping < _LITTLE_DAMPING) & followed
+    return choose(done, state.width * 0.0, choose(fast, _FAST_SHRINK * state.width, slowly))

@@ -55,7 +55,10 @@ def test_scikit_learn_check(estimator, check):
 # Batches of one row, and held-out rows, count a row that is there twice in another way than a weight of two.
 # Two active codes of two under a Gaussian prior begin at the optimum, where the first steps of Adam follow
 # the signs of rounding errors.
-IN_BATCHES = {"check_sample_weight_equivalence_on_dense_data": "equal to the tolerance of the solver only"}
+IN_BATCHES = {
+    f"check_sample_weight_equivalence_on_{kind}_data": "equal to the tolerance of the solver only"
+    for kind in ("dense", "sparse")
+}
 
 
 def in_batches(estimator):

@@ -251,6 +251,7 @@ def test_a_thousand_million_entries_take_less_than_two_gigabytes():
     X = sparse.csr_array(sparse.csr_array(codes.astype(np.float32)) @ components + 0.05 * scattered(n, 100))
     """
     work = """
+from sparse_fourier.metrics import worst_relative_error
 model = AutoencoderDecomposer(k, prior="exponential", random_state=0).fit(X)
 assert worst_relative_error(components.toarray(), model.components_) < 0.1
 """
