@@ -190,7 +190,7 @@ def test_weights_are_routed_through_pipeline_and_search():
     X, _ = mixtures("gaussian", n=90, noise=0.3)
     weights = np.random.default_rng(0).integers(1, 3, len(X)).astype(float)
     with config_context(enable_metadata_routing=True):
-        model = AutoencoderDecomposer(prior="gaussian")
+        model = AutoencoderDecomposer(3, prior="gaussian")
         model.set_fit_request(sample_weight=True).set_score_request(sample_weight=True)
         scaler = StandardScaler().set_fit_request(sample_weight=False)
         pipeline = make_pipeline(scaler, model)
@@ -198,7 +198,7 @@ def test_weights_are_routed_through_pipeline_and_search():
         search = GridSearchCV(model, {"n_components": [2, 3]}, cv=3).fit(
             punched(X, 0.1), sample_weight=weights
         )
-    alone = AutoencoderDecomposer(prior="gaussian").fit(
+    alone = AutoencoderDecomposer(3, prior="gaussian").fit(
         StandardScaler().fit_transform(X), sample_weight=weights
     )
     np.testing.assert_allclose(pipeline[-1].components_, alone.components_)

@@ -405,11 +405,11 @@ print(sorted({"jax", "jaxlib", "optax", "matplotlib"} & set(sys.modules)))
     assert output(code) == "[]"
 
 
-def test_large_fits_import_jax():
+def test_fits_of_many_components_import_jax():
     code = """
 rng = np.random.RandomState(0)
-LARGE = rng.uniform(size=(50_000, 5)) @ rng.standard_normal((5, 10)) + 0.3 * rng.standard_normal((50_000, 10))
-fit(LARGE, n_components=5, prior="uniform")
+MANY = rng.uniform(size=(2000, 17)) @ rng.standard_normal((17, 30))
+fit(MANY, n_components=17, prior="uniform")
 print("jax" in sys.modules)
 """
     assert output(code) == "True"
