@@ -893,12 +893,12 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         return record
 
     def _settings(self, X: Rows) -> tuple[Settings, Network | None]:
-        d = X.shape[1]
+        d, given = X.shape[1], self.get_params(deep=False)
         k = None if isinstance(self.n_components, str) else self.n_components
         overcomplete = isinstance(k, int | np.integer) and k > d
         prior = parameters.resolve_prior(self.prior, self.encoder, overcomplete=overcomplete)
         if overcomplete:
-            parameters.refuse_overcomplete(prior, self.get_params(deep=False), d)
+            parameters.refuse_overcomplete(prior, given, d)
             refuse_beyond_memory(int(self.n_components), X.shape)
         if prior.learns and not self.fit_intercept:
             raise ValueError(
@@ -906,7 +906,6 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
                 "of their own. Use fit_intercept=True or another prior."
             )
         basis = parameters.resolve_basis(self.basis, prior, d)
-        given = self.get_params(deep=False)
         penalties = parameters.resolve_penalties(self.penalty)
         network = None if overcomplete else parameters.resolve_network(given, prior, len(X), penalties)
         if network is None:

@@ -307,7 +307,7 @@ class Spread:
         with runtime.settings():
             share = jax.make_array_from_callback(weights.shape, rows, lambda part: weights[part] / total)
         lowest, highest, _ = signals.extent
-        exponent = int(np.frexp(max(abs(lowest), abs(highest)))[1])
+        exponent = start.exponent_of(max(abs(lowest), abs(highest)))
         return cls(X, share, total, exponent, signals.first)
 
     @property
