@@ -899,7 +899,7 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         prior = parameters.resolve_prior(self.prior, self.encoder, overcomplete=overcomplete)
         if overcomplete:
             parameters.refuse_overcomplete(prior, given, d)
-            refuse_beyond_memory(int(self.n_components), X.shape)
+            refuse_beyond_memory(int(self.n_components), d)
         if prior.learns and not self.fit_intercept:
             raise ValueError(
                 f"fit_intercept=False cannot be used under the prior {prior}, whose densities have a place "
@@ -973,7 +973,7 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
 
 def _fit_without_network(X: Rows, weights: np.ndarray, settings: Settings, rng: Any) -> Fitted:
     if isinstance(settings.n_components, int) and settings.n_components > X.shape[1]:
-        return fit_overcomplete(array_of(X, "more components than features"), weights, settings, rng)
+        return fit_overcomplete(X, weights, settings, rng)
     return fit(X, weights, settings, rng)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import NamedTuple
 
 import numpy as np
@@ -171,12 +171,8 @@ class Stepper:
         return np.array([known.description_length(i + 1, d, power) for i, known in enumerate(each)])
 
     def _passed(self, dictionary: Dictionary, pace: Pace) -> Dictionary:
-        """Return the dictionary after a pass: steps after batches, in which atoms are used often enough."""
-        return Dictionary(*self.course.remembered(lambda: self._gone_over(dictionary, pace), self.signals))
-
-    def _gone_over(self, dictionary: Dictionary, pace: Pace) -> Dictionary:
-        signals, k = self.signals, len(dictionary.atoms)
-        n, per_use = len(signals.X), k / pace.search.n_active
+        """Return the dictionary after steps for batches, in which atoms are used often enough."""
+        n, per_use = len(self.signals.X), len(dictionary.atoms) / pace.search.n_active
         size = min(max(int(_USES_OF_A_BATCH * per_use), _FEWEST_OF_A_BATCH), n)
         wanted = np.clip(pace.uses * per_use, size, _MOST_PASSES * n)
         n_passes = int(np.ceil(wanted / n))
@@ -184,9 +180,14 @@ class Stepper:
         for _ in range(n_passes):
             if self.course.over:
                 break
-            rows = signals.rng.permutation(n)[: int(wanted / n_passes)]
-            dictionary, loss = self._gone_through(dictionary, pace, np.array_split(rows, n_batches))
-            self.course.note(nats(loss, signals.d))
+            pass_over = partial(self._passed_once, dictionary, pace, int(wanted / n_passes), n_batches)
+            dictionary = Dictionary(*self.course.remembered(pass_over, self.signals))
+        return dictionary
+
+    def _passed_once(self, dictionary: Dictionary, pace: Pace, n_rows: int, n_batches: int) -> Dictionary:
+        rows = self.signals.rng.permutation(len(self.signals.X))[:n_rows]
+        dictionary, loss = self._gone_through(dictionary, pace, np.array_split(rows, n_batches))
+        self.course.note(nats(loss, self.signals.d))
         return dictionary
 
     def _gone_through(
