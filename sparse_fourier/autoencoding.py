@@ -10,6 +10,7 @@ import numpy as np
 
 from sparse_fourier.beginnings import begin_at_closed_form, begin_literally, closed_form
 from sparse_fourier.blueprints import FittedNetwork, Network, Record, TrainedNetwork, is_centred
+from sparse_fourier.descent import Descent
 from sparse_fourier.finishing import finish
 from sparse_fourier.fitting import Settings, fit
 from sparse_fourier.losses import (
@@ -24,7 +25,7 @@ from sparse_fourier.losses import (
 from sparse_fourier.minibatch import Outcome, Regime, train_in_batches
 from sparse_fourier.optimizers import Optimizer
 from sparse_fourier.penalties.checks import refuse_weights
-from sparse_fourier.quasinewton import Minimum, minimise
+from sparse_fourier.quasinewton import minimise
 from sparse_fourier.stacks import TrainingState, chosen, evaluate, stack, taken, unmoved
 from sparse_fourier.training import Progress
 from sparse_fourier.variational import EvidenceBound
@@ -175,23 +176,17 @@ class _Course:
     def _by_quasi_newton(self, data: Batch, settings: Settings) -> Outcome:
         """Return the best of the starts, which are trained one after another."""
         state = self.record.state
-        minima: list[Minimum] = []
+        ends: list[tuple[Any, Descent]] = []
         for r in range(len(state.noise)):
-            minima.append(
-                minimise(
-                    self.loss,
-                    taken(state.model, r),
-                    data,
-                    max_iter=settings.max_iter,
-                    tol=settings.tol,
-                    callback=self._told(settings),
-                )
+            start, told = taken(state.model, r), self._told(settings)
+            ends.append(
+                minimise(self.loss, start, data, max_iter=settings.max_iter, tol=settings.tol, callback=told)
             )
-            if minima[-1].stopped:
+            if ends[-1][1].stopped:
                 break
-        best = min(minima, key=lambda minimum: minimum.curve[-1])
-        after = unmoved(stack([best.model], np.float64), state.noise[:1])
-        return Outcome(after, best.curve, 0, best.converged, best.gain, best.stopped, 1.0)
+        model, best = min(ends, key=lambda end: end[1].value)
+        after = unmoved(stack([model], np.float64), state.noise[:1])
+        return Outcome(after, best.curve, 0, best.converged, best.decrement, best.stopped, 1.0)
 
     def _chosen(
         self, before: TrainingState, outcome: Outcome, data: Batch, is_judged: bool

@@ -1,17 +1,14 @@
 """The loop of stochastic optimisers: against the same steps in plain NumPy, and its rule."""
 
 import numpy as np
-import optax
 import pytest
 
-from sparse_fourier import runtime
 from sparse_fourier.activations import Identity, Sigmoid
 from sparse_fourier.losses import Batch, SquaredError, padded
 from sparse_fourier.minibatch import Regime, train_in_batches
 from sparse_fourier.networks import Autoencoder, Encoder, Layer
 from sparse_fourier.optimizers import SGD, RMSProp
 from sparse_fourier.stacks import first_state, stack
-from sparse_fourier.steps import learning_rates
 
 X = np.random.default_rng(0).normal(size=(50, 4))
 LOSS = SquaredError((), 1.0)
@@ -122,11 +119,3 @@ def _first(outcome):
     from sparse_fourier.stacks import taken
 
     return taken(outcome.state.model, 0)
-
-
-def test_schedules_are_asked_for_the_step():
-    schedule = optax.exponential_decay(0.1, 10, 0.5)
-    runtime.start()
-    np.testing.assert_allclose(learning_rates(schedule, 5, 3), 0.1 * 0.5 ** (np.arange(5, 8) / 10), rtol=1e-6)
-    with pytest.raises(ValueError, match="'learning_rate' schedule must give a finite number"):
-        learning_rates(lambda step: -1.0 - step, 0, 2)
