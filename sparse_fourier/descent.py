@@ -59,7 +59,7 @@ def descend(
     """Minimise a smooth function by limited-memory BFGS [1]_, in double precision.
 
     Where a search along a direction fails, as rounding and jumps of the function make it, it begins anew,
-    down the gradient, until that too leads nowhere. A value that is not finite is one that no search would accept.
+    down the gradient, until that too leads nowhere. No search accepts a value that is not finite.
 
     Parameters
     ----------
