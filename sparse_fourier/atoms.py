@@ -100,9 +100,9 @@ class Signals:
         return self.X.shape[1]
 
     @property
-    def is_read_in_blocks(self) -> bool:
-        """Whether they are no array."""
-        return isinstance(self.X, ReadInBlocks)
+    def array(self) -> np.ndarray:
+        """All of them, where they are few."""
+        return array_of(self.X, "few signals")
 
     @property
     def power(self) -> float:
@@ -127,7 +127,7 @@ class Signals:
     def spread_out(self, count: int) -> Self:
         """Return some of the signals, spread over them; all where they are not many more."""
         if len(self.X) <= 2 * count:
-            return replace(self, X=array_of(self.X, "so few rows")) if self.is_read_in_blocks else self
+            return replace(self, X=self.array) if isinstance(self.X, ReadInBlocks) else self
         rows, counts = np.unique(spread(self.X, self.share, count, 0.5), return_counts=True)
         missing = None if self.missing is None else self.missing[rows]
         return replace(self, X=self.X[rows], missing=missing, share=counts / count)

@@ -114,7 +114,7 @@ class Stepper:
 
     def _judge_of(self, dictionary: Dictionary) -> Judge:
         some, signals = self._judges, self.signals
-        centred = some.X - dictionary.intercept
+        centred = some.array - dictionary.intercept
         return Judge(
             explained=lambda search: self.explained(dictionary, search),
             falls=lambda search: falls_of_error(centred, dictionary.atoms, search),
@@ -125,8 +125,8 @@ class Stepper:
     def explained(self, dictionary: Dictionary, search: Search) -> Explained:
         """Return how well some signals are explained, the same ones each time."""
         some, atoms = self._judges, dictionary.atoms
-        codes = sparse_array_of_codes(some.X - dictionary.intercept, atoms, search)
-        residuals = some.X - dictionary.intercept - codes @ atoms
+        codes = sparse_array_of_codes(some.array - dictionary.intercept, atoms, search)
+        residuals = some.array - dictionary.intercept - codes @ atoms
         if some.missing is not None:
             residuals[some.missing] = 0.0
         squares, powers = (residuals.astype(float) ** 2).sum(axis=1), (codes**2).sum(axis=1)
@@ -159,7 +159,7 @@ class Stepper:
     def _lengths(self, dictionary: Dictionary, most: int) -> np.ndarray:
         """Return the lengths of descriptions with one active atom, two, and so on, of shape (most,)."""
         some, d = self._judges, self.signals.d
-        x = some.X - dictionary.intercept
+        x = some.array - dictionary.intercept
         falls = np.cumsum(falls_of_error(x, dictionary.atoms, self._plain(most)).astype(float), axis=1)
         squares = np.einsum("ij,ij->i", x, x, dtype=float)
         n_used, k = np.ones(len(x)), len(dictionary.atoms)
@@ -215,7 +215,8 @@ class Stepper:
         codes = sparse_array_of_codes(x, atoms, pace.search)
         residuals = x - codes @ atoms
         if signals.missing is not None:
-            signals.X[rows] = np.where(signals.missing[rows], signals.X[rows] - residuals, signals.X[rows])
+            seen = signals.array[rows]
+            signals.array[rows] = np.where(signals.missing[rows], seen - residuals, seen)
             residuals[signals.missing[rows]] = 0.0
         pulls = codes.T @ (weights[:, None] * residuals)
         squares = (codes**2).T @ weights
