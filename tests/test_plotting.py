@@ -522,7 +522,7 @@ def test_residuals_stand_below_their_signals(ax, rebuilt):
     np.testing.assert_allclose(display.residual_lines_[0].get_ydata(), -0.4)
     assert [panel.get_xlabel() for panel in display.axes_] == ["", "", "t", "t"]
     assert [panel.get_ylabel() for panel in display.axes_] == ["mV", "", "mV", ""]
-    legend = display.axes_[0].get_legend().get_texts()
+    legend = display.ax_.get_legend().get_texts()
     assert [text.get_text() for text in legend] == ["signal", "reconstruction", "residual"]
 
 
