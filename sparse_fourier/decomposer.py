@@ -13,8 +13,9 @@ from sklearn.utils import check_array, check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sparse_fourier import checkpoints, parameters, runtime, saving
-from sparse_fourier.autoencoding import FittedNetwork, Network, Record, closed_form
 from sparse_fourier.bases import Basis
+from sparse_fourier.beginnings import closed_form
+from sparse_fourier.blueprints import FittedNetwork, Network, Record
 from sparse_fourier.diagnostics import Diagnosis, Question, diagnose
 from sparse_fourier.dictionaries import fit_overcomplete
 from sparse_fourier.fitting import Fitted, Settings, fit

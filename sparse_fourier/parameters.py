@@ -24,8 +24,8 @@ from sklearn.utils._param_validation import (
 
 from sparse_fourier import activations
 from sparse_fourier.activations import Activation
-from sparse_fourier.autoencoding import Network
 from sparse_fourier.bases import Basis, Fourier, Free, Nonnegative, ParametricBasis
+from sparse_fourier.blueprints import Network
 from sparse_fourier.optimizers import SGD, Adam, Optimizer, RMSProp, Transformed
 from sparse_fourier.penalties import Penalty
 from sparse_fourier.penalties.base import FunctionPenalty
