@@ -64,7 +64,7 @@ html_theme_options = {
     "navbar_align": "left",
     "show_prev_next": False,
     "navbar_end": ["theme-switcher"],
-    "secondary_sidebar_items": {"gallery/*": [], "**": ["page-toc"]},
+    "secondary_sidebar_items": {"*": ["page-toc"], "guide/*": ["page-toc"], "api/**": ["page-toc"]},
     "footer_start": ["copyright"],
     "footer_end": [],
 }
@@ -78,13 +78,14 @@ def _is_of_others(app, what, name, obj, skip, options):
     return None if ours and not (name.startswith("set_") and name.endswith("_request")) else True
 
 
-_SIZE = 16  # a formula is drawn at this size, and shown at that of the text around it
+_SIZE = 16  # of the text around a formula, in the unit of its drawing
+_LARGER = 1.15  # the letters of formulas are small for their size
 
 
 def _visit_math(translator, node):
     """Draw a formula, with its text for those who listen: no script, no network, no fonts of the reader's."""
     text, display = node.astext().strip(), node.tagname == "math_block"
-    formula = ziamath.Latex(text, size=_SIZE, inline=not display, color="currentColor")
+    formula = ziamath.Latex(text, size=_LARGER * _SIZE, inline=not display, color="currentColor")
     picture = formula.svgxml()
     for side in ("width", "height"):
         picture.set(side, f"{float(picture.get(side)) / _SIZE:.3f}em")

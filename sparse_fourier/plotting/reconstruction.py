@@ -16,9 +16,11 @@ from sparse_fourier.plotting.panels import (
     draw_band,
     draw_curve,
     draw_image,
+    entitle,
     image_columns,
+    width_of,
 )
-from sparse_fourier.plotting.style import ABOVE, BAND, COLORS, GREY, LEGEND, ZERO
+from sparse_fourier.plotting.style import BAND, COLORS, GREY, LEGEND, ZERO
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -30,6 +32,16 @@ _SHOWN = 4
 _SIGNAL: Style = {"color": GREY, "linewidth": 4, "alpha": 0.55, "solid_capstyle": "round", "label": "signal"}
 _MODEL: Style = {"color": COLORS[0], "linewidth": 1.6, "label": "reconstruction"}
 _RESIDUAL: Style = {"color": COLORS[1], "linewidth": 1.0, "label": "residual"}
+_HEADROOM = 0.2  # for one row of names, as a share of the range of the curves
+_WIDE = 1.7  # inches; narrower panels have names below each other
+_SMALL: Style = {
+    "loc": "upper center",
+    "fontsize": "x-small",
+    "handlelength": 1.4,
+    "borderpad": 0.2,
+    "columnspacing": 1.0,
+    "frameon": False,
+}
 _GAP: Style = {"color": GREY, "alpha": 0.15, "linewidth": 0, "zorder": 0}
 
 
@@ -223,7 +235,7 @@ class ReconstructionDisplay(FeaturesDisplay):
                 style = BAND | {"facecolor": self.lines_[-1].get_color()} | band_kwargs
                 self.bands_.append(draw_band(panel, x, *ends, style))
             _shade_gaps(panel, x, np.isnan(signals[i]))
-            panel.set_title(title, fontsize="small")
+            entitle(panel, title)
         for panel, i in zip(self.axes_[count:], self.indices_, strict=False):
             self.residual_lines_.append(draw_curve(panel, x, signals[i] - rebuilt[i], _RESIDUAL))
             panel.axhline(0, **ZERO)
@@ -232,8 +244,9 @@ class ReconstructionDisplay(FeaturesDisplay):
         count = len(self.indices_)
         self._label_axes(self.axes_, xlabel, ylabel, count if residuals else columns_of(count))
         if legend and self.lines_:
-            handles = [self.signal_lines_[0], self.lines_[0], *self.residual_lines_[:1]]
-            self.ax_.legend(handles=handles, **(LEGEND | ABOVE | {"ncols": len(handles)}))
+            _name_on_top(self.axes_[0], [self.signal_lines_[0], self.lines_[0]])
+            if residuals:
+                _name_on_top(self.axes_[count], self.residual_lines_[:1])
 
     def _plot_images(
         self,
@@ -261,6 +274,14 @@ class ReconstructionDisplay(FeaturesDisplay):
             if residuals:
                 panel = self.axes_[2 * count + j]
                 self.residual_images_.append(draw_image(panel, pictures[2], "residual", scale))
+
+
+def _name_on_top(panel: Axes, lines: list[Line2D]) -> None:
+    """Name curves above them, for which panels that share the axis make room."""
+    columns = len(lines) if width_of(panel) > _WIDE else 1
+    low, high = panel.get_ylim()
+    panel.set_ylim(low, high + _HEADROOM * len(lines) / columns * (high - low))
+    panel.legend(handles=lines, **(LEGEND | _SMALL | {"ncols": columns}))
 
 
 def _shade_gaps(panel: Axes, x: Array, missing: Array) -> None:
