@@ -1,8 +1,8 @@
 """Outliers: entries with noise="student_t" and with Gaussian noise, rows by default, against Picard.
 
-Signals of the seed, some of whose entries are off by a multiple of their range, or three of whose 300 rows are
-something else. Picard is told the number of components, and gets the signals as they are, or clipped to within
-an interdecile range of each feature.
+Signals of the seed, some of whose entries are off by a multiple of their range, or three of whose 300 rows
+are something else. Picard is told the number of components, and gets the signals as they are, or clipped to
+within an interdecile range of each feature.
 """
 
 from __future__ import annotations
@@ -101,9 +101,8 @@ def stray_rows(seeds: range) -> bool:
                         without = by_default()(np.delete(X, rows, axis=0))
                         clean.append(worst_relative_error(components, without))
                 above = np.mean(np.array(errors) > _NEAR)
-                print(
-                    f"| {noise} | {kind} | {name} | {np.median(errors):.2g} | {max(errors):.2g} | {above:.0%} |"
-                )
+                figures = f"{np.median(errors):.2g} | {max(errors):.2g} | {above:.0%}"
+                print(f"| {noise} | {kind} | {name} | {figures} |")
                 missed |= name == "default" and np.median(errors) > np.median(clean) + 0.02
             print(f"| {noise} | none | default | {np.median(clean):.2g} | {max(clean):.2g} | |")
     return missed

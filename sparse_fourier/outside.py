@@ -34,8 +34,8 @@ def within_box(settled: Settled, most: float, problem: Problem, reduce: Reduce, 
     """Return signals without those that stray from the box that the others fill.
 
     Strays tilt the box that holds them, so that the search begins with the box of all signals but the
-    outermost; boxes are then found, and rows judged, in turn. If what is left in the end does not fill its box
-    evenly, the outermost rows are the tail of a density, and all are kept.
+    outermost; boxes are then found, and rows judged, in turn. If what is left in the end does not fill its
+    box evenly, the outermost rows are the tail of a density, and all are kept.
 
     Parameters
     ----------

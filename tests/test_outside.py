@@ -1,4 +1,4 @@
-"""Rows outside of a box that the others fill: found in any number of dimensions, and not where there are none."""
+"""Rows outside of a box that the others fill: found in many dimensions, and not where there are none."""
 
 import numpy as np
 import pytest
