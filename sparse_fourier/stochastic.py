@@ -255,7 +255,9 @@ class Stepper:
 
         def attempt(dictionary: Dictionary, failures: int) -> Dictionary | None:
             trial = None if self.course.over else self._with_another(dictionary, search, failures)
-            for kept in (0.5, 0.8) if trial else ():
+            if trial is None:
+                return None
+            for kept in (0.5, 0.8):
                 trial = self._passed(trial, Pace(search, _USES_TO_TRY, kept, False))
             return trial
 
