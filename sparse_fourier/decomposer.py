@@ -232,7 +232,8 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
     codes of all signals, the moments where there are at most 5000 features, and one block. The outcome is
     that for the same signals as an array. With more features, or about as many features as signals and more
     than 8 million entries, only the strongest axes are sought, as many as components (for arrays too).
-    Networks, penalties, more components than features and missing entries need an array: a file is loaded for
+    So are both with more components than features, from a million codes on; in memory are their codes that
+    are not zero. Networks, penalties and missing entries need an array: a file is loaded for
     them, a sparse matrix of more than 8 million entries, zeros included, is refused. Batches of `partial_fit`
     become arrays. A `jax.Array` whose rows are spread over devices, or processes, is fitted where it lies:
     see "Scaling out" in the documentation.
@@ -900,7 +901,7 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         prior = parameters.resolve_prior(self.prior, self.encoder, overcomplete=overcomplete)
         if overcomplete:
             parameters.refuse_overcomplete(prior, given, d)
-            refuse_beyond_memory(int(self.n_components), X.shape)
+            refuse_beyond_memory(int(self.n_components), d)
         if prior.learns and not self.fit_intercept:
             raise ValueError(
                 f"fit_intercept=False cannot be used under the prior {prior}, whose densities have a place "
@@ -974,7 +975,7 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
 
 def _fit_without_network(X: Rows, weights: np.ndarray, settings: Settings, rng: Any) -> Fitted:
     if isinstance(settings.n_components, int) and settings.n_components > X.shape[1]:
-        return fit_overcomplete(array_of(X, "more components than features"), weights, settings, rng)
+        return fit_overcomplete(X, weights, settings, rng)
     return fit(X, weights, settings, rng)
 
 

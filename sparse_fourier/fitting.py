@@ -22,7 +22,7 @@ from sparse_fourier.penalised import bend
 from sparse_fourier.penalties.base import Penalty
 from sparse_fourier.placing import place
 from sparse_fourier.priors.base import CodesAsTrained, Prior
-from sparse_fourier.pursuit import Search, pursued
+from sparse_fourier.pursuit import pursued
 from sparse_fourier.reduction import (
     Reduced,
     Solution,
@@ -50,8 +50,8 @@ class Settings:
 
     `rivals` of the prior are compared with it before training; `reference` are components whose order and
     signs are kept; `contamination` is the largest share of rows that may be left out as strays; `sparsity`
-    says how many codes of a signal may differ from zero, and `coder` how they are found, where components are
-    more than features.
+    says how many codes of a signal may differ from zero, and `coder` gives a dictionary that was learned its
+    way to find them, where components are more than features.
     """
 
     prior: Prior
@@ -67,7 +67,7 @@ class Settings:
     reference: np.ndarray | None = None
     rivals: tuple[Prior, ...] = ()
     sparsity: Sparsity = field(default_factory=Described)
-    coder: Callable[[Search], Any] = pursued
+    coder: Callable[[Any, Any, Any], Any] = pursued
     contamination: float = 0.0
 
 
