@@ -86,7 +86,8 @@ class WeightedSignals:
 
     def coded(self, encode: Callable[[np.ndarray], np.ndarray]) -> tuple[np.ndarray, Moments]:
         """Return the codes of all signals, in double precision, and the moments of both."""
-        pivot, codes, sums = np.zeros(0), [], []
+        pivot, codes = np.zeros(0), []
+        totals: list[Any] = [0.0] * 5
         for rows, x in self.blocks():
             share = self.share[rows]
             pivot = pivot if len(pivot) else x.mean(axis=0)
@@ -94,10 +95,9 @@ class WeightedSignals:
             beside, h = x - pivot, codes[-1]
             weighted = h * share[:, None]
             square = share @ np.einsum("ij,ij->i", beside, beside)
-            sums.append((share @ beside, square, share @ h, weighted.T @ h, weighted.T @ beside))
-        return np.concatenate(codes), Moments(
-            pivot, *(sum(part[1:], part[0]) for part in zip(*sums, strict=True))
-        )
+            parts = share @ beside, square, share @ h, weighted.T @ h, weighted.T @ beside
+            totals = [total + part for total, part in zip(totals, parts, strict=True)]
+        return np.concatenate(codes), Moments(pivot, *totals)
 
     def error(
         self, codes: np.ndarray, moments: Moments, components: np.ndarray, intercept: np.ndarray
