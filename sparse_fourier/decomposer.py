@@ -270,7 +270,10 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
     Rows stray where their distance from the middle of the signals, in units of the standard deviations along
     principal axes, or from their span, lies beyond a gap that the spread of the next thirty distances does
     not explain, even if the tail falls as slowly as a power does: heavy tails have no such gaps. Ten rows or
-    more that make up a component between them are kept. Fewer than 50 rows are not judged.
+    more that make up a component between them are kept. Fewer than 50 rows are not judged. Where a box is
+    looked for, rows stray as well that lie outside of it, within the span, beyond a gap that the spacings of
+    the thirty codes nearest to the face do not explain: if the others fill the smaller box evenly and are
+    likelier in it by twelve nats for each row left out. That takes 100 rows, and 25 to a component.
 
     With more components than features (`prior="laplace"`, or "exponential" for codes that are not negative)
     codes are sparse and components have unit norm. Codes minimise the squared error with at most a certain
