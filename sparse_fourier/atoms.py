@@ -58,6 +58,25 @@ class Course:
         signals.rng.set_state(kept["rng"])
         return kept["parts"]
 
+    def repeated(
+        self, work: Callable[..., Sequence[Any]], parts: Sequence[Any], n_times: int, signals: Signals
+    ) -> Sequence[Any]:
+        """Return arrays and numbers after a piece of work on them was done so often, or until training ends.
+
+        A checkpoint keeps them after each time.
+        """
+        place, done = checkpoints.Loop() if signals.missing is not None else checkpoints.loop(), 0
+        if place.saved is not None:
+            kept = place.saved
+            parts, done, self.stopped = kept["parts"], int(kept["done"]), bool(kept["stopped"])
+            self.curve[:] = kept["curve"].tolist()
+            signals.rng.set_state(kept["rng"])
+        while done < n_times and not self.over:
+            parts, done = list(work(*parts)), done + 1
+            after = {"rng": signals.rng.get_state(legacy=False), "stopped": self.stopped}
+            place.keep({"parts": parts, "done": done, "curve": np.array(self.curve), **after})
+        return parts
+
     def report(self, loss: float) -> None:
         """Tell the callback of a loss within an iteration, and ask it whether to stop."""
         if self.callback:

@@ -54,13 +54,17 @@ class Encoder:
 
     def __call__(self, X: Array) -> Array:
         """Return the codes of signals."""
+        return self.activation(self.inputs(X))
+
+    def inputs(self, X: Array) -> Array:
+        """Return the inputs of the activation of the codes."""
         inputs = self.skip(X)
         if not self.hidden:
-            return self.activation(inputs)
+            return inputs
         units = X
         for layer in self.hidden[:-1]:
             units = self.hidden_activation(layer(units))
-        return self.activation(inputs + self.hidden[-1](units))
+        return inputs + self.hidden[-1](units)
 
     @property
     def lean(self) -> Self:

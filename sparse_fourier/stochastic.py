@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property, partial
-from typing import NamedTuple
+from functools import cached_property
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.sparse import csr_array
@@ -177,18 +177,14 @@ class Stepper:
         wanted = np.clip(pace.uses * per_use, size, _MOST_PASSES * n)
         n_passes = int(np.ceil(wanted / n))
         n_batches = max(round(wanted / n_passes / size), 1)
-        for _ in range(n_passes):
-            if self.course.over:
-                break
-            pass_over = partial(self._passed_once, dictionary, pace, int(wanted / n_passes), n_batches)
-            dictionary = Dictionary(*self.course.remembered(pass_over, self.signals))
-        return dictionary
 
-    def _passed_once(self, dictionary: Dictionary, pace: Pace, n_rows: int, n_batches: int) -> Dictionary:
-        rows = self.signals.rng.permutation(len(self.signals.X))[:n_rows]
-        dictionary, loss = self._gone_through(dictionary, pace, np.array_split(rows, n_batches))
-        self.course.note(nats(loss, self.signals.d))
-        return dictionary
+        def passed_once(*parts: Any) -> Dictionary:
+            rows = self.signals.rng.permutation(n)[: int(wanted / n_passes)]
+            after, loss = self._gone_through(Dictionary(*parts), pace, np.array_split(rows, n_batches))
+            self.course.note(nats(loss, self.signals.d))
+            return after
+
+        return Dictionary(*self.course.repeated(passed_once, dictionary, n_passes, self.signals))
 
     def _gone_through(
         self, dictionary: Dictionary, pace: Pace, batches: list[np.ndarray]
