@@ -22,6 +22,7 @@ _AXES_AT_FIRST = 50
 _MOST_AXES = 400
 _ROUGHLY = 1e-4
 _RESOLVED_VARIANCE = 1e-13
+_OF_ONE_ORDER = 0.1
 _REFINEMENTS = 5
 _GAP_MARGIN = 4.0
 _TRACY_WIDOM_DEVIATION = 1.27
@@ -236,7 +237,7 @@ def _span_of(
 def _directed(axes: np.ndarray, variances: np.ndarray) -> np.ndarray:
     """Return axes of settled sign, exactly zero at features that do not vary."""
     axes = np.where(variances > 0, axes, 0.0)
-    return axes * reference_signs(axes)[:, None]
+    return np.where(axes == 0, 0.0, axes * reference_signs(axes)[:, None])
 
 
 def _is_vast(n: int, d: int) -> bool:
@@ -330,8 +331,8 @@ def _in_single_precision(data: Scaled, centred: bool) -> _Decomposed | None:
     n, d = data.X.shape
     if data.X.dtype != np.float32 or n <= 2 * d:
         return None
-    average = data.mean(np.float32)
-    deviations, axes, variances = _eigenvalues(data.covariance(average * centred, np.float32))
+    average, moments = data.moments(np.float32, centred=centred)
+    deviations, axes, variances = _eigenvalues(moments)
     if deviations[-1] ** 2 <= _NOISE_ABOVE_SINGLE * deviations[0] ** 2:
         return None
     return _Decomposed(average, deviations, axes, variances, single=True)
@@ -339,14 +340,14 @@ def _in_single_precision(data: Scaled, centred: bool) -> _Decomposed | None:
 
 def _in_double_precision(data: Scaled, centred: bool, rounding: _Rounding) -> _Decomposed:
     n, d = data.X.shape
+    if n > 2 * d:
+        average, moments = data.moments(float, centred=centred)
+        return _Decomposed(average, *_by_moments(data, average * centred, moments, rounding))
     average = data.mean(float)
-    decompose = _by_moments if n > 2 * d else _by_singular_values
-    return _Decomposed(average, *decompose(data, average * centred, rounding))
+    return _Decomposed(average, *_by_singular_values(data, average * centred))
 
 
-def _by_singular_values(
-    data: Scaled, mean: np.ndarray, rounding: _Rounding
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _by_singular_values(data: Scaled, mean: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return standard deviations, axes, and the variance of each feature."""
     n, d = data.X.shape
     if n > 2 * d and data.X.size > FEW_ENTRIES:
@@ -360,24 +361,26 @@ def _by_singular_values(
 
 
 def _by_moments(
-    data: Scaled, mean: np.ndarray, rounding: _Rounding
+    data: Scaled, mean: np.ndarray, moments: np.ndarray, rounding: _Rounding
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the same from the covariance, which resolves deviations down to 3e-7 of the largest.
 
-    Where it leaves some unresolved, the span of the others is refined to full precision; if more
-    than rounding then lies outside it, the data themselves are decomposed.
+    Where it leaves some unresolved, the span of the others is refined to full precision, unless they are of
+    one order; if more than rounding then lies outside it, the data themselves are decomposed.
     """
-    deviations, axes, variances = _eigenvalues(data.covariance(mean, float))
+    deviations, axes, variances = _eigenvalues(moments)
     resolved = _resolved(deviations)
     if resolved.sum() >= np.count_nonzero(variances):
         return deviations, axes, variances
-    deviations, axes = _axes_of(*data.sums(mean, axes[resolved] / deviations[resolved, None]))
+    deviations, axes = deviations[resolved], axes[resolved]
+    if deviations[-1] < _OF_ONE_ORDER * deviations[0]:
+        deviations, axes = _axes_of(*data.sums(mean, axes / deviations[:, None]))
     axes = _directed(axes, variances)
     _, squares, _ = data.projected(mean, axes, float)
     total = variances.sum()
     if data.share @ squares <= rounding.deviation(total, total + mean @ mean) ** 2 * len(mean):
         return deviations, axes, variances
-    return _by_singular_values(data, mean, rounding)
+    return _by_singular_values(data, mean)
 
 
 def _eigenvalues(moments: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

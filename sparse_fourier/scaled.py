@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -14,6 +14,7 @@ from sparse_fourier.signals import Rows, signals_of
 FEW_ENTRIES = 1 << 20
 _BLOCK_ENTRIES = 1 << 14
 _FEWEST_ROWS, _FEWEST_WIDE_ROWS, _WIDE = 256, 32, 4096
+_FAR = 4.0
 
 _Product = Callable[[np.ndarray], np.ndarray]
 _Projection = tuple[np.ndarray, np.ndarray, np.ndarray]
@@ -102,6 +103,30 @@ class Scaled:
         for rows, block in self.centred(shift, dtype):
             total += self.share[rows].astype(dtype) @ block
         return shift + total
+
+    def moments(self, dtype: Any, *, centred: bool) -> tuple[np.ndarray, np.ndarray]:
+        """Return the mean of rows, and the second moments about it if `centred`, else about zero.
+
+        In one pass, about the mean of the first block, unless that is far from the mean of all.
+        """
+        first = next(iter(self._rows()))
+        near = replace(self, X=self.X[first], share=np.full(first.stop, 1.0 / first.stop), _blocks={})
+        shift = near.mean(dtype).astype(dtype).astype(float) * centred
+        if first.stop == len(self.X):
+            mean = self.mean(dtype)
+            return mean, self.covariance(mean * centred, dtype)
+        beside, moments = np.zeros(len(shift)), np.zeros((len(shift), len(shift)))
+        for rows, block in self.centred(shift, dtype):
+            beside += self.share[rows].astype(dtype) @ block
+            scaled = self.weighted(block, rows, 0.5)
+            moments += scaled.T @ scaled
+        moments *= self.unit
+        if not centred:
+            return beside, moments
+        moments -= np.outer(beside, beside)
+        mean = shift + beside
+        far = (beside * beside > _FAR * np.diagonal(moments)).any()
+        return mean, self.covariance(mean, dtype) if far else moments
 
     def covariance(self, mean: np.ndarray, dtype: Any) -> np.ndarray:
         """Return the covariance about a mean: products of a type, which double precision adds up."""

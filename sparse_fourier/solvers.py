@@ -109,24 +109,32 @@ class Newton:
         old = state.expansion
         unseen = xp.isinf(old.value)
         narrow = (state.settled & (state.width > 0)) | unseen
+        ahead = ~narrow & _may_run_ahead(state, objective)
         width = evaluate_either(
-            state.settled & narrow, lambda: _narrowed(state, objective), lambda: state.width
+            (state.settled & narrow) | ahead, lambda: _narrowed(state, objective), lambda: state.width
         )
         point, decrement = evaluate_either(
             narrow, lambda: _following(state, objective, width), lambda: _proposal(state, objective)
         )
         new = objective.expand(point, width)
-        accepted = narrow | (new.value <= old.value + _ROUNDING * xp.abs(old.value))
-        faithful = old.value - new.value > 0.25 * decrement
+        limit = choose(ahead, objective.blurred(old, state.width, width), old.value)
+        accepted = narrow | (new.value <= limit + _ROUNDING * xp.abs(old.value))
+        faithful = ahead | (old.value - new.value > 0.25 * decrement)
         damping = choose(narrow, state.damping, _next_damping(state.damping, accepted, faithful))
+        damping = choose(ahead & ~accepted, damping * 0.0 + _LITTLE_DAMPING, damping)
         after = choose(accepted, _Move(point, new, width), _Move(state.point, old, state.width))
-        settled = accepted & ~narrow
+        settled = accepted & ~narrow & ~ahead
         negligible = decrement < self.tol
         negligible |= state.settled & (decrement * decrement < self.tol * state.decrement)
         converged = state.converged | (settled & (after.width == 0) & negligible)
         stuck = state.stuck | (damping > _HOPELESS_DAMPING)
         point, expansion, width = after
         return NewtonState(point, expansion, width, damping, decrement, settled, converged, stuck)
+
+
+def _may_run_ahead(state: NewtonState, objective: Objective) -> Array:
+    """Return whether a step may be evaluated with narrower faces at once, instead of first with these."""
+    return (state.width > 0) & (state.damping < _LITTLE_DAMPING) & (not objective.prior.piles_up_at_faces)
 
 
 def _proposal(state: NewtonState, objective: Objective) -> _Proposal:

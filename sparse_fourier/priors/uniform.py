@@ -71,16 +71,22 @@ class Uniform(IndependentPrior):
         """
         xp = array_namespace(codes, variances)
         sharpness = 1.0 / xp.sqrt(variances)
-        upwards = xp.where(codes < 0.5, sharpness, -sharpness)
         distance = _depth(codes) * sharpness
         value = _log_between(distance, sharpness)
         terms = _face(distance, value)
         if _both_are_felt(sharpness):
             beyond = _face(distance - sharpness, value)
             terms = tuple(near - far for near, far in zip(terms, beyond, strict=True))
-        squared = sharpness * sharpness
-        first, third = upwards * terms[0], upwards * squared * terms[2]
-        return jet_of_heat(value, first, squared * terms[1], third, squared * squared * terms[3])
+        jet = jet_of_heat(value, *terms)
+        upwards, squared = xp.where(codes < 0.5, sharpness, -sharpness), sharpness * sharpness
+        return Jet(
+            value,
+            upwards * jet.by_code,
+            squared * jet.by_variance,
+            squared * jet.by_codes,
+            (upwards * squared) * jet.by_code_and_variance,
+            (squared * squared) * jet.by_variances,
+        )
 
     def matters(self, codes: np.ndarray, depth: np.ndarray) -> np.ndarray:
         """Return which codes lie within `depth` of a face, or outside."""
@@ -154,4 +160,5 @@ def _face(x: Array, value: Array) -> tuple[Array, ...]:
     """Return four derivatives, over the density, of what is above a face x standard deviations away."""
     squares = x * x
     density = array_namespace(x, value).exp(-0.5 * squares - (LOG_SQRT_2PI + value))
-    return density, -x * density, (squares - 1) * density, (3 - squares) * (x * density)
+    slope = -x * density
+    return density, slope, (squares - 1) * density, (squares - 3) * slope
