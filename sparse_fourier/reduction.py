@@ -217,7 +217,8 @@ def reduce_signals(
     number = _choose_n_components(span, X.shape[1], n_components, surplus)
     rank = min(number[0] - surplus, span.rank)
     coordinates, squares, cross = start.projected(data, span, rank)
-    whitened = np.append(coordinates / span.deviations[:rank], np.ones((len(X), surplus)), axis=1)
+    whitened = coordinates / span.deviations[:rank]
+    whitened = np.append(whitened, np.ones((len(X), surplus)), axis=1) if surplus else whitened
     rows = Sample(whitened, squares, weights)
     return _reduced_to(
         span, rank, number, rows, cross / span.deviations[:rank, None], prior, exponent, epsilon

@@ -58,7 +58,8 @@ class Scaled:
     def _rows(self) -> Iterator[slice]:
         """Yield slices of rows of which a cache holds several."""
         n, d = self.X.shape
-        size = max(_FEWEST_ROWS if d <= _WIDE else _FEWEST_WIDE_ROWS, _BLOCK_ENTRIES // max(d, 1))
+        fewest = max(d, _FEWEST_ROWS) if d <= _WIDE else _FEWEST_WIDE_ROWS
+        size = max(fewest, _BLOCK_ENTRIES // max(d, 1))
         return (slice(first, min(first + size, n)) for first in range(0, n, size))
 
     def centred(self, mean: np.ndarray, dtype: Any) -> Iterator[tuple[slice, np.ndarray]]:

@@ -19,6 +19,7 @@ _STANDARD_ERRORS = 3.0
 _NATS_OF_A_RIVAL = 10.0
 _FARTHEST = 1e100  # its square over any variance is still a number
 _ONE_FACE = 17.0  # a face half as many standard deviations away has a share of 1e-17
+_FELT = 9.0  # standard deviations, at which the distribution function is one
 _UNDERFLOW = -37.0  # of the normal distribution function
 
 
@@ -60,7 +61,8 @@ class Uniform(IndependentPrior):
         """Return log of the normal probability between the two faces as seen from the code."""
         xp = array_namespace(codes, variances)
         sharpness = 1.0 / xp.sqrt(variances)
-        return _log_between(_depth(codes) * sharpness, sharpness)
+        distance = _depth(codes) * sharpness
+        return _log_between_where_felt(distance, sharpness) if xp is np else _log_between(distance, sharpness)
 
     def jet(self, codes: Array, variances: Array) -> Jet:
         """Return `log_marginals` and derivatives in closed form.
@@ -154,6 +156,14 @@ def _log_between(near: Array, sharpness: Array) -> Array:
         return np.log(inside - ndtr(near - sharpness) if _both_are_felt(sharpness) else inside)
     log_near, log_far = log_ndtr(near), log_ndtr(near - sharpness)
     return log_near + xp.log1p(-xp.exp(xp.minimum(log_far - log_near, -1e-12)))
+
+
+def _log_between_where_felt(near: np.ndarray, sharpness: np.ndarray) -> np.ndarray:
+    """Return the same, which is zero far from both faces."""
+    felt = ~(near >= _FELT)
+    values = np.zeros(near.shape)
+    values[felt] = _log_between(near[felt], np.broadcast_to(sharpness, near.shape)[felt])
+    return values
 
 
 def _face(x: Array, value: Array) -> tuple[Array, ...]:
