@@ -20,10 +20,11 @@ from sklearn.neural_network import MLPRegressor
 
 from sparse_fourier import runtime
 from sparse_fourier.activations import Identity, ReLU
-from sparse_fourier.losses import SquaredError
-from sparse_fourier.minibatch import Regime, first_state, padded, stack, train_in_batches
+from sparse_fourier.losses import SquaredError, padded
+from sparse_fourier.minibatch import Regime, train_in_batches
 from sparse_fourier.networks import Autoencoder, Encoder, Layer
 from sparse_fourier.optimizers import Adam
+from sparse_fourier.stacks import first_state, stack
 
 D, HIDDEN, K, BATCH = 784, 256, 64, 256
 FLOPS_PER_SAMPLE = 6 * (D * HIDDEN + HIDDEN * K + 2 * D * K)

@@ -2,9 +2,10 @@ import os
 import sys
 import tomllib
 from pathlib import Path
+from xml.etree import ElementTree
 
+import ziamath
 from docutils import nodes
-from docutils.utils.math import latex2mathml
 
 _root = Path(__file__).resolve().parent.parent
 _metadata = tomllib.loads((_root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -51,9 +52,10 @@ sphinx_gallery_conf = {
     "write_computation_times": False,
 }
 
-html_math_renderer = "mathml"
+html_math_renderer = "drawn"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
+ziamath.config.svg2 = False
 html_theme = "pydata_sphinx_theme"
 html_title = project
 html_show_sourcelink = False
@@ -62,6 +64,7 @@ html_theme_options = {
     "navbar_align": "left",
     "show_prev_next": False,
     "navbar_end": ["theme-switcher"],
+    "secondary_sidebar_items": {"*": ["page-toc"], "guide/*": ["page-toc"], "api/**": ["page-toc"]},
     "footer_start": ["copyright"],
     "footer_end": [],
 }
@@ -75,14 +78,25 @@ def _is_of_others(app, what, name, obj, skip, options):
     return None if ours and not (name.startswith("set_") and name.endswith("_request")) else True
 
 
+_SIZE = 16  # of the text around a formula, in the unit of its drawing
+_LARGER = 1.15  # the letters of formulas are small for their size
+
+
 def _visit_math(translator, node):
-    """Write a formula as MathML: browsers show it without a script, and without a network."""
-    display = node.tagname == "math_block"
-    formula = latex2mathml.tex2mathml(node.astext(), as_block=display)
-    translator.body.append(f'<div class="formula">{formula}</div>' if display else formula)
+    """Draw a formula, with its text for those who listen: no script, no network, no fonts of the reader's."""
+    text, display = node.astext().strip(), node.tagname == "math_block"
+    formula = ziamath.Latex(text, size=_LARGER * _SIZE, inline=not display, color="currentColor")
+    picture = formula.svgxml()
+    for side in ("width", "height"):
+        picture.set(side, f"{float(picture.get(side)) / _SIZE:.3f}em")
+    picture.set("style", f"vertical-align: {formula.getyofst() / _SIZE:.3f}em")
+    picture.set("role", "img")
+    picture.set("aria-label", text)
+    drawing = ElementTree.tostring(picture, encoding="unicode")
+    translator.body.append(f'<div class="formula">{drawing}</div>' if display else drawing)
     raise nodes.SkipNode
 
 
 def setup(app):
-    app.add_html_math_renderer("mathml", (_visit_math, None), (_visit_math, None))
+    app.add_html_math_renderer("drawn", (_visit_math, None), (_visit_math, None))
     app.connect("autodoc-skip-member", _is_of_others)

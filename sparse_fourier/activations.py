@@ -13,7 +13,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from sparse_fourier import runtime
-from sparse_fourier.namespace import Array, array_namespace
+from sparse_fourier.namespace import Array, array_namespace, nth_largest, nth_largest_of_all
 
 __all__ = [
     "Activation",
@@ -108,6 +108,21 @@ class Activation(ABC):
         -------
         Activation
             Of the same name.
+        """
+        return self
+
+    def settled(self, inputs: np.ndarray) -> Activation:
+        """Return the activation with which codes of a signal do not depend on other signals.
+
+        Parameters
+        ----------
+        inputs : array of shape (n, k)
+            Those of the training signals.
+
+        Returns
+        -------
+        Activation
+            Itself, but for one that looks at several rows at once.
         """
         return self
 
@@ -287,6 +302,7 @@ class _Sparse(Activation):
     """
 
     elementwise: ClassVar[bool] = False
+    untraced: ClassVar[tuple[str, ...]] = ("n_active",)
     n_active: int
 
 
@@ -322,8 +338,8 @@ class TopK(_Sparse):
 
     def __call__(self, x: Array) -> Array:
         """Return the inputs, all but the largest of each row set to zero."""
-        xp = array_namespace(x)
-        return xp.where(xp.abs(x) >= _least_kept(xp.abs(x), self.n_active), x, 0.0 * x)
+        sizes = array_namespace(x).abs(x)
+        return _where_large(x, sizes, nth_largest(sizes, self.n_active))
 
     def __str__(self) -> str:
         """Return the name by which the estimator knows the activation."""
@@ -345,8 +361,8 @@ class _PositiveTopK(_Sparse):
     tangent: ClassVar[Tangent] = Tangent(2.0, 2.0, 1.0)
 
     def __call__(self, x: Array) -> Array:
-        xp = array_namespace(x)
-        return xp.where(x >= _least_kept(x, self.n_active), xp.maximum(x, 0.0), 0.0 * x)
+        above = array_namespace(x).maximum(x, 0.0)
+        return _where_large(above, above, nth_largest(above, self.n_active))
 
     def __str__(self) -> str:
         return "top_k"
@@ -385,20 +401,79 @@ class BatchTopK(_Sparse):
 
     def __call__(self, x: Array) -> Array:
         """Return the inputs, all but the largest of all rows set to zero."""
-        xp = array_namespace(x)
-        sizes = xp.abs(x).reshape(1, -1)
-        return xp.where(xp.abs(x) >= _least_kept(sizes, self.n_active * len(x)), x, 0.0 * x)
+        sizes = array_namespace(x).abs(x)
+        return _where_large(x, sizes, nth_largest_of_all(sizes, self.n_active * len(x)))
 
     def __str__(self) -> str:
         """Return the name by which the estimator knows the activation."""
         return "batch_top_k"
 
+    def within(self, support: str) -> Activation:
+        """Return the activation itself for codes of either sign, else that which keeps the largest values."""
+        return self if super().stays_within(support) else _PositiveBatchTopK(self.n_active)
 
-def _least_kept(sizes: Array, count: int) -> Array:
-    """Return the least of the largest entries of each row, of shape (n, 1)."""
-    xp = array_namespace(sizes)
-    ranked = xp.sort(sizes, axis=1)
-    return xp.take(ranked, xp.maximum(sizes.shape[1] - count, 0), axis=1)[:, None]
+    def settled(self, inputs: np.ndarray) -> Activation:
+        """Return what keeps inputs above the level that so many of these reach, row by row."""
+        return _Above(_level(np.abs(inputs), self.n_active))
+
+
+@dataclass(frozen=True)
+class _PositiveBatchTopK(_Sparse):
+    """The largest inputs of all rows together by value, where these are positive; zeros for all others."""
+
+    n_active: int = 5
+
+    values: ClassVar[str] = "nonnegative"
+
+    def __call__(self, x: Array) -> Array:
+        above = array_namespace(x).maximum(x, 0.0)
+        return _where_large(above, above, nth_largest_of_all(above, self.n_active * len(x)))
+
+    def __str__(self) -> str:
+        return "batch_top_k"
+
+    def settled(self, inputs: np.ndarray) -> Activation:
+        return _PositiveAbove(_level(np.maximum(inputs, 0.0), self.n_active))
+
+
+@dataclass(frozen=True)
+class _Above(Activation):
+    """Inputs that are as large as a level, by magnitude; zeros for all others."""
+
+    level: float
+
+    elementwise: ClassVar[bool] = True
+
+    def __call__(self, x: Array) -> Array:
+        return _where_large(x, array_namespace(x).abs(x), self.level)
+
+    def __str__(self) -> str:
+        return "batch_top_k"
+
+
+@dataclass(frozen=True)
+class _PositiveAbove(Activation):
+    """Inputs that are as large as a level; zeros for all others."""
+
+    level: float
+
+    values: ClassVar[str] = "nonnegative"
+
+    def __call__(self, x: Array) -> Array:
+        return _where_large(x, x, self.level)
+
+    def __str__(self) -> str:
+        return "batch_top_k"
+
+
+def _where_large(x: Array, sizes: Array, least: Array) -> Array:
+    """Return inputs whose size is no smaller than a bound, zeros for all others."""
+    return array_namespace(x).where(sizes >= least, x, 0.0 * x)
+
+
+def _level(sizes: np.ndarray, n_active: int) -> float:
+    """Return the size that so many inputs of a row reach on average; above zero."""
+    return max(float(nth_largest_of_all(sizes, n_active * len(sizes))), float(np.finfo(float).tiny))
 
 
 @dataclass(frozen=True)

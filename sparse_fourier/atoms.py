@@ -5,12 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from scipy.sparse import csr_array
 
 from sparse_fourier import checkpoints
+from sparse_fourier.pursuit import Search
+from sparse_fourier.signals import Rows, array_of, mapped
+from sparse_fourier.signals import Signals as ReadInBlocks
 from sparse_fourier.training import Progress
 
 _CLUSTER = 0.8
@@ -68,7 +71,7 @@ class Signals:
 
     Attributes
     ----------
-    X : array of shape (n, d)
+    X : array of shape (n, d), or what is read in blocks where all entries were observed
         Entries that were not observed follow their reconstruction.
     missing : bool array of shape (n, d), or None
     share : array of shape (n,)
@@ -82,7 +85,7 @@ class Signals:
     rng : RandomState
     """
 
-    X: np.ndarray
+    X: Rows
     missing: np.ndarray | None
     share: np.ndarray
     resolution: float
@@ -97,14 +100,24 @@ class Signals:
         return self.X.shape[1]
 
     @property
+    def array(self) -> np.ndarray:
+        """All of them, where they are few."""
+        return array_of(self.X, "few signals")
+
+    @property
     def power(self) -> float:
         """Mean square of an entry."""
-        return float(self.share @ (self.X**2).mean(axis=1))
+        return float(self.share @ mapped(lambda x: (x**2).mean(axis=1), self.X))
+
+    @property
+    def mean(self) -> np.ndarray:
+        """Weighted mean of the signals."""
+        return weighted_mean(self.X, self.share)
 
     def first(self, k: int) -> tuple[np.ndarray, np.ndarray]:
         """Return atoms to begin with, signals spread over the data and blurred, and the intercept."""
         centred = self.fit_intercept and not self.nonnegative
-        intercept = self.share @ self.X if centred else np.zeros(self.d)
+        intercept = self.mean if centred else np.zeros(self.d)
         if self.init is not None:
             return unit(self.init), intercept
         rows = self.X[spread(self.X, self.share, k, self.rng.uniform())] - intercept
@@ -114,10 +127,29 @@ class Signals:
     def spread_out(self, count: int) -> Self:
         """Return some of the signals, spread over them; all where they are not many more."""
         if len(self.X) <= 2 * count:
-            return self
+            return replace(self, X=self.array) if isinstance(self.X, ReadInBlocks) else self
         rows, counts = np.unique(spread(self.X, self.share, count, 0.5), return_counts=True)
         missing = None if self.missing is None else self.missing[rows]
         return replace(self, X=self.X[rows], missing=missing, share=counts / count)
+
+
+class Learned(NamedTuple):
+    """A dictionary that was learned.
+
+    Attributes
+    ----------
+    atoms : array of shape (k, d)
+    intercept : array of shape (d,)
+    search : Search
+        What codes are to be.
+    coder : Search, or what else gives codes
+        How they are found.
+    """
+
+    atoms: np.ndarray
+    intercept: np.ndarray
+    search: Search
+    coder: Any
 
 
 def clusters(
@@ -212,16 +244,24 @@ def weakness(atoms: np.ndarray, energies: np.ndarray) -> np.ndarray:
     return energies * (1 - np.minimum(alike.max(axis=1), 1.0) ** 2)
 
 
-def spread(X: np.ndarray, mass: np.ndarray, count: int, offset: float) -> np.ndarray:
+def spread(X: Rows, mass: np.ndarray, count: int, offset: float) -> np.ndarray:
     """Return indices of rows at even steps of their mass, in an order that depends on their values alone.
 
     So rows that occur twice are found as often as rows of double mass.
     """
-    key = X @ (1.0 + np.cos(np.sqrt(2.0) * np.arange(X.shape[1])))
+    direction = 1.0 + np.cos(np.sqrt(2.0) * np.arange(X.shape[1]))
+    key = mapped(lambda x: x @ direction, X)
     order = np.argsort(key, kind="stable")
     reached = np.cumsum(mass[order])
     places = (np.arange(count) + offset) / count * reached[-1]
     return order[np.minimum(np.searchsorted(reached, places, side="right"), len(order) - 1)]
+
+
+def weighted_mean(X: Rows, share: np.ndarray) -> np.ndarray:
+    """Return the mean of rows under weights of sum one."""
+    if isinstance(X, ReadInBlocks):
+        return X.transposed_times(share[:, None])[:, 0]
+    return share @ X
 
 
 def unit(rows: np.ndarray) -> np.ndarray:

@@ -127,10 +127,46 @@ class Problem:
             found[first : first + size] = self.prior.matters(point.encode(self.whitened[block]), depth)
         return found
 
+    def among(self, rows: np.ndarray) -> tuple[Problem, np.ndarray, np.ndarray]:
+        """Return the problem of some of the signals, whitened anew, and how: mean and a symmetric matrix.
+
+        Parameters
+        ----------
+        rows : int array
+        """
+        k, weights = self.whitened.shape[1], self.weights[rows]
+        share, n_samples = weights / weights.sum(), float(self.n_samples * weights.sum())
+        free = k - self.prior.domain.surplus
+        mean, whitening, whitened = np.zeros(k), np.eye(k), self.whitened[rows]
+        mean[:free], whitening[:free, :free] = whitening_of(whitened[:, :free], share)
+        mean *= self.average is None
+        whitened = (whitened - mean) @ whitening
+        problem = replace(
+            self,
+            whitened=whitened,
+            weights=share,
+            n_samples=n_samples,
+            noise=whitening @ self.noise @ whitening,
+            floor=self.prior.resolution(n_samples) ** 2,
+            constant=self.constant - np.linalg.slogdet(whitening)[1],
+            average=None if self.average is None else share @ whitened,
+            inflation=None if self.inflation is None else self.inflation[rows],
+        )
+        return problem, mean, whitening
+
     @property
     def mean_inflation(self) -> float:
         """How much more variance the noise of signals has on average than `noise` says."""
         return 1.0 if self.inflation is None else float(self.weights @ self.inflation)
+
+
+def whitening_of(coordinates: np.ndarray, share: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the mean, and the symmetric matrix that gives coordinates unit covariance."""
+    mean = share @ coordinates
+    centred = coordinates - mean
+    values, vectors = np.linalg.eigh((centred * share[:, None]).T @ centred)
+    values = np.maximum(values, np.finfo(float).eps * values[-1])
+    return mean, (vectors / np.sqrt(values)) @ vectors.T
 
 
 @dataclass(frozen=True)

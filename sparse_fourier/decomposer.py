@@ -13,8 +13,9 @@ from sklearn.utils import check_array, check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sparse_fourier import checkpoints, parameters, runtime, saving
-from sparse_fourier.autoencoding import FittedNetwork, Network, Record, closed_form
 from sparse_fourier.bases import Basis
+from sparse_fourier.beginnings import closed_form
+from sparse_fourier.blueprints import FittedNetwork, Network, Record
 from sparse_fourier.diagnostics import Diagnosis, Question, diagnose
 from sparse_fourier.dictionaries import fit_overcomplete
 from sparse_fourier.fitting import Fitted, Settings, fit
@@ -231,7 +232,8 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
     codes of all signals, the moments where there are at most 5000 features, and one block. The outcome is
     that for the same signals as an array. With more features, or about as many features as signals and more
     than 8 million entries, only the strongest axes are sought, as many as components (for arrays too).
-    Networks, penalties, more components than features and missing entries need an array: a file is loaded for
+    So are both with more components than features, from a million codes on; in memory are their codes that
+    are not zero. Networks, penalties and missing entries need an array: a file is loaded for
     them, a sparse matrix of more than 8 million entries, zeros included, is refused. Batches of `partial_fit`
     become arrays. A `jax.Array` whose rows are spread over devices, or processes, is fitted where it lies:
     see "Scaling out" in the documentation.
@@ -268,7 +270,10 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
     Rows stray where their distance from the middle of the signals, in units of the standard deviations along
     principal axes, or from their span, lies beyond a gap that the spread of the next thirty distances does
     not explain, even if the tail falls as slowly as a power does: heavy tails have no such gaps. Ten rows or
-    more that make up a component between them are kept. Fewer than 50 rows are not judged.
+    more that make up a component between them are kept. Fewer than 50 rows are not judged. Where a box is
+    looked for, rows stray as well that lie outside of it, within the span, beyond a gap that the spacings of
+    the thirty codes nearest to the face do not explain: if the others fill the smaller box evenly and are
+    likelier in it by twelve nats for each row left out. That takes 100 rows, and 25 to a component.
 
     With more components than features (`prior="laplace"`, or "exponential" for codes that are not negative)
     codes are sparse and components have unit norm. Codes minimise the squared error with at most a certain
@@ -899,7 +904,7 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         prior = parameters.resolve_prior(self.prior, self.encoder, overcomplete=overcomplete)
         if overcomplete:
             parameters.refuse_overcomplete(prior, given, d)
-            refuse_beyond_memory(int(self.n_components), X.shape)
+            refuse_beyond_memory(int(self.n_components), d)
         if prior.learns and not self.fit_intercept:
             raise ValueError(
                 f"fit_intercept=False cannot be used under the prior {prior}, whose densities have a place "
@@ -973,7 +978,7 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
 
 def _fit_without_network(X: Rows, weights: np.ndarray, settings: Settings, rng: Any) -> Fitted:
     if isinstance(settings.n_components, int) and settings.n_components > X.shape[1]:
-        return fit_overcomplete(array_of(X, "more components than features"), weights, settings, rng)
+        return fit_overcomplete(X, weights, settings, rng)
     return fit(X, weights, settings, rng)
 
 

@@ -1,4 +1,6 @@
-"""Warnings of this library's own."""
+"""Warnings of this library's own, and the words in which it refuses a parameter."""
+
+from __future__ import annotations
 
 __all__ = ["IdentifiabilityWarning"]
 
@@ -16,3 +18,8 @@ class IdentifiabilityWarning(UserWarning):
     >>> from sparse_fourier.exceptions import IdentifiabilityWarning
     >>> warnings.simplefilter("error", IdentifiabilityWarning)  # doctest: +SKIP
     """
+
+
+def invalid(owner: str, name: str, constraint: str, got: str) -> ValueError:
+    """Return the error that says which parameter of whom was wrong, what it must be and what it was."""
+    return ValueError(f"The {name!r} parameter of {owner} must be {constraint}. Got {got} instead.")

@@ -13,16 +13,17 @@ from sparse_fourier.alternating import fit_to_signals
 from sparse_fourier.bases import Basis, Free
 from sparse_fourier.bases.base import LearnedWaveforms
 from sparse_fourier.canonical import order_by_variance
-from sparse_fourier.contamination import without_strays
-from sparse_fourier.course import Plan
+from sparse_fourier.contamination import Settled, without_strays
+from sparse_fourier.course import Plan, Problem
 from sparse_fourier.matching import match_rows
 from sparse_fourier.model import Model
 from sparse_fourier.objective import Point
+from sparse_fourier.outside import within_box
 from sparse_fourier.penalised import bend
 from sparse_fourier.penalties.base import Penalty
 from sparse_fourier.placing import place
 from sparse_fourier.priors.base import CodesAsTrained, Prior
-from sparse_fourier.pursuit import Search, pursued
+from sparse_fourier.pursuit import pursued
 from sparse_fourier.reduction import (
     Reduced,
     Solution,
@@ -32,7 +33,7 @@ from sparse_fourier.reduction import (
     reduce_signals,
     whitened_components,
 )
-from sparse_fourier.selection import choose
+from sparse_fourier.selection import choose, is_box, may_fill_box
 from sparse_fourier.sharding import Whole
 from sparse_fourier.signals import Rows, array_of, extent, mapped
 from sparse_fourier.sparsity import Described, Sparsity
@@ -42,6 +43,7 @@ from sparse_fourier.training import Progress, Trained
 
 _NATS_OF_A_DOUBT = 3.0
 _SAMPLES_TO_JUDGE = 25
+_SEARCH = Plan(2, 1e-6, 150, None, None)
 
 
 @dataclass(frozen=True)
@@ -50,8 +52,8 @@ class Settings:
 
     `rivals` of the prior are compared with it before training; `reference` are components whose order and
     signs are kept; `contamination` is the largest share of rows that may be left out as strays; `sparsity`
-    says how many codes of a signal may differ from zero, and `coder` how they are found, where components are
-    more than features.
+    says how many codes of a signal may differ from zero, and `coder` gives a dictionary that was learned its
+    way to find them, where components are more than features.
     """
 
     prior: Prior
@@ -67,7 +69,7 @@ class Settings:
     reference: np.ndarray | None = None
     rivals: tuple[Prior, ...] = ()
     sparsity: Sparsity = field(default_factory=Described)
-    coder: Callable[[Search], Any] = pursued
+    coder: Callable[[Any, Any, Any], Any] = pursued
     contamination: float = 0.0
 
 
@@ -143,9 +145,7 @@ def fit(X: Rows, weights: np.ndarray, settings: Settings, rng: np.random.RandomS
     if settings.penalties and not extent(X).complete:
         plain = fit(X, weights, replace(settings, penalties=()), rng)
         X = plain.model.filled(array_of(X, "missing entries"))
-    data, X, weights, strays = without_strays(
-        X, weights, settings.contamination, lambda X, weights: _reduced(X, weights, settings)
-    )
+    data, X, weights, strays = _settled(X, weights, settings)
     if data.rank == data.surplus:
         return _fit_constant(data, settings)
     if data.whole and (settings.basis.has_own_fit or settings.basis.leaves_span):
@@ -171,6 +171,26 @@ def fit(X: Rows, weights: np.ndarray, settings: Settings, rng: np.random.RandomS
     if data.whole and data.whole.sampled:
         fitted = _with_loss_of_whole(fitted, data, data.whole)
     return fitted if data.gaps is None else _with_loss_of_entries(fitted, X, weights)
+
+
+def _settled(X: Rows, weights: np.ndarray, settings: Settings) -> Settled:
+    """Return signals without those that stray from all others, or from the box that these fill."""
+
+    def reduce(X: Rows, weights: np.ndarray) -> Reduced:
+        return _reduced(X, weights, settings)
+
+    settled = without_strays(X, weights, settings.contamination, reduce)
+    data, most = settled.data, settled.weights.sum() - (1 - settings.contamination) * weights.sum()
+    if most <= 0 or not is_box(settings.prior) or data.rank == 0 or data.gaps or data.whole:
+        return settled
+    if settings.rivals and not may_fill_box(data):
+        return settled
+    return within_box(settled, most, data.problem(settings.prior), reduce, _box_of)
+
+
+def _box_of(problem: Problem) -> Point:
+    """Return the smallest box, by a search from its own starts."""
+    return optimise(problem, _SEARCH, np.random.RandomState(0)).point
 
 
 def _fitted_to_signals(fitted: Fitted, X: Rows, data: Reduced) -> Fitted:

@@ -1,9 +1,9 @@
-"""The loop of stochastic optimisers: compiled chunks of steps, one stopping rule, a turn for the caller."""
+"""The loop of stochastic optimisers: epochs in chunks, one stopping rule, a turn for the caller."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -12,6 +12,8 @@ import numpy as np
 from sparse_fourier import checkpoints, runtime
 from sparse_fourier.losses import Batch, Loss
 from sparse_fourier.optimizers import Optimizer
+from sparse_fourier.stacks import TrainingState, evaluate
+from sparse_fourier.steps import Steps, is_finite, learning_rates, take_steps
 from sparse_fourier.training import Progress
 
 _CHUNK_SECONDS = 0.1
@@ -21,36 +23,6 @@ _SECONDS_PER_STEP = 5e-6
 _LEAST_SHARE = 0.01
 _RETRIES = 3
 _LOWERING = 0.1
-_BLOCK = 8192
-
-
-class TrainingState(NamedTuple):
-    """All that a next step depends on, in NumPy arrays with a leading axis for the starts.
-
-    Attributes
-    ----------
-    model : Autoencoder
-    moments : tuple
-        Of the optimiser.
-    noise : array of shape (n_starts,)
-        Running noise variance.
-    count : int array
-        Steps taken.
-    """
-
-    model: Any
-    moments: tuple[Any, ...]
-    noise: np.ndarray
-    count: Any
-
-
-class Steps(NamedTuple):
-    """What the steps of a chunk are told, each of length `chunk`: rows, how many count, rates."""
-
-    rows: np.ndarray
-    seen: np.ndarray
-    rates: np.ndarray
-    shares: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -179,97 +151,6 @@ class _Feed:
         return rows[:n_steps], seen[:n_steps]
 
 
-def _advance(
-    state: TrainingState, loss: Loss, optimizer: Optimizer, data: Batch, steps: Steps, n_steps: Any
-) -> tuple[TrainingState, Any]:
-    """Take `n_steps` steps from all starts; return the state, and losses of shape (chunk, n_starts)."""
-    import jax
-    import jax.numpy as jnp
-
-    step = _side_by_side(loss, optimizer, len(state.noise))
-    width = steps.rows.shape[1]
-
-    def take(i: Any, carry: tuple[TrainingState, Any]) -> tuple[TrainingState, Any]:
-        state, values = carry
-        rows = steps.rows[i]
-        weights = jnp.where(jnp.arange(width) < steps.seen[i], data.weights[rows], 0.0)
-        batch = Batch(data.signals[rows], weights, steps.seen[i].astype(weights.dtype))
-        model, moments, noise, losses = step(
-            state.model, state.moments, state.noise, state.count, batch, steps.rates[i], steps.shares[i]
-        )
-        return TrainingState(model, moments, noise, state.count + 1), values.at[i].set(losses)
-
-    values = jnp.zeros((len(steps.rows), len(state.noise)), dtype=data.weights.dtype)
-    return jax.lax.fori_loop(0, n_steps, take, (state, values))
-
-
-def _side_by_side(loss: Loss, optimizer: Optimizer, n_starts: int) -> Callable[..., Any]:
-    """Return one step of all starts at once; a single one is spared the cost of batching."""
-    import jax
-
-    def step(
-        model: Any, moments: Any, noise: Any, count: Any, batch: Batch, rate: Any, share: Any
-    ) -> tuple[Any, ...]:
-        (value, noise), gradients = jax.value_and_grad(loss, has_aux=True)(model, batch, noise, share)
-        directions, moments = optimizer.direction(gradients, moments, model, count)
-        model = jax.tree_util.tree_map(lambda part, change: part - rate * change, model, directions)
-        return model, moments, noise, value
-
-    if n_starts > 1:
-        return jax.vmap(step, in_axes=(0, 0, 0, None, None, None, None))
-
-    def alone(model: Any, moments: Any, noise: Any, *rest: Any) -> Any:
-        first = jax.tree_util.tree_map(lambda part: part[0], (model, moments, noise))
-        return jax.tree_util.tree_map(lambda part: part[None], step(*first, *rest))
-
-    return alone
-
-
-def _losses(model: Any, loss: Loss, batch: Batch, noise: Any, share: Any) -> Any:
-    """Return the losses, and the noise variances, of several models on the same signals."""
-    import jax
-
-    return jax.vmap(lambda m, s: loss(m, batch, s, share))(model, noise)
-
-
-_program = runtime.Program(_advance)
-_evaluation = runtime.Program(_losses)
-
-
-def evaluate(model: Any, loss: Loss, batch: Batch, noise: np.ndarray) -> np.ndarray:
-    """Return the losses of stacked models on signals, each at the noise variance that fits these best.
-
-    Block by block: the first pass settles the noise variance, which is a mean over signals.
-    """
-    if loss.needs_noise:
-        noise = _mean_over_blocks(model, loss, batch, noise, 1.0)[1]
-    return _mean_over_blocks(model, loss, batch, noise, 0.0)[0]
-
-
-def _mean_over_blocks(
-    model: Any, loss: Loss, batch: Batch, noise: np.ndarray, share: float
-) -> tuple[np.ndarray, np.ndarray]:
-    totals = np.zeros((2, len(noise)))
-    dtype = batch.weights.dtype
-    for first in range(0, len(batch.weights), _BLOCK):
-        rows = slice(first, first + _BLOCK)
-        weight = batch.weights[rows].sum()
-        if weight > 0:
-            block = Batch(batch.signals[rows], batch.weights[rows], weight)
-            totals += weight * _over_block(model, loss, block, noise.astype(dtype), dtype.type(share))
-    return totals[0] / float(batch.total), totals[1] / float(batch.total)
-
-
-def _over_block(model: Any, loss: Loss, block: Batch, noise: np.ndarray, share: Any) -> np.ndarray:
-    """Return losses and noise variances of all models, compiled only where a part of the loss needs that."""
-    if loss.needs_jax:
-        arguments = model, loss, block, noise, share
-        return np.array(_evaluation(runtime.signature(*arguments), *arguments), dtype=float)
-    models = [taken(model, index) for index in range(len(noise))]
-    pairs = [loss(one, block, s, share) for one, s in zip(models, noise, strict=True)]
-    return np.array(pairs, dtype=float).T
-
-
 def train_in_batches(
     loss: Loss,
     optimizer: Optimizer,
@@ -392,7 +273,7 @@ class _Run:
         self._parts = runtime.in_dtype(self._loss.drawn(self._shape, self._rng), self._dtype), self._parts[1]
         for _ in range(_RETRIES + 1):
             state, values = self._advance(rows, seen)
-            if _is_finite(state, values):
+            if is_finite(state, values):
                 self._state = state
                 return values, seen
             self._lowered *= _LOWERING
@@ -412,7 +293,7 @@ class _Run:
             np.pad(rates, (0, missing)).astype(self._dtype),
             np.pad(shares, (0, missing)).astype(self._dtype),
         )
-        return _take_steps(self._state, self._parts, self._data, steps, n_steps)
+        return take_steps(self._state, self._parts, self._data, steps, n_steps)
 
     def _end_epoch(self, n_steps: int) -> None:
         weights = self._seen[:n_steps] / self._seen[:n_steps].sum()
@@ -449,88 +330,6 @@ class _Run:
         )
 
 
-def first_state(model: Any, optimizer: Optimizer, noise: np.ndarray) -> TrainingState:
-    """Return the state before the first step, of stacked models."""
-    return TrainingState(model, optimizer.init(model), noise, np.int32(0))
-
-
-def stack(models: Sequence[Any], dtype: Any) -> Any:
-    """Return models as one, with a leading axis, in a precision."""
-    import jax
-
-    runtime.register(list(models))
-    return jax.tree_util.tree_map(lambda *parts: np.stack(parts).astype(dtype), *models)
-
-
-def taken(model: Any, index: int, dtype: Any = None) -> Any:
-    """Return one of stacked models."""
-    import jax
-
-    runtime.register(model)
-    return jax.tree_util.tree_map(lambda part: np.array(part[index], dtype=dtype), model)
-
-
-def chosen(state: TrainingState, index: int) -> TrainingState:
-    """Return the state of one of the starts, still stacked."""
-    import jax
-
-    parts = state.model, state.moments, state.noise
-    model, moments, noise = jax.tree_util.tree_map(lambda part: np.array(part[index : index + 1]), parts)
-    return TrainingState(model, moments, noise, state.count)
-
-
-def advance_by_batch(
-    loss: Loss, optimizer: Optimizer, state: TrainingState, batch: Batch, rate: float | Callable[[Any], Any]
-) -> tuple[TrainingState, float]:
-    """Return the state after one step on a batch, and the loss before it.
-
-    Raises
-    ------
-    ValueError
-        If it is non-finite.
-    """
-    dtype = batch.weights.dtype
-    parts = runtime.in_dtype((loss, optimizer), dtype)
-    size, count = len(batch.weights), int(state.count)
-    steps = Steps(
-        np.arange(size, dtype=np.int32)[None],
-        np.array([batch.total], np.int32),
-        learning_rates(rate, count, 1).astype(dtype),
-        np.array([max(1 / (count + 1), _LEAST_SHARE)], dtype),
-    )
-    after, values = _take_steps(state, parts, batch, steps, 1)
-    if not _is_finite(after, values):
-        raise ValueError(
-            f"Training diverged: the loss became non-finite at step {count + 1} (learning_rate={rate}). "
-            "Lower learning_rate or rescale X."
-        )
-    return after, float(values[0, 0])
-
-
-def learning_rates(rate: float | Callable[[Any], Any], count: int, n_steps: int) -> np.ndarray:
-    """Return the learning rates of the next steps, given how many have been taken."""
-    if not callable(rate):
-        return np.full(n_steps, rate, dtype=float)
-    import jax
-
-    with runtime.settings():
-        rates = np.array(jax.vmap(rate)(count + np.arange(n_steps)), dtype=float)
-    if rates.shape != (n_steps,) or not (np.isfinite(rates) & (rates >= 0)).all():
-        raise ValueError(
-            "The 'learning_rate' schedule must give a finite number of at least zero for every step. Got "
-            f"{rates.ravel()[:3]} instead."
-        )
-    return rates
-
-
-def _take_steps(
-    state: TrainingState, parts: tuple[Loss, Optimizer], data: Batch, steps: Steps, n_steps: int
-) -> tuple[TrainingState, np.ndarray]:
-    arguments = state, *parts, data, steps, np.int32(n_steps)
-    state, values = _program(runtime.signature(*arguments), *arguments)
-    return state, values[:n_steps].astype(float)
-
-
 def _chunk_length(model: Any, batch_size: int) -> int:
     """Return the most steps of a chunk: the number of a few that takes about a tenth of a second."""
     import jax
@@ -538,22 +337,3 @@ def _chunk_length(model: Any, batch_size: int) -> int:
     size = sum(leaf.size for leaf in jax.tree_util.tree_leaves(model))
     seconds = _SECONDS_PER_STEP + 6.0 * size * batch_size / _FLOPS_PER_SECOND
     return next((length for length in _CHUNKS if length * seconds > _CHUNK_SECONDS), _CHUNKS[-1])
-
-
-def _is_finite(state: TrainingState, values: np.ndarray) -> bool:
-    """Return whether any start has finite losses and parameters."""
-    import jax
-
-    finite = np.asarray(np.isfinite(values).all(axis=0))
-    for leaf in jax.tree_util.tree_leaves(state.model):
-        finite &= np.isfinite(leaf).reshape(len(finite), -1).all(axis=1)
-    return bool(finite.any())
-
-
-def padded(signals: np.ndarray, weights: np.ndarray) -> Batch:
-    """Return signals in one of few numbers of rows: the first ones again, of weight zero."""
-    n = len(weights)
-    size = runtime.bucket(n)
-    shares = np.where(np.arange(size) < n, np.resize(weights, size), weights.dtype.type(0))
-    rows = np.resize(np.arange(n), size)
-    return Batch(signals[rows] if size > n else signals, shares, weights.sum())

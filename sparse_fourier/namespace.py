@@ -15,6 +15,7 @@ from scipy.linalg import lapack
 Array = Any
 """A NumPy array, or a JAX array where training traces the same formula."""
 
+_HALVINGS = 40
 LOG_SQRT_2PI = 0.5 * float(np.log(2 * np.pi))
 
 
@@ -62,6 +63,36 @@ def evaluated_once(tree: Any) -> Any:
     if array_namespace(*tree) is np:
         return tree
     return sys.modules["jax"].lax.optimization_barrier(tree)
+
+
+def nth_largest(rows: Array, n: int) -> Array:
+    """Return the n-th largest entry of each row, the smallest where there are fewer, of shape (m, 1)."""
+    n = min(n, rows.shape[1])
+    if array_namespace(rows) is np:
+        place = rows.shape[1] - n
+        return np.partition(rows, place, axis=1)[:, place, None]
+    return sys.modules["jax"].lax.top_k(constant(rows), n)[0][:, -1:]
+
+
+def nth_largest_of_all(values: Array, n: int) -> Array:
+    """Return the n-th largest of all values, none of which is negative; zero where there are fewer.
+
+    Where that is traced, by bisection: the largest number in reach of which n are no smaller.
+    """
+    if n > values.size:
+        return 0.0 * values.max()
+    if array_namespace(values) is np:
+        return np.partition(values, values.size - n, axis=None)[values.size - n]
+    jax, values = sys.modules["jax"], constant(values)
+
+    def halve(_: Array, ends: tuple[Array, Array]) -> tuple[Array, Array]:
+        middle = 0.5 * (ends[0] + ends[1])
+        enough = (values >= middle).sum() >= n
+        xp = jax.numpy
+        return xp.where(enough, middle, ends[0]), xp.where(enough, ends[1], middle)
+
+    largest = values.max()
+    return jax.lax.fori_loop(0, _HALVINGS, halve, (0.0 * largest, 2.0 * largest))[0]
 
 
 def constant(x: Array) -> Array:

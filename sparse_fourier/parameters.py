@@ -24,14 +24,14 @@ from sklearn.utils._param_validation import (
 
 from sparse_fourier import activations
 from sparse_fourier.activations import Activation
-from sparse_fourier.autoencoding import Network
 from sparse_fourier.bases import Basis, Fourier, Free, Nonnegative, ParametricBasis
+from sparse_fourier.blueprints import Network
 from sparse_fourier.optimizers import SGD, Adam, Optimizer, RMSProp, Transformed
 from sparse_fourier.penalties import Penalty
 from sparse_fourier.penalties.base import FunctionPenalty
 from sparse_fourier.priors import Exponential, Gaussian, Laplace, Learned, Prior, Simplex, Uniform
 from sparse_fourier.priors.checks import check_prior
-from sparse_fourier.pursuit import Search, pursued
+from sparse_fourier.pursuit import pursued
 from sparse_fourier.robust import GaussianNoise, Noise, StudentNoise
 from sparse_fourier.sparsity import Described, OfEach, OnAverage, Sparsity
 from sparse_fourier.unrolled import Unrolled
@@ -243,9 +243,9 @@ def resolve_sparsity(activation: Any) -> Sparsity:
     return kind(int(sparse.n_active))
 
 
-def resolve_coder(encoder: str) -> Callable[[Search], Any]:
-    """Return what looks for sparse codes, from what they must be: pursuit, or proximal steps."""
-    return Unrolled if encoder == UNROLLED else pursued
+def resolve_coder(encoder: str) -> Callable[[Any, Any, Any], Any]:
+    """Return what gives a dictionary that was learned its way to find codes: pursuit, or proximal steps."""
+    return Unrolled.following if encoder == UNROLLED else pursued
 
 
 def resolve_basis(basis: str | Basis, prior: Prior, n_features: int) -> Basis:

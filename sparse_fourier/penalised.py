@@ -9,15 +9,18 @@ import numpy as np
 
 from sparse_fourier import runtime
 from sparse_fourier.course import Plan
+from sparse_fourier.descent import Descent, descend
 from sparse_fourier.namespace import Array, array_namespace
 from sparse_fourier.objective import likelihood_terms
 from sparse_fourier.penalties.base import Penalty, total_penalty
 from sparse_fourier.penalties.checks import examine, refuse_weights
 from sparse_fourier.priors.base import Prior
 from sparse_fourier.reduction import Reduced, Solution
-from sparse_fourier.training import Descent, Trained, descend
+from sparse_fourier.training import Trained
 
 _LARGEST_EXPONENT = 1000
+_MEMORY = 60
+_LEAST_TOLERANCE = 1e-9
 
 
 class Decoder(NamedTuple):
@@ -264,8 +267,15 @@ def _descend(problem: PenalisedProblem, plan: Plan, done: int) -> tuple[Descent,
         return value, gradient
 
     examine(problem.penalties, lambda: evaluate(still), lambda part: _alone(problem, part, still))
-    left = max(plan.max_iter - done, 1)
-    descent = descend(evaluate, still, tol=plan.tol, max_iter=left, done=done, callback=plan.callback)
+    descent = descend(
+        evaluate,
+        still,
+        tol=max(plan.tol, _LEAST_TOLERANCE),
+        max_iter=max(plan.max_iter - done, 1),
+        memory=_MEMORY,
+        done=done,
+        callback=plan.callback,
+    )
     (_, penalty), _ = _value_and_gradient(signature, placed, descent.place)
     return descent, float(penalty)
 

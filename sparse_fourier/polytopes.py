@@ -63,8 +63,8 @@ def _outermost(points: np.ndarray) -> np.ndarray:
     polygon = points[farthest[farthest != np.roll(farthest, 1)]]
     edges = np.roll(polygon, -1, axis=0) - polygon
     normals = edges[:, ::-1] * (1.0, -1.0)
-    outside = points @ normals.T >= (polygon * normals).sum(axis=1)
-    return points[outside.any(axis=1)]
+    outside = points @ normals.T > (polygon * normals).sum(axis=1)
+    return np.concatenate([polygon, points[outside.any(axis=1)]])
 
 
 def _largest(matrix: np.ndarray) -> tuple[int, int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from scipy.sparse import csr_array, vstack
@@ -41,6 +41,10 @@ class Search(NamedTuple):
         """Return sparse codes of signals, as a sparse array of shape (n, k)."""
         return sparse_array_of_codes(X, components, self)
 
+    def arranged(self, order: np.ndarray, signs: np.ndarray) -> Self:
+        """Return what gives the codes of components with signs, in another order: the same."""
+        return self
+
 
 class Chosen(NamedTuple):
     """Sparse codes: which components, of shape (n, n_active), and their codes, zero where none is needed."""
@@ -64,9 +68,9 @@ class Chosen(NamedTuple):
         return codes
 
 
-def pursued(search: Search) -> Search:
-    """Return what looks for codes by matching pursuit: a search itself."""
-    return search
+def pursued(learned: Any, signals: Any, course: Any) -> Any:
+    """Return a dictionary as it was learned, whose codes are found by matching pursuit."""
+    return learned
 
 
 def sparse_codes(X: np.ndarray, components: np.ndarray, search: Search) -> np.ndarray:

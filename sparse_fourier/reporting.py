@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
-from sparse_fourier.autoencoding import FittedNetwork
+from sparse_fourier.blueprints import FittedNetwork
 from sparse_fourier.exceptions import IdentifiabilityWarning
 from sparse_fourier.fitting import Fitted, Settings
 from sparse_fourier.signals import Rows, mapped, may_lack_entries

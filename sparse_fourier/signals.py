@@ -153,6 +153,36 @@ class SparseSignals(Signals):
         return np.asarray(self._matrix.T @ matrix)
 
 
+class MovedSignals(Signals):
+    """Signals less an offset, times a power of two, read as they are asked for.
+
+    Parameters
+    ----------
+    signals : array or Signals of shape (n, d)
+    exponent : int
+        They are multiplied by two to that power.
+    offset : array of shape (d,), default=0.0
+        What is subtracted before.
+    """
+
+    def __init__(self, signals: Rows, exponent: int, offset: np.ndarray | float = 0.0) -> None:
+        self.dtype, self.shape = np.dtype(signals.dtype), (len(signals), signals.shape[1])
+        self._signals, self._exponent = signals, exponent
+        self._offset = np.asarray(offset, dtype=self.dtype)
+
+    def __getitem__(self, rows: Any) -> np.ndarray:
+        """Return some rows as an array."""
+        return np.ldexp(self._signals[rows] - self._offset, self._exponent)
+
+    def taken(self, rows: np.ndarray) -> MovedSignals:
+        """Return the signals of which a mask is true."""
+        return MovedSignals(rows_where(self._signals, rows), self._exponent, self._offset)
+
+    def whole(self, purpose: str) -> np.ndarray:
+        """Return all signals as one array, if they may be."""
+        return np.ldexp(array_of(self._signals, purpose) - self._offset, self._exponent)
+
+
 Rows = np.ndarray | Signals
 """What `X[rows]` gives an array of: an array itself, or signals."""
 

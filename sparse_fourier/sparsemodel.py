@@ -11,6 +11,7 @@ from scipy.sparse import csr_array, vstack
 
 from sparse_fourier.priors import Prior
 from sparse_fourier.pursuit import Search, best_known, objectives
+from sparse_fourier.signals import Rows, mapped
 from sparse_fourier.unrolled import Unrolled
 
 _LOG_2 = float(np.log(2.0))
@@ -76,12 +77,12 @@ class SparseModel:
         """Return the sparse codes of signals, in the user's unit."""
         return np.ldexp(self.coded(X)[0].toarray(), self.exponent)
 
-    def coded(self, X: np.ndarray) -> tuple[csr_array, np.ndarray]:
+    def coded(self, X: Rows) -> tuple[csr_array, np.ndarray]:
         """Return the sparse codes of signals, in the model's unit, and what they leave, block by block.
 
         Parameters
         ----------
-        X : array of shape (n, d)
+        X : array or Signals of shape (n, d)
             In the user's unit; NaN where nothing was observed.
 
         Returns
@@ -104,9 +105,10 @@ class SparseModel:
         """
         return self.losses_of(X, *self.coded(X))
 
-    def losses_of(self, X: np.ndarray, codes: csr_array, squares: np.ndarray) -> np.ndarray:
+    def losses_of(self, X: Rows, codes: csr_array, squares: np.ndarray) -> np.ndarray:
         """Return the objective of each signal at codes that are known, with the squares that they leave."""
-        noise, n_entries = max(self.noise_variance, self.resolution), (~np.isnan(X)).sum(axis=1)
+        noise = max(self.noise_variance, self.resolution)
+        n_entries = mapped(lambda x: (~np.isnan(x)).sum(axis=1), X)
         reconstruction = 0.5 * (squares / noise + n_entries * np.log(2 * np.pi * noise))
         units = (n_entries + len(self.components)) * self.exponent * _LOG_2
         rows = [slice(start, start + _BLOCK) for start in range(0, codes.shape[0], _BLOCK)]

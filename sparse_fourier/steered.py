@@ -6,7 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from sparse_fourier.autoencoding import FittedNetwork, Network, Record, fit_network, of_start
+from sparse_fourier.autoencoding import fit_network
+from sparse_fourier.beginnings import of_start
+from sparse_fourier.blueprints import FittedNetwork, Network, Record
 from sparse_fourier.fitting import Fitted, Settings, fit
 from sparse_fourier.model import Model
 

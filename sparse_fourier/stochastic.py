@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import NamedTuple
 
 import numpy as np
@@ -114,7 +114,7 @@ class Stepper:
 
     def _judge_of(self, dictionary: Dictionary) -> Judge:
         some, signals = self._judges, self.signals
-        centred = some.X - dictionary.intercept
+        centred = some.array - dictionary.intercept
         return Judge(
             explained=lambda search: self.explained(dictionary, search),
             falls=lambda search: falls_of_error(centred, dictionary.atoms, search),
@@ -125,8 +125,8 @@ class Stepper:
     def explained(self, dictionary: Dictionary, search: Search) -> Explained:
         """Return how well some signals are explained, the same ones each time."""
         some, atoms = self._judges, dictionary.atoms
-        codes = sparse_array_of_codes(some.X - dictionary.intercept, atoms, search)
-        residuals = some.X - dictionary.intercept - codes @ atoms
+        codes = sparse_array_of_codes(some.array - dictionary.intercept, atoms, search)
+        residuals = some.array - dictionary.intercept - codes @ atoms
         if some.missing is not None:
             residuals[some.missing] = 0.0
         squares, powers = (residuals.astype(float) ** 2).sum(axis=1), (codes**2).sum(axis=1)
@@ -159,7 +159,7 @@ class Stepper:
     def _lengths(self, dictionary: Dictionary, most: int) -> np.ndarray:
         """Return the lengths of descriptions with one active atom, two, and so on, of shape (most,)."""
         some, d = self._judges, self.signals.d
-        x = some.X - dictionary.intercept
+        x = some.array - dictionary.intercept
         falls = np.cumsum(falls_of_error(x, dictionary.atoms, self._plain(most)).astype(float), axis=1)
         squares = np.einsum("ij,ij->i", x, x, dtype=float)
         n_used, k = np.ones(len(x)), len(dictionary.atoms)
@@ -171,12 +171,8 @@ class Stepper:
         return np.array([known.description_length(i + 1, d, power) for i, known in enumerate(each)])
 
     def _passed(self, dictionary: Dictionary, pace: Pace) -> Dictionary:
-        """Return the dictionary after a pass: steps after batches, in which atoms are used often enough."""
-        return Dictionary(*self.course.remembered(lambda: self._gone_over(dictionary, pace), self.signals))
-
-    def _gone_over(self, dictionary: Dictionary, pace: Pace) -> Dictionary:
-        signals, k = self.signals, len(dictionary.atoms)
-        n, per_use = len(signals.X), k / pace.search.n_active
+        """Return the dictionary after steps for batches, in which atoms are used often enough."""
+        n, per_use = len(self.signals.X), len(dictionary.atoms) / pace.search.n_active
         size = min(max(int(_USES_OF_A_BATCH * per_use), _FEWEST_OF_A_BATCH), n)
         wanted = np.clip(pace.uses * per_use, size, _MOST_PASSES * n)
         n_passes = int(np.ceil(wanted / n))
@@ -184,9 +180,14 @@ class Stepper:
         for _ in range(n_passes):
             if self.course.over:
                 break
-            rows = signals.rng.permutation(n)[: int(wanted / n_passes)]
-            dictionary, loss = self._gone_through(dictionary, pace, np.array_split(rows, n_batches))
-            self.course.note(nats(loss, signals.d))
+            pass_over = partial(self._passed_once, dictionary, pace, int(wanted / n_passes), n_batches)
+            dictionary = Dictionary(*self.course.remembered(pass_over, self.signals))
+        return dictionary
+
+    def _passed_once(self, dictionary: Dictionary, pace: Pace, n_rows: int, n_batches: int) -> Dictionary:
+        rows = self.signals.rng.permutation(len(self.signals.X))[:n_rows]
+        dictionary, loss = self._gone_through(dictionary, pace, np.array_split(rows, n_batches))
+        self.course.note(nats(loss, self.signals.d))
         return dictionary
 
     def _gone_through(
@@ -214,7 +215,8 @@ class Stepper:
         codes = sparse_array_of_codes(x, atoms, pace.search)
         residuals = x - codes @ atoms
         if signals.missing is not None:
-            signals.X[rows] = np.where(signals.missing[rows], signals.X[rows] - residuals, signals.X[rows])
+            seen = signals.array[rows]
+            signals.array[rows] = np.where(signals.missing[rows], seen - residuals, seen)
             residuals[signals.missing[rows]] = 0.0
         pulls = codes.T @ (weights[:, None] * residuals)
         squares = (codes**2).T @ weights

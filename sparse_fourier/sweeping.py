@@ -67,7 +67,7 @@ class Sweeper:
     ) -> State:
         last = np.inf
         while True:
-            codes = sparse_codes(self.signals.X - intercept, atoms, search)
+            codes = sparse_codes(self.signals.array - intercept, atoms, search)
             state = self._swept(atoms, intercept, codes)
             atoms, intercept, n_sweeps = state.atoms, state.intercept, n_sweeps - 1
             self.course.note(nats(state.loss, self.signals.d))
@@ -77,7 +77,7 @@ class Sweeper:
 
     def coded(self, state: State, search: Search) -> State:
         """Return the same dictionary, with sparse codes of these signals."""
-        centred = self.signals.X - state.intercept
+        centred = self.signals.array - state.intercept
         codes = sparse_codes(centred, state.atoms, search)
         return state._replace(codes=codes, residuals=centred - codes @ state.atoms)
 
@@ -86,7 +86,7 @@ class Sweeper:
         signals = self.signals
         return Judge(
             explained=lambda search: self.explained(self.coded(state, search)),
-            falls=lambda search: falls_of_error(signals.X - state.intercept, state.atoms, search),
+            falls=lambda search: falls_of_error(signals.array - state.intercept, state.atoms, search),
             d=signals.d,
             resolution=signals.resolution,
         )
@@ -104,7 +104,7 @@ class Sweeper:
     def _swept(self, atoms: np.ndarray, intercept: np.ndarray, codes: np.ndarray) -> State:
         """Return each atom and its codes fitted in turn to what the others leave, as in approximate K-SVD."""
         signals, share = self.signals, self.signals.share
-        atoms, residuals = atoms.copy(), signals.X - intercept - codes @ atoms
+        atoms, residuals = atoms.copy(), signals.array - intercept - codes @ atoms
         for j in range(len(atoms)):
             users = np.flatnonzero(codes[:, j])
             if not len(users):
@@ -123,7 +123,7 @@ class Sweeper:
             intercept, residuals = intercept + step, residuals - step
         if signals.missing is not None:
             residuals[signals.missing] = 0.0
-            signals.X = np.where(signals.missing, codes @ atoms + intercept, signals.X)
+            signals.X = np.where(signals.missing, codes @ atoms + intercept, signals.array)
         return State(atoms, intercept, codes, residuals, float(share @ (residuals**2).sum(axis=1)))
 
     def _replaced(self, state: State, search: Search, n_atoms: int, rounds: int, patience: int) -> State:

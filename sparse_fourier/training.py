@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.optimize import OptimizeResult, minimize
 
 from sparse_fourier import checkpoints, runtime
 from sparse_fourier.namespace import tree_map
@@ -23,11 +22,6 @@ _SECONDS_PER_CODE = 2e-7
 _MOST_CODES = 4_000_000
 _MOST_COMPONENTS = 16
 _SAME_DIRECTIONS = 0.95
-_MEMORY = 60
-_SCIPY_OUT_OF_ITERATIONS = 1
-_SCIPY_FAILED_SEARCH = 2
-_STALLED = 1e-9
-_LEAST_TOLERANCE = 1e-9
 
 
 @dataclass(frozen=True)
@@ -273,133 +267,3 @@ def _rival(state: NewtonState, best: int) -> float:
     likeness = np.abs(rows @ rows[best].T).max(axis=2).min(axis=1)
     elsewhere = (likeness < _SAME_DIRECTIONS) & (state.width == 0)
     return float((state.value - state.value[best])[elsewhere].min(initial=np.inf))
-
-
-class Descent(NamedTuple):
-    """Outcome of `descend`.
-
-    Attributes
-    ----------
-    place : array
-        Where the smallest value was found, in the shape of the start.
-    curve : array of shape (n_iterations,)
-        The value after each iteration.
-    converged : bool
-    decrement : float
-        By how much the last iteration lowered the value.
-    stopped : bool
-        Whether the callback asked for the end.
-    """
-
-    place: np.ndarray
-    curve: np.ndarray
-    converged: bool
-    decrement: float
-    stopped: bool
-
-
-class _Watched:
-    """What is noted, told and kept of every iteration of `descend`."""
-
-    def __init__(self, callback: Callable[[Progress], Any] | None, done: int, first: float) -> None:
-        self.callback, self.done, self.stopped = callback, done, False
-        self.values = [first]
-        self.began = self.told = time.perf_counter()
-
-    @property
-    def count(self) -> int:
-        """Number of iterations."""
-        return len(self.values) - 1
-
-    @property
-    def curve(self) -> np.ndarray:
-        """The value after each iteration."""
-        return np.array(self.values[1:])
-
-    def __call__(self, intermediate_result: OptimizeResult) -> None:
-        """Note the value, and tell the callback every tenth of a second."""
-        self.values.append(float(intermediate_result.fun))
-        if time.perf_counter() - self.told > _CHUNK_SECONDS:
-            self.tell()
-        if self.stopped:
-            raise StopIteration
-
-    def tell(self) -> None:
-        """Tell the callback how far training has come."""
-        now = time.perf_counter()
-        progress = Progress(self.done + self.count, self.values[-1], now - self.began)
-        self.stopped = bool(self.callback and self.callback(progress))
-        self.told = now
-
-
-def descend(
-    value_and_gradient: Callable[[np.ndarray], tuple[float, np.ndarray]],
-    start: np.ndarray,
-    *,
-    tol: float,
-    max_iter: int,
-    done: int = 0,
-    callback: Callable[[Progress], Any] | None = None,
-) -> Descent:
-    """Minimise a smooth function by L-BFGS, in double precision.
-
-    Where rounding ends the search along a direction, it begins anew, down the gradient, until that too
-    leads nowhere.
-
-    Parameters
-    ----------
-    value_and_gradient : callable
-        Of an array of the shape of `start`.
-    start : array
-    tol : float
-        An iteration that lowers the value by less, relative to it, is the last; but no less than 1e-9.
-    max_iter : int
-    done : int
-        Iterations done before, to be counted in what the callback is told.
-    callback : callable, optional
-        Called with `Progress` every tenth of a second, and at the end; returning True ends training.
-    """
-    kept = checkpoints.loop()
-    watched = _Watched(callback, done, float(value_and_gradient(start)[0]))
-    place, gain, status = start.ravel(), np.inf, None
-    if kept.saved is not None:
-        place, gain, status = kept.saved["place"], kept.saved["gain"], kept.saved["status"]
-        watched.values, watched.stopped = list(kept.saved["values"]), kept.saved["stopped"]
-    while not watched.stopped and watched.count < max_iter and _goes_on(status, gain):
-        before, left = watched.values[-1], max(max_iter - watched.count, 1)
-        result = minimize(
-            lambda flat: _flattened(*value_and_gradient(flat.reshape(start.shape))),
-            place,
-            jac=True,
-            method="L-BFGS-B",
-            callback=watched,
-            options=_lbfgs_options(tol, min(left, checkpoints.SEGMENT) if kept.is_kept else left),
-        )
-        place, status = result.x, int(result.status)
-        gain = float(before - result.fun) / max(abs(before), 1.0)
-        state = {"place": place, "gain": gain, "status": status, "values": np.array(watched.values)}
-        kept.keep({**state, "stopped": watched.stopped})
-    if not watched.stopped:
-        watched.tell()
-    converged = status != _SCIPY_OUT_OF_ITERATIONS and not watched.stopped
-    decrement = float(-np.diff(watched.values[-2:]).sum())
-    return Descent(place.reshape(start.shape), watched.curve, converged, decrement, watched.stopped)
-
-
-def _goes_on(status: int | None, gain: float) -> bool:
-    """Return whether a search begins, or begins anew: where rounding or the end of a segment ended one."""
-    return status is None or status in (_SCIPY_FAILED_SEARCH, _SCIPY_OUT_OF_ITERATIONS) and gain > _STALLED
-
-
-def _lbfgs_options(tol: float, max_iter: int) -> dict[str, float]:
-    return {
-        "maxiter": max_iter,
-        "maxfun": 20 * max_iter,
-        "ftol": max(tol, _LEAST_TOLERANCE),
-        "gtol": 0.0,
-        "maxcor": _MEMORY,
-    }
-
-
-def _flattened(value: Any, gradient: np.ndarray) -> tuple[float, np.ndarray]:
-    return float(value), np.ravel(gradient)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from scipy.sparse import csr_array, vstack
@@ -34,6 +34,15 @@ class Unrolled(NamedTuple):
 
     search: Search
     n_steps: int = 3
+
+    @classmethod
+    def following(cls, learned: Any, signals: Any, course: Any) -> Any:
+        """Return a dictionary whose codes are found by these steps."""
+        return learned._replace(coder=cls(learned.search))
+
+    def arranged(self, order: np.ndarray, signs: np.ndarray) -> Self:
+        """Return what gives the codes of components with signs, in another order: the same."""
+        return self
 
     def codes(self, X: np.ndarray, components: np.ndarray) -> csr_array:
         """Return sparse codes of signals, as a sparse array of shape (n, k)."""

@@ -63,18 +63,18 @@ def refuse_unobserved_features(X: Rows, estimator: Any) -> None:
         )
 
 
-def refuse_beyond_memory(n_components: int, shape: tuple[int, int]) -> None:
-    """Refuse so many components that their codes, their products or they themselves cannot be held.
+def refuse_beyond_memory(n_components: int, n_features: int) -> None:
+    """Refuse so many components that their products or they themselves cannot be held.
 
     Raises
     ------
     ValueError
     """
-    needed = 8 * n_components * (sum(shape) + n_components)
+    needed = 8 * n_components * (n_features + n_components)
     there = _memory()
     if needed > there:
         raise ValueError(
-            f"n_components={n_components} takes arrays of {needed:.3g} bytes for X of shape {shape}, more "
+            f"n_components={n_components} takes arrays of {needed:.3g} bytes for {n_features} features, more "
             f"than the {there:.3g} bytes of memory that this machine has. Lower n_components."
         )
 

@@ -50,7 +50,7 @@ def eager(monkeypatch):
     monkeypatch.setattr("sparse_fourier.minibatch._CHUNKS", (8,))
     monkeypatch.setattr("sparse_fourier.minibatch._SECONDS_PER_STEP", 1.0)
     monkeypatch.setattr("sparse_fourier.training._CHUNK_SECONDS", 0.0)
-    monkeypatch.setattr("sparse_fourier.quasinewton._SECONDS_BETWEEN_REPORTS", 0.0)
+    monkeypatch.setattr("sparse_fourier.descent._SECONDS_BETWEEN_REPORTS", 0.0)
 
 
 def signals():
@@ -186,12 +186,12 @@ def test_functions_and_what_they_hold_tell_parameters_apart():
 KILLED = """
     import os, signal, sys
     import numpy as np
-    from sparse_fourier import checkpoints, minibatch, quasinewton, training
+    from sparse_fourier import checkpoints, descent, minibatch, training
     sys.path.insert(0, {folder!r})
     import test_checkpoints as tests
     checkpoints._LEAST_SECONDS, checkpoints._SHARE_OF_TIME = 0.0, 1e9
     checkpoints.SEGMENT, minibatch._CHUNKS, minibatch._SECONDS_PER_STEP = 10, (8,), 1.0
-    training._CHUNK_SECONDS = quasinewton._SECONDS_BETWEEN_REPORTS = 0.0
+    training._CHUNK_SECONDS = descent._SECONDS_BETWEEN_REPORTS = 0.0
 
     calls = []
     def callback(_):

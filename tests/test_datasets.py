@@ -6,7 +6,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from sparse_fourier import datasets
 from sparse_fourier.datasets import (
     frames,
     make_bars,
@@ -16,6 +15,7 @@ from sparse_fourier.datasets import (
     make_proportions,
     make_sinusoid_mixtures,
     make_sparse_combinations,
+    spectra,
 )
 
 LAWS = {
@@ -302,7 +302,7 @@ def test_shares_are_cut_off(k, largest):
 def test_probability_that_shares_are_kept(k):
     draws = np.random.RandomState(0).dirichlet(np.ones(k), 200_000).max(axis=1)
     for largest in (1.5 / k, 0.7, 1.0):
-        assert datasets._kept_share(largest, k) == pytest.approx((draws <= largest).mean(), abs=0.005)
+        assert spectra._kept_share(largest, k) == pytest.approx((draws <= largest).mean(), abs=0.005)
 
 
 def test_bars_are_rows_and_columns():

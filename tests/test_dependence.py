@@ -40,3 +40,19 @@ def test_dependence_is_twice_what_one_code_tells_of_another():
     codes = np.random.default_rng(0).multivariate_normal([0, 0], [[1, r], [r, 1]], size=n)
     told = 0.5 * dependence.dependence(codes, np.full(n, 1 / n), n) / n
     assert told == pytest.approx(-0.5 * np.log(1 - r**2), rel=0.15)
+
+
+@pytest.mark.parametrize("n", [1500, 7500])
+def test_a_turning_pair_is_told_from_squares_however_it_is_stretched(n):
+    weights, rng = np.full(n, 1 / n), np.random.default_rng(0)
+    angles, square = rng.uniform(0, 2 * np.pi, n), rng.uniform(size=(n, 2))
+    circle = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    stretched = np.column_stack([square[:, 0], circle @ [[1.0, 0.8], [0.0, 0.3]], square[:, 1]])
+    assert dependence.turning_pairs(stretched, weights, n) == [(1, 2)]
+    assert dependence.turning_pairs(square - 7.0, weights, n) == []
+
+
+def test_few_samples_show_no_turning_pair():
+    angles = np.random.default_rng(0).uniform(0, 2 * np.pi, 60)
+    circle = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    assert dependence.turning_pairs(circle, np.full(60, 1 / 60), 60) == []

@@ -4,6 +4,7 @@ import pickle
 
 import numpy as np
 import pytest
+from scipy.sparse import csr_array
 from sklearn.base import clone
 from sklearn.utils import estimator_checks as checks
 
@@ -145,6 +146,22 @@ def test_an_average_of_active_codes_is_kept():
     codes = model.transform(X)
     assert active_codes(codes) == pytest.approx(2, abs=0.2)
     np.testing.assert_array_equal(model.transform(X[:7]), codes[:7])
+
+
+@pytest.mark.parametrize("kind", ["file", "sparse"])
+def test_what_is_read_in_blocks_gives_what_an_array_gives(tmp_path, monkeypatch, kind):
+    monkeypatch.setattr("sparse_fourier.dictionaries._MOST_CODES_TO_SWEEP", 10_000)
+    X, *_ = sparse_signals(8, noise=0.01)
+    X += 3.0
+    np.save(tmp_path / "X.npy", X)
+    read = csr_array(X) if kind == "sparse" else np.load(tmp_path / "X.npy", mmap_mode="r")
+    plain, streamed = (
+        AutoencoderDecomposer(20, prior="laplace", random_state=0).fit(signals) for signals in (X, read)
+    )
+    np.testing.assert_allclose(streamed.components_, plain.components_, atol=1e-6)
+    np.testing.assert_allclose(streamed.intercept_, plain.intercept_, atol=1e-6)
+    assert streamed.loss_ == pytest.approx(plain.loss_, rel=1e-6)
+    assert streamed.reconstruction_err_ == pytest.approx(plain.reconstruction_err_, rel=1e-6)
 
 
 def test_a_path_over_numbers_compiles_nothing(compiled):

@@ -16,6 +16,7 @@ PACKAGE = ROOT / "sparse_fourier"
 SHELL = {
     "__init__",
     "__main__",
+    "comparison",
     "plotting",
     "decomposer",
     "metrics",

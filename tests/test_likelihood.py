@@ -416,6 +416,33 @@ def test_ambiguous_components_are_announced(prior, words, n):
         fitted(prior, X)
 
 
+def in_a_disc(rng, n):
+    """Codes that look the same from every side, (n, 2)."""
+    directions = rng.normal(size=(n, 2))
+    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+    return np.sqrt(rng.uniform(size=(n, 1))) * directions
+
+
+@pytest.mark.parametrize(("n", "noise"), [(300, 0.0), (1000, 0.02)])
+def test_codes_in_a_disc_have_no_smallest_box(n, noise):
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        codes = np.column_stack([in_a_disc(rng, n), rng.uniform(size=n)])[:, : 2 + seed % 2]
+        X = codes @ rng.normal(size=(codes.shape[1], 6)) + noise * rng.normal(size=(n, 6))
+        with pytest.warns(IdentifiabilityWarning, match="same from every side|another basis"):
+            fitted("uniform", X, n_components=codes.shape[1])
+
+
+def test_bounded_codes_that_depend_or_crowd_still_have_a_smallest_box():
+    """A warning would be an error."""
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        even, crowded = rng.uniform(size=(300, 2)), rng.beta(0.5, 0.5, size=(300, 2))
+        dependent = np.where(rng.uniform(size=(300, 1)) < 0.5, even[:, :1], even)
+        for codes in (crowded, dependent):
+            fitted("uniform", codes @ rng.normal(size=(2, 6)))
+
+
 @every_prior
 @pytest.mark.parametrize("n", [300, 2000])
 def test_well_posed_signals_are_not_doubted_and_components_are_found(prior, n):

@@ -5,10 +5,10 @@ import pytest
 
 from sparse_fourier.activations import Identity, ReLU
 from sparse_fourier.losses import Batch, NegativeLogLikelihood, SquaredError, Tabulated
-from sparse_fourier.minibatch import evaluate, stack
 from sparse_fourier.networks import Autoencoder, Encoder, Layer
 from sparse_fourier.penalties.base import FunctionPenalty
 from sparse_fourier.priors import Laplace, Learned, Uniform
+from sparse_fourier.stacks import evaluate, stack
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(40, 6))

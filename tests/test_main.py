@@ -6,14 +6,16 @@ import re
 import subprocess
 import sys
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
 from sklearn.decomposition import FastICA
 from sklearn.exceptions import ConvergenceWarning
 
-from sparse_fourier import __main__ as command
 from sparse_fourier.__main__ import main
+from sparse_fourier.comparison import methods
+from sparse_fourier.comparison.problems import load
 from sparse_fourier.datasets import make_sinusoid_mixtures
 
 SIGNALS = make_sinusoid_mixtures(n_samples=60, n_features=12, noise=0.01, random_state=1)[0]
@@ -88,7 +90,7 @@ class Unwhitened(FastICA):
 
 
 def test_rival_that_fails_is_shown_with_its_reason(monkeypatch, capsys):
-    monkeypatch.setattr(command, "FastICA", Unwhitened)
+    monkeypatch.setattr(methods, "FastICA", Unwhitened)
     assert main([]) == 0
     rows = table(capsys.readouterr().out)
     assert rows["FastICA"]["remark"].startswith("failed: ValueError: A has a NaN entry")
@@ -139,19 +141,19 @@ def test_kinds_of_files_give_the_same(capsys):
         with open(name, "w", encoding="utf-8") as file:
             file.write("\n".join(text))
     for name in ["all.npz", *texts]:
-        np.testing.assert_array_equal(command._load(command.Path(name)).X, SIGNALS, err_msg=name)
+        np.testing.assert_array_equal(load(Path(name)).X, SIGNALS, err_msg=name)
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.int64, np.bool_, np.float16, ">f8"])
 def test_numbers_of_any_type(dtype):
     signals = (10 * SIGNALS).astype(np.int64).clip(0).astype(dtype)
-    loaded = command._load(command.Path(save("signals.npy", signals))).X
+    loaded = load(Path(save("signals.npy", signals))).X
     assert loaded.dtype == np.float64
     np.testing.assert_array_equal(loaded, signals.astype(np.float64))
 
 
 def test_single_precision_is_kept():
-    assert command._load(command.Path(save("signals.npy", SIGNALS.astype(np.float32)))).X.dtype == np.float32
+    assert load(Path(save("signals.npy", SIGNALS.astype(np.float32)))).X.dtype == np.float32
 
 
 def test_parts_are_saved(capsys):
@@ -312,8 +314,8 @@ GOOD = [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]
     ],
 )
 def test_failures_are_told_in_few_words(rival, words):
-    method = command.Method("rival", lambda _: rival, lambda model: model.components_, lambda _: 0.0)
-    assert command._attempt(method, np.eye(3), 2).failure == words
+    method = methods.Method("rival", lambda _: rival, lambda model: model.components_, lambda _: 0.0)
+    assert methods._attempt(method, np.eye(3), 2).failure == words
 
 
 def test_warnings_about_our_fit_are_printed(capsys):
@@ -323,9 +325,9 @@ def test_warnings_about_our_fit_are_printed(capsys):
 
 
 def test_slow_fits_are_not_repeated(monkeypatch):
-    monkeypatch.setattr(command, "_SLOW", 0.0)
-    method = command.Method("rival", lambda _: Rival(GOOD), lambda model: model.components_, lambda _: 0.0)
-    result = command._fit(method, np.eye(3), 2)
+    monkeypatch.setattr(methods, "SLOW", 0.0)
+    method = methods.Method("rival", lambda _: Rival(GOOD), lambda model: model.components_, lambda _: 0.0)
+    result = methods._fit(method, np.eye(3), 2)
     assert result.warm == result.first
 
 

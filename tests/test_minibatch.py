@@ -1,23 +1,14 @@
 """The loop of stochastic optimisers: against the same steps in plain NumPy, and its rule."""
 
 import numpy as np
-import optax
 import pytest
 
-from sparse_fourier import runtime
 from sparse_fourier.activations import Identity, Sigmoid
-from sparse_fourier.losses import Batch, SquaredError
-from sparse_fourier.minibatch import (
-    Regime,
-    advance_by_batch,
-    first_state,
-    learning_rates,
-    padded,
-    stack,
-    train_in_batches,
-)
+from sparse_fourier.losses import Batch, SquaredError, padded
+from sparse_fourier.minibatch import Regime, train_in_batches
 from sparse_fourier.networks import Autoencoder, Encoder, Layer
 from sparse_fourier.optimizers import SGD, RMSProp
+from sparse_fourier.stacks import first_state, stack
 
 X = np.random.default_rng(0).normal(size=(50, 4))
 LOSS = SquaredError((), 1.0)
@@ -125,25 +116,6 @@ def test_early_stopping_keeps_what_was_best_on_held_out_signals():
 
 
 def _first(outcome):
-    from sparse_fourier.minibatch import taken
+    from sparse_fourier.stacks import taken
 
     return taken(outcome.state.model, 0)
-
-
-def test_schedules_are_asked_for_the_step():
-    schedule = optax.exponential_decay(0.1, 10, 0.5)
-    runtime.start()
-    np.testing.assert_allclose(learning_rates(schedule, 5, 3), 0.1 * 0.5 ** (np.arange(5, 8) / 10), rtol=1e-6)
-    with pytest.raises(ValueError, match="'learning_rate' schedule must give a finite number"):
-        learning_rates(lambda step: -1.0 - step, 0, 2)
-
-
-def test_one_batch_at_a_time_is_the_same_course(compiled):
-    state = first_state(stack([start()], float), RMSProp(), np.ones(1))
-    order = np.random.RandomState(0).permutation(50)
-    for first in range(0, 50, 7):
-        rows = X[order[first : first + 7]]
-        state, _ = advance_by_batch(LOSS, RMSProp(), state, padded(rows, np.ones(len(rows))), 0.05)
-    once = trained(RMSProp(), max_epochs=1)
-    np.testing.assert_allclose(state.model.components, once.state.model.components, rtol=1e-9)
-    assert len(compiled) <= 2

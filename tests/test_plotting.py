@@ -522,8 +522,11 @@ def test_residuals_stand_below_their_signals(ax, rebuilt):
     np.testing.assert_allclose(display.residual_lines_[0].get_ydata(), -0.4)
     assert [panel.get_xlabel() for panel in display.axes_] == ["", "", "t", "t"]
     assert [panel.get_ylabel() for panel in display.axes_] == ["mV", "", "mV", ""]
-    legend = display.axes_[0].get_legend().get_texts()
-    assert [text.get_text() for text in legend] == ["signal", "reconstruction", "residual"]
+    legends = [panel.get_legend() for panel in display.axes_]
+    assert [[text.get_text() for text in legend.get_texts()] for legend in legends if legend] == [
+        ["signal", "reconstruction"],
+        ["residual"],
+    ]
 
 
 def test_entries_that_are_missing_are_shaded_and_do_not_count(ax, rebuilt):

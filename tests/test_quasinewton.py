@@ -23,7 +23,7 @@ def start():
 def minimum(**changes):
     runtime.start()
     options = {"max_iter": 500, "tol": 1e-14, **changes}
-    return minimise(SquaredError((), 1.0), start(), Batch(X, np.ones(60), np.float64(60)), **options)
+    return minimise(SquaredError((), 1.0), start(), Batch(X, np.ones(60), np.float64(60)), **options)[1]
 
 
 def test_affine_autoencoder_ends_at_principal_components():

@@ -4,7 +4,12 @@ import numpy as np
 import pytest
 
 from sparse_fourier import AutoencoderDecomposer, selection
-from sparse_fourier.datasets import make_nonnegative_mixtures, make_proportions, make_sinusoid_mixtures
+from sparse_fourier.datasets import (
+    make_independent_mixtures,
+    make_nonnegative_mixtures,
+    make_proportions,
+    make_sinusoid_mixtures,
+)
 from sparse_fourier.metrics import worst_relative_error
 from sparse_fourier.priors import Exponential, Gaussian, Laplace, Learned, Simplex, Uniform
 from sparse_fourier.reduction import reduce_signals
@@ -71,6 +76,24 @@ def test_dependent_codes_in_noise_that_hides_single_faces(seed):
 def test_proportions_are_recognised(k, snr_db):
     X = make_proportions(600, k, snr_db=snr_db, random_state=3)[0]
     assert str(chosen(X, k).prior_) == "simplex"
+
+
+@pytest.mark.filterwarnings("ignore::sparse_fourier.exceptions.IdentifiabilityWarning")
+@pytest.mark.parametrize(("density", "least", "most"), [("gaussian", 0, 1), ("l", 9, 12)])
+def test_angles_cost_what_accidents_gain(density, least, most):
+    """Gaussian codes of few samples are told from weakly skewed ones, of two Gaussians that overlap."""
+    samples = [make_independent_mixtures(250, 2, density, random_state=seed)[0] for seed in range(12)]
+    found = [str(chosen(X, 2).prior_) for X in samples]
+    assert least <= sum(name != "gaussian" for name in found) <= most
+
+
+def test_two_peaks_are_not_taken_for_a_box():
+    """The codes of few samples fill the box of another basis about evenly."""
+    found = [
+        chosen(make_independent_mixtures(250, 2, "g", random_state=seed)[0], 2)
+        for seed in (7101, 7103, 7105, 7112)
+    ]
+    assert {str(model.prior_) for model in found} == {"learned"}
 
 
 def test_proportions_take_a_component_more_than_dimensions():

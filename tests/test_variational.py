@@ -72,15 +72,15 @@ def test_training_from_anywhere_ends_there(X):
     encoder = Encoder(Layer(rng.standard_normal((D, K)), np.zeros(K)), (), Identity(), Identity())
     start = VariationalAutoencoder(encoder, rng.standard_normal((K, D)), np.zeros(D), np.zeros(K))
     data = Batch(X - X.mean(axis=0), np.ones(len(X)), np.float64(len(X)))
-    found = minimise(EvidenceBound((), 1.0, np.float64(1e-9)), start, data, max_iter=2000, tol=1e-15)
-    W = found.model.components
-    assert -found.curve[-1] == pytest.approx(evidence, abs=1e-6)
+    model, found = minimise(EvidenceBound((), 1.0, np.float64(1e-9)), start, data, max_iter=2000, tol=1e-15)
+    W = model.components
+    assert -found.value == pytest.approx(evidence, abs=1e-6)
     pca = PCA(K).fit(X)
     np.testing.assert_allclose(W @ pca.components_.T @ pca.components_, W, atol=1e-2)
     gram = W @ W.T
     assert np.abs(gram - np.diag(np.diagonal(gram))).max() < 0.02 * gram.max()
     posterior = noise / (np.sort(np.diagonal(gram))[::-1] + noise)
-    np.testing.assert_allclose(np.sort(np.exp(found.model.log_variances)), posterior, rtol=1e-2)
+    np.testing.assert_allclose(np.sort(np.exp(model.log_variances)), posterior, rtol=1e-2)
 
 
 def test_bound_is_the_mean_of_draws_of_the_codes(X):

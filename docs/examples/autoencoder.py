@@ -45,9 +45,13 @@ bounded = AutoencoderDecomposer(2, prior="uniform", random_state=0).fit(signals)
 # %%
 figure = plt.figure(figsize=(11, 3.4), layout="constrained")
 axes = figure.subplots(1, 3)
-for ax, (name, model) in zip(axes, {"network": network, "bounded prior": bounded}.items(), strict=False):
+for ax, (name, model) in zip(
+    axes, {"network": network, "bounded prior": bounded}.items(), strict=False
+):
     error = worst_relative_error(sines, model.components_)
-    ComponentsDisplay.from_estimator(model, truth=sines, ax=ax, align="scale", legend=ax is axes[0])
+    ComponentsDisplay.from_estimator(
+        model, truth=sines, ax=ax, align="scale", legend=ax is axes[0]
+    )
     ax.set_title(f"{name}: error {100 * error:.1f} %", fontsize="medium")
 LossCurveDisplay.from_estimator(network, ax=axes[2], xlabel="epoch", ylabel="mean squared error")
 axes[2].set_title("loss of the network", fontsize="medium")

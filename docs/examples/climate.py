@@ -38,13 +38,17 @@ top, bottom = figure.subfigures(2, 1)
 left, right = top.subplots(1, 2, sharey=True)
 months = np.arange(1, 13)
 for ax, fitted, title in ((left, model, "this library"), (right, pca, "PCA")):
-    ComponentsDisplay.from_estimator(fitted, positions=months, ax=ax, xlabel="month", ylabel="of unit norm")
+    ComponentsDisplay.from_estimator(
+        fitted, positions=months, ax=ax, xlabel="month", ylabel="of unit norm"
+    )
     ax.set(title=title, xticks=months)
 ax = bottom.add_subplot()
 for j, (code, color) in enumerate(zip(codes.T, ("#0072B2", "#D55E00"), strict=True)):
     ax.bar(years + 0.4 * j - 0.2, code, width=0.4, color=color, label=f"code {j}")
 for year in (1972, 1982, 1983, 1987, 1997, 1998):
-    ax.annotate(str(year), (year, codes[years == year].max() + 0.3), ha="center", fontsize="small")
+    ax.annotate(
+        str(year), (year, codes[years == year].max() + 0.3), ha="center", fontsize="small"
+    )
 ax.set(xlabel="year", ylabel="code, °C", xlim=(1949, 2011), ylim=(None, 14))
 ax.legend(loc="upper left", fontsize="small")
 plt.show()

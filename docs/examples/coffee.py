@@ -3,6 +3,7 @@ Coffee: a code that tells origins apart
 =======================================
 
 Sixty infrared spectra of coffee from three origins: one learned code tells the origins apart.
+Above the codes: the spread within an origin, as a share of the whole.
 """
 
 # %%
@@ -39,8 +40,10 @@ for ax, (name, found) in zip(axes[1:], codes.items(), strict=True):
     best = int(np.argmin(spread(found)))
     pair = [best, int(best == 0)]
     style = {"c": COLORS[labels], "s": 22}
-    CodesDisplay(codes=found[:, pair], names=[f"code {j}" for j in pair]).plot(ax, scatter_kwargs=style)
-    ax.set_title(f"{name}\nspread within origins {100 * spread(found)[best]:.1f} %", fontsize="small")
+    CodesDisplay(codes=found[:, pair], names=[f"code {j}" for j in pair]).plot(
+        ax, scatter_kwargs=style
+    )
+    ax.set_title(f"{name}\nwithin origins {100 * spread(found)[best]:.1f} %", fontsize="small")
 points = [axes[1].scatter([], [], c=color, s=22) for color in COLORS]
 figure.legend(points, names, loc="outside lower right", ncols=3, frameon=False, fontsize="small")
 plt.show()

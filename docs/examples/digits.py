@@ -31,11 +31,14 @@ figure = plt.figure(figsize=(7.5, 4.8), layout="constrained")
 panels = figure.subfigures(2, 1)
 for panel, name, model in zip(panels, ("this library", "NMF"), (ours, nmf), strict=True):
     axes = panel.subplots(2, 8)
-    order = np.argsort(-np.linalg.norm(model.components_, axis=1) * model.transform(seen).std(axis=0))
+    order = np.argsort(
+        -np.linalg.norm(model.components_, axis=1) * model.transform(seen).std(axis=0)
+    )
     for ax, image in zip(axes.ravel(), model.components_[order], strict=True):
         ax.imshow(image.reshape(8, 8), cmap="gray_r", vmin=0)
         ax.set(xticks=[], yticks=[])
     panel.suptitle(
-        f"{name}: {100 * unexplained(model):.1f} % of unseen images unexplained", fontsize="medium"
+        f"{name}: {100 * unexplained(model):.1f} % of unseen images unexplained",
+        fontsize="medium",
     )
 plt.show()

@@ -45,7 +45,13 @@ plane = TSNE(perplexity=30, random_state=0).fit_transform(codes)
 figure, ax = plt.subplots(figsize=(6.4, 5.6), layout="constrained")
 points = ax.scatter(*plane.T, c=labels, cmap="tab10", s=6)
 for digit in range(10):
-    ax.text(*np.median(plane[labels == digit], axis=0), str(digit), fontsize=16, weight="bold", ha="center")
+    ax.text(
+        *np.median(plane[labels == digit], axis=0),
+        str(digit),
+        fontsize=16,
+        weight="bold",
+        ha="center",
+    )
 ax.set(xticks=[], yticks=[])
 plt.show()
 

@@ -40,7 +40,13 @@ for ax, fitted, found, title in (
     bands = found.upper - found.components
     scaled = truth if fitted is model else truth / np.linalg.norm(truth, axis=1, keepdims=True)
     ComponentsDisplay.from_estimator(
-        fitted, positions=positions, truth=scaled, bands=bands, ax=ax, xlabel="x", legend=fitted is model
+        fitted,
+        positions=positions,
+        truth=scaled,
+        bands=bands,
+        ax=ax,
+        xlabel="x",
+        legend=fitted is model,
     )
     ax.set_title(title)
 StabilityDisplay.from_diagnosis(doubtful, ax=axes[1, 1])

@@ -17,7 +17,9 @@ from sparse_fourier import AutoencoderDecomposer
 table, reference = load_fermentation_test()
 shifts, spectra = table.columns.to_numpy(float), table.to_numpy()
 band = (shifts > 950) & (shifts < 1500)
-slopes = savgol_filter(spectra[:, band], 21, 2, deriv=1)  # what drifts slowly along the spectrum is gone
+slopes = savgol_filter(
+    spectra[:, band], 21, 2, deriv=1
+)  # what drifts slowly along the spectrum is gone
 hours, glucose = reference["time"].to_numpy(), reference["glucose"].to_numpy()
 clock = np.linspace(hours[0], hours[-1], len(spectra))
 expected = np.interp(clock, hours, glucose)

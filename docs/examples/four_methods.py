@@ -45,7 +45,9 @@ signals = {name: h @ bands + 0.01 * rng.standard_normal((1000, 100)) for name, h
 found, priors = {}, {}
 for name, X in signals.items():
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # learned densities may miss the last digits
+        warnings.simplefilter(
+            "ignore", ConvergenceWarning
+        )  # learned densities may miss the last digits
         model = AutoencoderDecomposer(random_state=0).fit(X)
     priors[name] = str(model.prior_)
     found["this library", name] = model.components_
@@ -62,7 +64,9 @@ priors
 # The error is that of the worst component, once order, sign and size are matched: 1 is no better than
 # nothing.
 methods = ["this library", "FastICA", "NMF", "PCA"]
-errors = [[worst_relative_error(bands, found[method, name]) for name in signals] for method in methods]
+errors = [
+    [worst_relative_error(bands, found[method, name]) for name in signals] for method in methods
+]
 regimes = [f'{name}\n(took "{priors[name]}")' for name in signals]
 figure, ax = plt.subplots(figsize=(8, 3.6), layout="constrained")
 ComparisonDisplay(errors=errors, methods=methods, regimes=regimes).plot(ax)

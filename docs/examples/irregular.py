@@ -38,7 +38,9 @@ f"{np.isnan(observed).mean():.0%} missing"
 # -----------
 #
 # In cycles per unit of the positions, here hertz.
-model = AutoencoderDecomposer(3, prior="laplace", basis=Fourier(positions=times), fit_intercept=False)
+model = AutoencoderDecomposer(
+    3, prior="laplace", basis=Fourier(positions=times), fit_intercept=False
+)
 model.fit(observed)
 learned = np.sort(model.frequencies_.ravel())
 {f"{a:.2f} Hz": f"off by {b - a:+.1e}" for a, b in zip(true, learned, strict=True)}

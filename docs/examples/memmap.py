@@ -26,7 +26,11 @@ from sparse_fourier.plotting import ComponentsDisplay
 n, d = 30_000, 300
 times = np.linspace(0, 1, d)
 waves = np.stack(
-    [np.sin(2 * np.pi * 3 * times), np.exp(-4 * times), np.exp(-0.5 * ((times - 0.6) / 0.08) ** 2)]
+    [
+        np.sin(2 * np.pi * 3 * times),
+        np.exp(-4 * times),
+        np.exp(-0.5 * ((times - 0.6) / 0.08) ** 2),
+    ]
 )
 folder = tempfile.TemporaryDirectory()
 path = Path(folder.name) / "signals.npy"
@@ -63,7 +67,10 @@ ComponentsDisplay.from_estimator(model, truth=waves, positions=times, ax=left, x
 left.set_title("fit of the file", fontsize="medium")
 right.loglog(seen, errors, "o-", color="#0072B2", label="partial_fit, signals so far")
 right.axhline(
-    worst_relative_error(waves, model.components_), color="#D55E00", linestyle="--", label="fit of the file"
+    worst_relative_error(waves, model.components_),
+    color="#D55E00",
+    linestyle="--",
+    label="fit of the file",
 )
 right.set(xlabel="signals that have come", ylabel="error of the worst component")
 right.legend(fontsize="small")

@@ -7,6 +7,7 @@ Patches of two photos as sums of eight of 256 atoms, the 96 most used, beside a 
 
 # %%
 import time
+import warnings
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -26,7 +27,9 @@ patches -= patches.mean(axis=1, keepdims=True)
 patches = np.random.default_rng(0).permutation(patches)
 seen, held_out = patches[:16_000], patches[16_000:]
 
-ours = AutoencoderDecomposer(256, prior="laplace", activation=TopK(8), fit_intercept=False, random_state=0)
+ours = AutoencoderDecomposer(
+    256, prior="laplace", activation=TopK(8), fit_intercept=False, random_state=0
+)
 rival = MiniBatchDictionaryLearning(
     256, alpha=0.05, transform_algorithm="omp", transform_n_nonzero_coefs=8, random_state=0
 )
@@ -35,12 +38,20 @@ for part, name, model in zip(
     figure.subfigures(1, 2), ("this library", "mini-batch"), (ours, rival), strict=True
 ):
     began = time.process_time()
-    model.fit(seen)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # a pursuit of the rival's ends early
+        model.fit(seen)
     seconds = time.process_time() - began
-    codes = model.transform(held_out)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # a pursuit of the rival's ends early
+        codes = model.transform(held_out)
     explained = explained_variance(held_out, codes @ model.components_)
-    print(f"{name}: {100 * explained:.2f} % of unseen patches explained, {seconds:.1f} s of training")
-    part.suptitle(f"{name}: {100 * explained:.1f} % of unseen patches explained", fontsize="medium")
+    print(
+        f"{name}: {100 * explained:.2f} % of unseen patches explained, {seconds:.1f} s of training"
+    )
+    part.suptitle(
+        f"{name}: {100 * explained:.1f} % of unseen patches explained", fontsize="medium"
+    )
     order = np.argsort(-np.square(codes).sum(axis=0))
     for ax, j in zip(part.subplots(8, 12).ravel(), order, strict=False):
         ax.imshow(model.components_[j].reshape(8, 8), cmap="gray", interpolation="nearest")

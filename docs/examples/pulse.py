@@ -24,7 +24,9 @@ from sparse_fourier import AutoencoderDecomposer
 from sparse_fourier.datasets import frames
 
 table = distribution("heartpy").locate_file("heartpy/data/data2.csv")
-clock, recording = np.loadtxt(table, delimiter=",", skiprows=1)[3000:].T  # milliseconds, arbitrary unit
+clock, recording = np.loadtxt(table, delimiter=",", skiprows=1)[
+    3000:
+].T  # milliseconds, arbitrary unit
 rate = 1000 / np.diff(clock).mean()
 before, length = int(0.3 * rate), int(0.85 * rate)
 peaks, _ = find_peaks(recording, distance=int(0.5 * rate), prominence=40)
@@ -56,7 +58,9 @@ colors = ("#0072B2", "#D55E00", "#009E73")
 for ax, component, code, color in zip(axes[1:], model.components_, codes.T, colors, strict=True):
     low, high = np.percentile(code, (5, 95))
     for value in np.linspace(low, high, 9):
-        ax.plot(times, model.intercept_ + value * component, color=color, linewidth=0.8, alpha=0.6)
+        ax.plot(
+            times, model.intercept_ + value * component, color=color, linewidth=0.8, alpha=0.6
+        )
     ax.plot(times, model.intercept_, color="black", linewidth=1.5)
 for j, ax in enumerate(axes):
     ax.set_xlabel("seconds from the peak")

@@ -32,7 +32,9 @@ grid = {
     "autoencoderdecomposer__prior": ["gaussian", "laplace", "uniform", "exponential"],
 }
 with warnings.catch_warnings():
-    warnings.simplefilter("ignore", IdentifiabilityWarning)  # too many components cannot be told apart
+    warnings.simplefilter(
+        "ignore", IdentifiabilityWarning
+    )  # too many components cannot be told apart
     search = GridSearchCV(pipeline, grid, cv=4).fit(signals)
 search.best_params_
 
@@ -52,7 +54,9 @@ scores = {
 }
 best = max(scores.values())
 figure, ax = plt.subplots(figsize=(7, 3.6), layout="constrained")
-for prior, color, marker in zip(priors, ("#8c8c8c", "#D55E00", "#0072B2", "#009E73"), "osD^", strict=True):
+for prior, color, marker in zip(
+    priors, ("#8c8c8c", "#D55E00", "#0072B2", "#009E73"), "osD^", strict=True
+):
     gaps = np.array([scores[prior, k] - best for k in ranks])
     ax.plot(ranks, gaps, marker=marker, color=color, label=prior)
 ax.axvline(4, color="black", linestyle="--", linewidth=0.8)

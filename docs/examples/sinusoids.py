@@ -62,7 +62,9 @@ for ax, (name, rows) in zip(axes, learned.items(), strict=False):
 
 true = np.array([1, 2]) / (2 * np.pi)
 style = {"color": "#1a1a1a"}
-SpectrumDisplay.from_estimator(fourier, X, truth=true, ax=axes[3], legend=False, stem_kwargs=style)
+SpectrumDisplay.from_estimator(
+    fourier, X, truth=true, ax=axes[3], legend=False, stem_kwargs=style
+)
 axes[3].set(xlim=(0, 2), xlabel="cycles per unit of x", ylabel="amplitude")
 axes[3].set_title("learned frequencies\nover the periodogram", fontsize="medium")
 plt.show()

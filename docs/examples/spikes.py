@@ -45,7 +45,9 @@ for ax, (name, model) in zip(bottom.subplots(1, 3, sharey=True), models.items(),
     ax.plot(bands.T, color="0.8", linewidth=5)
     for row, color in zip(matched, ("#0072B2", "#D55E00", "#009E73"), strict=True):
         ax.plot(row, color=color, linewidth=1.4)
-    ax.set_title(f"{name}\nerror {worst_relative_error(bands, model.components_):.3f}", fontsize="medium")
+    ax.set_title(
+        f"{name}\nerror {worst_relative_error(bands, model.components_):.3f}", fontsize="medium"
+    )
     ax.set_xlabel("channel")
 plt.show()
 

@@ -34,12 +34,16 @@ network = {
 }
 models = {
     "plain": AutoencoderDecomposer(16, prior=None, **network),
-    "denoising": AutoencoderDecomposer(16, prior=None, penalty=Denoising(10.0, masking=0.3), **network),
+    "denoising": AutoencoderDecomposer(
+        16, prior=None, penalty=Denoising(10.0, masking=0.3), **network
+    ),
     "contractive": AutoencoderDecomposer(16, prior=None, penalty=Contractive(0.01), **network),
     "variational": AutoencoderDecomposer(16, prior="gaussian", encoder="variational", **network),
 }
 with warnings.catch_warnings():
-    warnings.simplefilter("ignore", ConvergenceWarning)  # sixty epochs are enough to tell them apart
+    warnings.simplefilter(
+        "ignore", ConvergenceWarning
+    )  # sixty epochs are enough to tell them apart
     for model in models.values():
         model.fit(seen)
 
@@ -82,7 +86,9 @@ for ax, values, title in zip(axes, figures.T, titles, strict=True):
 # %%
 # Images with lost pixels, and what each network makes of them.
 rows = {"image": unseen, "spoilt": masked}
-rows |= {name: model.inverse_transform(model.transform(masked[:12])) for name, model in models.items()}
+rows |= {
+    name: model.inverse_transform(model.transform(masked[:12])) for name, model in models.items()
+}
 figure = plt.figure(figsize=(9, 4.8), layout="constrained")
 for line, (name, pictures) in zip(figure.subplots(6, 12), rows.items(), strict=True):
     line[0].set_ylabel(name, rotation=0, ha="right", va="center")

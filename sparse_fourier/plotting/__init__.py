@@ -10,8 +10,9 @@ from sparse_fourier.plotting.comparison import ComparisonDisplay
 from sparse_fourier.plotting.components import ComponentsDisplay
 from sparse_fourier.plotting.losses import LossCurveDisplay
 from sparse_fourier.plotting.reconstruction import ReconstructionDisplay
+from sparse_fourier.plotting.scores import ScoresDisplay
 from sparse_fourier.plotting.spectrum import SpectrumDisplay
-from sparse_fourier.plotting.stability import ScoresDisplay, StabilityDisplay
+from sparse_fourier.plotting.stability import StabilityDisplay
 
 __all__ = [
     "CodesDisplay",

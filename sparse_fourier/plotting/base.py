@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from sparse_fourier.exceptions import invalid
+from sparse_fourier.plotting.panels import label_edges
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure, SubFigure
@@ -54,12 +57,15 @@ class Display(ABC):
         """
 
     def _begin(self, ax: Axes | None) -> None:
+        """Settle the axes and empty the lists of what was drawn before."""
         self.ax_ = new_axes() if ax is None else ax
         self.figure_ = self.ax_.figure
+        for drawn in fields(self):
+            if drawn.default_factory is list:
+                setattr(self, drawn.name, [])
 
     def _invalid(self, name: str, constraint: str, value: Any) -> ValueError:
-        owner = type(self).__name__
-        return ValueError(f"The {name!r} parameter of {owner} must be {constraint}. Got {value!r} instead.")
+        return invalid(type(self).__name__, name, constraint, repr(value))
 
     def _labels(self, names: Sequence[str] | None, count: int, kind: str) -> list[str]:
         """Return names that were given, one for each, or count them."""
@@ -122,6 +128,36 @@ class EstimatorDisplay(Display):
     @abstractmethod
     def _learned(cls, estimator: Any, X: ArrayLike | None) -> dict[str, Any]:
         """Return the fields of the display that come from an estimator."""
+
+
+class FeaturesDisplay(EstimatorDisplay):
+    """A display of rows of features: curves over positions, or images."""
+
+    positions: ArrayLike | None
+    bands: ArrayLike | None
+    names: Sequence[str] | None
+    image_shape: tuple[int, int] | None
+
+    def _check_rows(self, shape: tuple[int, ...], kind: str) -> None:
+        """Check what goes with rows of this shape."""
+        count, d = shape
+        if self.positions is not None and np.shape(self.positions) != (d,):
+            raise self._invalid("positions", f"of shape ({d},), one per feature", np.shape(self.positions))
+        if self.image_shape is not None and np.prod(self.image_shape) != d:
+            constraint = f"two ints whose product is the {d} features"
+            raise self._invalid("image_shape", constraint, self.image_shape)
+        self._labels(self.names, count, kind)
+        self._distances(self.bands, shape)
+
+    def _places(self, d: int) -> Array:
+        """Return where features were measured, or their numbers."""
+        return np.arange(d) if self.positions is None else np.asarray(self.positions)
+
+    def _label_axes(
+        self, panels: list[Axes], xlabel: str | None, ylabel: str | None, columns: int | None = None
+    ) -> None:
+        default = "feature" if self.positions is None else "position"
+        label_edges(panels, default if xlabel is None else xlabel, ylabel or "", columns)
 
 
 def new_axes() -> Axes:

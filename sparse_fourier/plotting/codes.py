@@ -93,12 +93,12 @@ class CodesDisplay(EstimatorDisplay):
     support: str | None = None
     names: Sequence[str] | None = None
 
-    axes_: list[Axes] = field(init=False)
-    scatters_: list[PathCollection] = field(init=False)
-    truth_scatters_: list[PathCollection] = field(init=False)
-    histograms_: list[Any] = field(init=False)
-    truth_histograms_: list[Any] = field(init=False)
-    support_lines_: list[Line2D] = field(init=False)
+    axes_: list[Axes] = field(init=False, default_factory=list)
+    scatters_: list[PathCollection] = field(init=False, default_factory=list)
+    truth_scatters_: list[PathCollection] = field(init=False, default_factory=list)
+    histograms_: list[Any] = field(init=False, default_factory=list)
+    truth_histograms_: list[Any] = field(init=False, default_factory=list)
+    support_lines_: list[Line2D] = field(init=False, default_factory=list)
 
     @classmethod
     def _learned(cls, estimator: Any, X: ArrayLike | None) -> dict[str, Any]:
@@ -141,8 +141,6 @@ class CodesDisplay(EstimatorDisplay):
         codes, truth = self._matched()
         labels = self._labels(self.names, codes.shape[1], "code")
         self._begin(ax)
-        self.scatters_, self.truth_scatters_, self.support_lines_ = [], [], []
-        self.histograms_, self.truth_histograms_ = [], []
         in_pairs = 2 <= codes.shape[1] <= _MOST_CODES_IN_PAIRS
         draw = self._plot_pairs if in_pairs else self._plot_histograms
         draw(codes, truth, labels, scatter_kwargs or {}, truth_kwargs or {})

@@ -74,8 +74,8 @@ class ComparisonDisplay(Display):
     bands: ArrayLike | None = None
     xlabel: str = "relative error"
 
-    lines_: list[Line2D] = field(init=False)
-    bands_: list[LineCollection] = field(init=False)
+    lines_: list[Line2D] = field(init=False, default_factory=list)
+    bands_: list[LineCollection] = field(init=False, default_factory=list)
 
     def plot(
         self,
@@ -122,7 +122,6 @@ class ComparisonDisplay(Display):
             self._points(i, row, where, line_kwargs or {})
             for i, (row, where) in enumerate(zip(errors, places, strict=True))
         ]
-        self.bands_ = []
         if distances is not None:
             self._plot_bands(errors, places, distances, band_kwargs or {})
         self.ax_.set_yticks(range(shape[1]), self.regimes)

@@ -11,16 +11,15 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import check_is_fitted
 
 from sparse_fourier.metrics import match_components
-from sparse_fourier.plotting.base import Array, EstimatorDisplay, Style
+from sparse_fourier.plotting.base import Array, FeaturesDisplay, Style
 from sparse_fourier.plotting.panels import (
     divided,
     draw_band,
     draw_curve,
     draw_image,
     image_columns,
-    label_edges,
 )
-from sparse_fourier.plotting.style import BAND, LEGEND, TRUE_LINE, ZERO, line_style
+from sparse_fourier.plotting.style import BAND, LEGEND, ZERO, line_style, true_line
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -33,7 +32,7 @@ _FACTORS: dict[str | None, Callable[[Array], Array]] = {None: np.ones_like, "sig
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class ComponentsDisplay(EstimatorDisplay):
+class ComponentsDisplay(FeaturesDisplay):
     """Components drawn as curves over a physical axis, or as images.
 
     It is recommended to use ``from_estimator``. All parameters are stored as attributes.
@@ -110,13 +109,13 @@ class ComponentsDisplay(EstimatorDisplay):
     names: Sequence[str] | None = None
     image_shape: tuple[int, int] | None = None
 
-    axes_: list[Axes] = field(init=False)
-    lines_: list[Line2D] = field(init=False)
-    truth_lines_: list[Line2D] = field(init=False)
-    bands_: list[PolyCollection] = field(init=False)
-    images_: list[AxesImage] = field(init=False)
-    truth_images_: list[AxesImage] = field(init=False)
-    band_images_: list[AxesImage] = field(init=False)
+    axes_: list[Axes] = field(init=False, default_factory=list)
+    lines_: list[Line2D] = field(init=False, default_factory=list)
+    truth_lines_: list[Line2D] = field(init=False, default_factory=list)
+    bands_: list[PolyCollection] = field(init=False, default_factory=list)
+    images_: list[AxesImage] = field(init=False, default_factory=list)
+    truth_images_: list[AxesImage] = field(init=False, default_factory=list)
+    band_images_: list[AxesImage] = field(init=False, default_factory=list)
 
     @classmethod
     def _learned(cls, estimator: Any, X: ArrayLike | None) -> dict[str, Any]:  # noqa: ARG003
@@ -177,25 +176,15 @@ class ComponentsDisplay(EstimatorDisplay):
         slots, factors = self._matched(align)
         styles = line_kwargs or {}, truth_kwargs or {}, band_kwargs or {}
         self._begin(ax)
-        self.lines_, self.truth_lines_, self.bands_ = [], [], []
-        self.images_, self.truth_images_, self.band_images_ = [], [], []
         if self.image_shape is None:
             self._plot_lines(slots, factors, separate, *styles)
-            self._label_lines(xlabel, ylabel or "", legend)
+            self._label_lines(xlabel, ylabel, legend)
         else:
             self._plot_images(slots, factors, self.image_shape, *styles)
         return self
 
     def _check(self, align: str | None) -> None:
-        k, d = np.shape(self.components)
-        if self.positions is not None and np.shape(self.positions) != (d,):
-            raise self._invalid("positions", f"of shape ({d},), one per feature", np.shape(self.positions))
-        if self.image_shape is not None and np.prod(self.image_shape) != d:
-            raise self._invalid(
-                "image_shape", f"two ints whose product is the {d} features", self.image_shape
-            )
-        self._labels(self.names, k, "component")
-        self._distances(self.bands, (k, d))
+        self._check_rows(np.shape(self.components), "component")
         if align not in _FACTORS:
             raise self._invalid("align", f"one of {list(_FACTORS)}", align)
 
@@ -229,7 +218,7 @@ class ComponentsDisplay(EstimatorDisplay):
         band_kwargs: Style,
     ) -> None:
         components, truth, labels, distances = self._rows()
-        x = np.arange(components.shape[1]) if self.positions is None else np.asarray(self.positions)
+        x = self._places(components.shape[1])
         count = max([*(slots + 1), len(truth)])
         alone = count > _MOST_LINES_PER_PANEL if separate == "auto" else bool(separate)
         self.axes_ = divided(self.ax_, count, share=True) if alone else [self.ax_]
@@ -245,18 +234,16 @@ class ComponentsDisplay(EstimatorDisplay):
                 style = BAND | {"facecolor": line.get_color()} | band_kwargs
                 self.bands_.append(draw_band(panels[slot], x, lower, upper, style))
         for slot, row in enumerate(truth):
-            style = dict(TRUE_LINE, label="_truth" if slot else "truth") | truth_kwargs
-            self.truth_lines_.append(draw_curve(panels[slot], x, row, style))
+            self.truth_lines_.append(draw_curve(panels[slot], x, row, true_line(slot) | truth_kwargs))
 
-    def _label_lines(self, xlabel: str | None, ylabel: str, legend: bool) -> None:
+    def _label_lines(self, xlabel: str | None, ylabel: str | None, legend: bool) -> None:
         for panel in self.axes_:
             panel.axhline(0, **ZERO)
         alone = len(self.axes_) > 1
         named = self.truth_lines_[:1] if alone else self.lines_ + self.truth_lines_[:1]
         if legend and named:
             self.axes_[0].legend(handles=named, **LEGEND)
-        default = "feature" if self.positions is None else "position"
-        label_edges(self.axes_, default if xlabel is None else xlabel, ylabel)
+        self._label_axes(self.axes_, xlabel, ylabel)
 
     def _plot_images(
         self,

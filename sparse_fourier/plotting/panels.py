@@ -91,10 +91,22 @@ def draw_band(panel: Axes, x: Array, lower: Array, upper: Array, style: Style) -
     return panel.fill_between(x[order], lower[order], upper[order], **style)
 
 
+def entitle(panel: Axes, title: str) -> None:
+    """Write a title no wider than its panel, as far as it stays legible."""
+    letters = max(_USUAL_TITLE, *map(len, title.split("\n")))
+    size = 72 * width_of(panel) / (_WIDTH_OF_LETTER * letters)
+    panel.set_title(title, fontsize=float(np.clip(size, *_TITLE_SIZES)))
+
+
+def width_of(panel: Axes) -> float:
+    """Return the width of a panel in inches."""
+    return float(panel.get_position().width * panel.figure.bbox.width / panel.figure.dpi)
+
+
 def draw_image(panel: Axes, picture: Array, title: str, style: Style) -> AxesImage:
     """Draw an image on a colour scale of its own, without axes."""
     panel.set_axis_off()
-    panel.set_title(title, fontsize=_fitting(panel, title))
+    entitle(panel, title)
     return panel.imshow(picture, **(color_scale(picture) | style))
 
 
@@ -115,9 +127,3 @@ def _grid(ax: Axes, rows: int, columns: int) -> Any:
         return spec.subgridspec(rows, columns)
     x0, y0, x1, y1 = ax.get_position().extents
     return ax.figure.add_gridspec(rows, columns, left=x0, bottom=y0, right=x1, top=y1)
-
-
-def _fitting(panel: Axes, title: str) -> float:
-    """Return the size in points at which a title is no wider than its panel, as far as it stays legible."""
-    width = 72 * panel.get_position().width * panel.figure.bbox.width / panel.figure.dpi
-    return float(np.clip(width / (_WIDTH_OF_LETTER * max(len(title), _USUAL_TITLE)), *_TITLE_SIZES))

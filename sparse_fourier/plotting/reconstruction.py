@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from sparse_fourier.plotting.base import Array, EstimatorDisplay, Style
+from sparse_fourier.plotting.base import Array, FeaturesDisplay, Style
 from sparse_fourier.plotting.panels import (
     columns_of,
     divided,
     draw_band,
     draw_curve,
     draw_image,
+    entitle,
     image_columns,
-    label_edges,
+    width_of,
 )
 from sparse_fourier.plotting.style import BAND, COLORS, GREY, LEGEND, ZERO
 
@@ -31,12 +32,21 @@ _SHOWN = 4
 _SIGNAL: Style = {"color": GREY, "linewidth": 4, "alpha": 0.55, "solid_capstyle": "round", "label": "signal"}
 _MODEL: Style = {"color": COLORS[0], "linewidth": 1.6, "label": "reconstruction"}
 _RESIDUAL: Style = {"color": COLORS[1], "linewidth": 1.0, "label": "residual"}
-_SMALL: Style = {"fontsize": "x-small", "handlelength": 1.4, "borderpad": 0.3, "labelspacing": 0.3}
+_HEADROOM = 0.2  # for one row of names, as a share of the range of the curves
+_WIDE = 1.7  # inches; narrower panels have names below each other
+_SMALL: Style = {
+    "loc": "upper center",
+    "fontsize": "x-small",
+    "handlelength": 1.4,
+    "borderpad": 0.2,
+    "columnspacing": 1.0,
+    "frameon": False,
+}
 _GAP: Style = {"color": GREY, "alpha": 0.15, "linewidth": 0, "zorder": 0}
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class ReconstructionDisplay(EstimatorDisplay):
+class ReconstructionDisplay(FeaturesDisplay):
     """Signals beside their reconstructions: from the one that is explained best to the one explained worst.
 
     It is recommended to use ``from_estimator``. All parameters are stored as attributes.
@@ -101,16 +111,16 @@ class ReconstructionDisplay(EstimatorDisplay):
     names: Sequence[str] | None = None
     image_shape: tuple[int, int] | None = None
 
-    axes_: list[Axes] = field(init=False)
+    axes_: list[Axes] = field(init=False, default_factory=list)
     indices_: NDArray[np.intp] = field(init=False)
     errors_: Array = field(init=False)
-    signal_lines_: list[Line2D] = field(init=False)
-    lines_: list[Line2D] = field(init=False)
-    residual_lines_: list[Line2D] = field(init=False)
-    bands_: list[PolyCollection] = field(init=False)
-    signal_images_: list[AxesImage] = field(init=False)
-    images_: list[AxesImage] = field(init=False)
-    residual_images_: list[AxesImage] = field(init=False)
+    signal_lines_: list[Line2D] = field(init=False, default_factory=list)
+    lines_: list[Line2D] = field(init=False, default_factory=list)
+    residual_lines_: list[Line2D] = field(init=False, default_factory=list)
+    bands_: list[PolyCollection] = field(init=False, default_factory=list)
+    signal_images_: list[AxesImage] = field(init=False, default_factory=list)
+    images_: list[AxesImage] = field(init=False, default_factory=list)
+    residual_images_: list[AxesImage] = field(init=False, default_factory=list)
 
     @classmethod
     def _learned(cls, estimator: Any, X: ArrayLike | None) -> dict[str, Any]:
@@ -177,32 +187,20 @@ class ReconstructionDisplay(EstimatorDisplay):
             self.errors_ = np.sqrt(np.nansum((signals - rebuilt) ** 2, axis=1) / counts)
         self.indices_ = self._chosen() if indices is None else np.ravel(np.asarray(indices, dtype=np.intp))
         self._begin(ax)
-        self.signal_lines_, self.lines_, self.residual_lines_, self.bands_ = [], [], [], []
-        self.signal_images_, self.images_, self.residual_images_ = [], [], []
         styles = signal_kwargs or {}, line_kwargs or {}
         if self.image_shape is None:
             self._plot_lines(signals, rebuilt, residuals, *styles, band_kwargs or {})
-            self._label_lines(residuals, xlabel, ylabel or "", legend)
+            self._label_lines(residuals, xlabel, ylabel, legend)
         else:
             self._plot_images(signals, rebuilt, residuals, self.image_shape, *styles)
         return self
 
     def _checked(self) -> tuple[Array, Array]:
-        signals, rebuilt = (
-            np.asarray(self.signals, dtype=float),
-            np.asarray(self.reconstructions, dtype=float),
-        )
+        signals = np.asarray(self.signals, dtype=float)
+        rebuilt = np.asarray(self.reconstructions, dtype=float)
         if rebuilt.shape != signals.shape:
             raise self._invalid("reconstructions", f"of shape {signals.shape}", rebuilt.shape)
-        n, d = signals.shape
-        if self.positions is not None and np.shape(self.positions) != (d,):
-            raise self._invalid("positions", f"of shape ({d},), one per feature", np.shape(self.positions))
-        if self.image_shape is not None and np.prod(self.image_shape) != d:
-            raise self._invalid(
-                "image_shape", f"two ints whose product is the {d} features", self.image_shape
-            )
-        self._labels(self.names, n, "signal")
-        self._distances(self.bands, signals.shape)
+        self._check_rows(signals.shape, "signal")
         return signals, rebuilt
 
     def _chosen(self) -> NDArray[np.intp]:
@@ -225,7 +223,7 @@ class ReconstructionDisplay(EstimatorDisplay):
         band_kwargs: Style,
     ) -> None:
         count = len(self.indices_)
-        x = np.arange(signals.shape[1]) if self.positions is None else np.asarray(self.positions)
+        x = self._places(signals.shape[1])
         distances = self._distances(self.bands, signals.shape)
         columns = count if residuals else columns_of(count)
         self.axes_ = divided(self.ax_, count, share=True, blocks=1 + residuals, columns=columns)
@@ -237,19 +235,18 @@ class ReconstructionDisplay(EstimatorDisplay):
                 style = BAND | {"facecolor": self.lines_[-1].get_color()} | band_kwargs
                 self.bands_.append(draw_band(panel, x, *ends, style))
             _shade_gaps(panel, x, np.isnan(signals[i]))
-            panel.set_title(title, fontsize="small")
+            entitle(panel, title)
         for panel, i in zip(self.axes_[count:], self.indices_, strict=False):
             self.residual_lines_.append(draw_curve(panel, x, signals[i] - rebuilt[i], _RESIDUAL))
             panel.axhline(0, **ZERO)
 
-    def _label_lines(self, residuals: bool, xlabel: str | None, ylabel: str, legend: bool) -> None:
-        default = "feature" if self.positions is None else "position"
+    def _label_lines(self, residuals: bool, xlabel: str | None, ylabel: str | None, legend: bool) -> None:
         count = len(self.indices_)
-        columns = count if residuals else columns_of(count)
-        label_edges(self.axes_, default if xlabel is None else xlabel, ylabel, columns)
+        self._label_axes(self.axes_, xlabel, ylabel, count if residuals else columns_of(count))
         if legend and self.lines_:
-            handles = [self.signal_lines_[0], self.lines_[0], *self.residual_lines_[:1]]
-            self.axes_[0].legend(handles=handles, **(LEGEND | _SMALL))
+            _name_on_top(self.axes_[0], [self.signal_lines_[0], self.lines_[0]])
+            if residuals:
+                _name_on_top(self.axes_[count], self.residual_lines_[:1])
 
     def _plot_images(
         self,
@@ -277,6 +274,14 @@ class ReconstructionDisplay(EstimatorDisplay):
             if residuals:
                 panel = self.axes_[2 * count + j]
                 self.residual_images_.append(draw_image(panel, pictures[2], "residual", scale))
+
+
+def _name_on_top(panel: Axes, lines: list[Line2D]) -> None:
+    """Name curves above them, for which panels that share the axis make room."""
+    columns = len(lines) if width_of(panel) > _WIDE else 1
+    low, high = panel.get_ylim()
+    panel.set_ylim(low, high + _HEADROOM * len(lines) / columns * (high - low))
+    panel.legend(handles=lines, **(LEGEND | _SMALL | {"ncols": columns}))
 
 
 def _shade_gaps(panel: Axes, x: Array, missing: Array) -> None:

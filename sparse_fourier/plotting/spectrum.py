@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted
 
 from sparse_fourier.plotting.base import Array, EstimatorDisplay, Style
-from sparse_fourier.plotting.style import BAND, COLORS, GREY, LEGEND, TRUE_LINE
+from sparse_fourier.plotting.style import BAND, COLORS, GREY, LEGEND, true_line
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -89,9 +89,9 @@ class SpectrumDisplay(EstimatorDisplay):
     names: Sequence[str] | None = None
 
     line_: Line2D = field(init=False)
-    stems_: list[LineCollection] = field(init=False)
-    bands_: list[Rectangle] = field(init=False)
-    truth_lines_: list[Line2D] = field(init=False)
+    stems_: list[LineCollection] = field(init=False, default_factory=list)
+    bands_: list[Rectangle] = field(init=False, default_factory=list)
+    truth_lines_: list[Line2D] = field(init=False, default_factory=list)
 
     @classmethod
     def _learned(cls, estimator: Any, X: ArrayLike | None) -> dict[str, Any]:
@@ -164,7 +164,6 @@ class SpectrumDisplay(EstimatorDisplay):
         self.line_ = self.ax_.plot(np.asarray(self.grid), np.asarray(self.spectrum), **style)[0]
         self._plot_truth(truth_kwargs or {})
         self._plot_stems(frequencies, amplitudes, names, stem_kwargs or {})
-        self.bands_ = []
         if distances is not None:
             self._plot_bands(frequencies, distances, band_kwargs or {})
         self.ax_.set(xlabel=xlabel, ylabel=ylabel)
@@ -175,15 +174,12 @@ class SpectrumDisplay(EstimatorDisplay):
 
     def _plot_truth(self, truth_kwargs: Style) -> None:
         places = [] if self.truth is None else np.ravel(np.asarray(self.truth))
-        self.truth_lines_ = []
         for j, place in enumerate(places):
-            style = dict(TRUE_LINE, label="_truth" if j else "truth") | truth_kwargs
-            self.truth_lines_.append(self.ax_.axvline(place, **style))
+            self.truth_lines_.append(self.ax_.axvline(place, **(true_line(j) | truth_kwargs)))
 
     def _plot_stems(
         self, frequencies: Array, amplitudes: Array, names: list[str], stem_kwargs: Style
     ) -> None:
-        self.stems_ = []
         for j, (place, height, name) in enumerate(zip(frequencies, amplitudes, names, strict=True)):
             style = {"color": COLORS[j % len(COLORS)], "linewidth": 2.5, "label": name} | stem_kwargs
             self.stems_.append(self.ax_.vlines(place, 0, height, **style))

@@ -18,7 +18,7 @@ GREY = "#8c8c8c"
 MARKERS = "osD^v<>PX"
 _DASHES = ("-", "-.", ":")
 
-TRUE_LINE: Style = {"color": DARK, "linestyle": (0, (4, 3)), "linewidth": 1.2}
+_TRUE_LINE: Style = {"color": DARK, "linestyle": (0, (4, 3)), "linewidth": 1.2}
 ZERO: Style = {"color": GREY, "linewidth": 0.6, "zorder": 0}
 BAND: Style = {"alpha": 0.25, "linewidth": 0, "zorder": 1}
 LEGEND: Style = {"fontsize": "small", "framealpha": 0.7, "handlelength": 2.2}
@@ -36,6 +36,11 @@ def line_style(slot: int, alone: bool, count: int) -> Style:
     cycle, j = divmod(int(slot), len(COLORS))
     dashes = _DASHES[0] if alone else _DASHES[cycle % len(_DASHES)]
     return {"color": COLORS[j], "linestyle": dashes, "linewidth": 2.5 if alone or count < 4 else 1.8}
+
+
+def true_line(slot: int) -> Style:
+    """Return the style of a line of the truth, of which a legend names the first."""
+    return dict(_TRUE_LINE, label="_truth" if slot else "truth")
 
 
 def color_scale(row: Array) -> Style:

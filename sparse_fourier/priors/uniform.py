@@ -9,6 +9,7 @@ import numpy as np
 from scipy.special import ndtr
 
 from sparse_fourier.canonical import box_signs
+from sparse_fourier.dependence import turning_pairs
 from sparse_fourier.namespace import LOG_SQRT_2PI, Array, array_namespace, log_ndtr
 from sparse_fourier.polytopes import smallest_parallelograms
 from sparse_fourier.priors.base import CodesAsTrained
@@ -17,6 +18,7 @@ from sparse_fourier.priors.independent import IndependentPrior, Jet, jet_of_heat
 _SHORTFALL_OF_SOFT_FACES = 0.625
 _STANDARD_ERRORS = 3.0
 _NATS_OF_A_RIVAL = 10.0
+_ALMOST_AS_SMALL = 1.1
 _FARTHEST = 1e100  # its square over any variance is still a number
 _ONE_FACE = 17.0  # a face half as many standard deviations away has a share of 1e-17
 _FELT = 9.0  # standard deviations, at which the distribution function is one
@@ -121,6 +123,20 @@ class Uniform(IndependentPrior):
         if whitened.shape[1] != 2:
             return None
         return smallest_parallelograms(whitened, ratio=float(np.exp(_NATS_OF_A_RIVAL / n_samples)))
+
+    def doubts(self, codes: np.ndarray, weights: np.ndarray, n_samples: float) -> list[str]:
+        """Return which two codes look the same from every side, and have a second box almost as small.
+
+        Under a uniform density even a slightly larger box is less likely by many nats, but which of these
+        boxes is the smallest is then an accident of the samples.
+        """
+        pairs = turning_pairs(codes, weights, n_samples)
+        return [
+            f"the codes of components {i} and {j} look the same from every side; turned, they fit a box of "
+            f"almost the same size"
+            for i, j in pairs
+            if len(smallest_parallelograms(codes[:, [i, j]], _ALMOST_AS_SMALL)[0]) > 1
+        ]
 
     def normal_form(self, codes: CodesAsTrained) -> tuple[np.ndarray, np.ndarray]:
         """Return the reflections that make the intercept small, or codes positive where it is zero."""

@@ -1,0 +1,1 @@
+"""What the command line does: signals, methods that are fitted to them, and a report of how they compare."""
