@@ -102,7 +102,7 @@ def torchs(X: np.ndarray, sizes: Sizes, *, beside: bool) -> Epoch | None:
         return None
     nn = torch.nn
 
-    def hidden() -> object:
+    def hidden():
         layers = nn.Linear(sizes.d, sizes.hidden), nn.ReLU(), nn.Linear(sizes.hidden, sizes.k)
         return nn.Sequential(*layers)
 

@@ -315,9 +315,9 @@ def bend(
     problem = _problem(data, prior, trained, start, X, penalties, rng, codes)
     descent, penalty = _descend(problem, plan, len(trained.curve))
     decoder = problem.decoder(descent.place)
-    _, codes, squares = problem.reconstruction(decoder)
-    data = replace(data, squares=squares[: len(X)])
-    solution = _widened(decoder, codes[: len(X)], data, prior.refitted(codes[: len(X)], data.weights, data.n))
+    _, free, squares = problem.reconstruction(decoder)
+    data, free = replace(data, squares=squares[: len(X)]), free[: len(X)]
+    solution = _widened(decoder, free, data, prior.refitted(free, data.weights, data.n))
     trained = trained._replace(
         curve=np.append(trained.curve, descent.curve),
         converged=descent.converged,
