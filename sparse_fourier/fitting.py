@@ -381,7 +381,7 @@ def _model(
 ) -> Model:
     dead = data.n_components - len(components)
     return Model(
-        np.pad(components, ((0, dead), (0, 0))),
+        np.concatenate([components, np.zeros((dead, components.shape[1]))]),
         intercept,
         data.noise_variance,
         data.resolution,

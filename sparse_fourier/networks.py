@@ -66,6 +66,12 @@ class Encoder:
             units = self.hidden_activation(layer(units))
         return inputs + self.hidden[-1](units)
 
+    @property
+    def lean(self) -> Self:
+        """The encoder without hidden layers that add nothing, as at the start of training."""
+        idle = bool(self.hidden) and not any(part.any() for part in self.hidden[-1])
+        return replace(self, hidden=()) if idle else self
+
     def of_inputs(self, offset: np.ndarray, scale: float) -> Self:
         """Return the encoder of signals x that gives what this one gives for (x - offset) / scale."""
         hidden = (self.hidden[0].of_inputs(offset, scale), *self.hidden[1:]) if self.hidden else ()
