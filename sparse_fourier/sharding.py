@@ -31,6 +31,7 @@ from sparse_fourier.training import Engine, Trained, advance
 _MOST_ROWS = 1 << 16
 _BLOCK_ENTRIES = 1 << 20
 _STEPS_AT_ONCE = 4
+_MOST_NAMES = 8
 
 
 class _Programs:
@@ -197,8 +198,10 @@ class ShardedSignals(Signals):
 
     Raises
     ------
+    RuntimeError
+        If the array is spread in another way.
     TypeError
-        If the array is spread in another way, or holds other numbers.
+        If it holds other numbers.
     """
 
     drops_rows: ClassVar[bool] = False
@@ -208,9 +211,10 @@ class ShardedSignals(Signals):
 
         layout = array.sharding
         if not isinstance(layout, NamedSharding) or any(layout.spec[1:]) or not any(layout.spec[:1]):
-            raise TypeError(
+            raise RuntimeError(
                 "A jax.Array on several devices must be spread by its rows, with a NamedSharding of "
-                f"PartitionSpec(axis). Got {layout} instead; use jax.device_put, or np.asarray(X)."
+                f"PartitionSpec(axis). Got {layout} on {_named(layout.device_set)} instead; use "
+                "jax.device_put, or np.asarray(X)."
             )
         if array.dtype not in (np.float32, np.float64):
             raise TypeError(
@@ -267,6 +271,12 @@ class ShardedSignals(Signals):
         return self._seen[3]
 
 
+def _named(devices: Any) -> str:
+    """Return the names of devices, the first of many."""
+    names = sorted(str(device) for device in devices)
+    return ", ".join(names[:_MOST_NAMES]) + (", ..." if len(names) > _MOST_NAMES else "")
+
+
 def _tell_all(said: bytes) -> bytes:
     from jax.experimental.multihost_utils import broadcast_one_to_all
 
@@ -282,8 +292,19 @@ def processes_of(X: Any) -> Processes | None:
 
 
 def is_spread(X: Any) -> bool:
-    """Return whether something is a JAX array with different rows on different devices."""
+    """Return whether something is a JAX array with different rows on different devices.
+
+    Raises
+    ------
+    RuntimeError
+        If its memory was given away.
+    """
     kind = getattr(sys.modules.get("jax"), "Array", ())
+    if isinstance(X, kind) and X.is_deleted():
+        raise RuntimeError(
+            f"X is a jax.Array of shape {X.shape} on {_named(X.sharding.device_set)} whose memory was given "
+            "away, as by donation to a jitted function, or deleted. Pass one that still holds its numbers."
+        )
     return isinstance(X, kind) and len(X.sharding.device_set) > 1 and not X.is_fully_replicated
 
 
