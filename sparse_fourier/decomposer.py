@@ -23,6 +23,7 @@ from sparse_fourier.dictionaries import fit_overcomplete
 from sparse_fourier.fitting import Fitted, Settings, fit
 from sparse_fourier.model import Model
 from sparse_fourier.priors import Prior
+from sparse_fourier.pursuit import pursued
 from sparse_fourier.ranks import rank_of
 from sparse_fourier.rebuilding import Found, rebuilt
 from sparse_fourier.reporting import Reporter, warn_of, warn_of_empty_rows, warn_of_unseen
@@ -84,8 +85,9 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         the reconstruction; or by a network, where `hidden_layer_sizes` or an `activation` is given.
         "variational": as means of Gaussians that stand for the posterior of Gaussian codes, under a lower
         bound of the evidence. Without hidden layers or penalties that is probabilistic principal component
-        analysis, its variances divided by n. "unrolled", for more components than features: sparse codes by a
-        few proximal steps tied to the components, instead of by matching pursuit.
+        analysis, its variances divided by n. With more components than features "auto" is matching pursuit,
+        "unrolled" a few proximal steps tied to the components, and "affine" or "mlp" a network that gives
+        sparse codes: a sparse autoencoder.
     activation : str, Activation or callable, default=None
         What the encoder does to its affine map: "identity", "hard_sigmoid", "sigmoid", "tanh", "relu",
         "softplus", "softmax", "top_k", "batch_top_k", or an object of `sparse_fourier.activations`, or an
@@ -290,6 +292,13 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
     of each signal, `loss_` and `score` are minus or plus the logarithm of the joint density of signals and
     codes, which is not a likelihood, and comparable only between models of as many components. Every sweep,
     or pass over batches, is one iteration.
+
+    With `encoder="affine"` or hidden layers a network gives the codes there: the largest outputs of an affine
+    map (plus hidden layers), as many as `activation` says; by default as many on average as matching pursuit
+    needs. Training begins at the dictionary, with the encoder tied to it, and lowers the squared error by
+    `solver` ("adam" by default, with a rate that falls from 0.002 to zero) in batches of 200 signals or more,
+    for as many epochs as it takes to use every component 2400 times. Components that no signal uses are
+    revived meanwhile. `coding_gap_` then says what the network costs beside a search.
 
     References
     ----------
@@ -981,7 +990,7 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
             init=self.init,
             callback=self.callback,
             sparsity=parameters.resolve_sparsity(self.activation if overcomplete else None),
-            coder=parameters.resolve_coder(self.encoder),
+            coder=parameters.resolve_coder(given, prior) if overcomplete else pursued,
         )
         return settings, network
 

@@ -24,6 +24,7 @@ from sklearn.utils._param_validation import (
 
 from sparse_fourier import activations
 from sparse_fourier.activations import Activation
+from sparse_fourier.amortised import Amortised
 from sparse_fourier.bases import Basis, Fourier, Free, Nonnegative, ParametricBasis
 from sparse_fourier.blueprints import Network
 from sparse_fourier.optimizers import SGD, Adam, Optimizer, RMSProp, Transformed
@@ -210,10 +211,7 @@ def refuse_overcomplete(prior: Prior, parameters: dict[str, Any], n_features: in
             f"{excess} under the prior {prior}, which measures the volume of the components. Lower "
             f"n_components, or use one of the priors {names}."
         )
-    sparse = (None, "top_k", "batch_top_k")
-    allowed = {"basis": ("free",), "activation": sparse, "encoder": ("auto", UNROLLED), "solver": ("auto",)}
-    allowed |= {"hidden_layer_sizes": ((),), "penalty": (None,), "noise": ("gaussian",)}
-    for name, values in allowed.items():
+    for name, values in _allowed_overcomplete(parameters).items():
         given = parameters[name]
         if isinstance(given, Free | activations.TopK | activations.BatchTopK):
             continue
@@ -221,6 +219,22 @@ def refuse_overcomplete(prior: Prior, parameters: dict[str, Any], n_features: in
             raise ValueError(
                 f"{excess} with {name}={given!r}. Lower n_components, or use {name}={values[0]!r}."
             )
+
+
+def _allowed_overcomplete(parameters: dict[str, Any]) -> dict[str, tuple[Any, ...]]:
+    """Return what some parameters may be with more components than features."""
+    sparse = (None, "top_k", "batch_top_k")
+    allowed = {"basis": ("free",), "activation": sparse, "penalty": (None,), "noise": ("gaussian",)}
+    if not _has_network(parameters):
+        return allowed | {"encoder": ("auto", UNROLLED), "solver": ("auto",)}
+    solver = parameters["solver"]
+    allowed |= {"encoder": ("auto", "affine", "mlp"), "early_stopping": (False,)}
+    return allowed | ({"solver": ("auto", *OPTIMIZERS)} if isinstance(solver, str) else {})
+
+
+def _has_network(parameters: dict[str, Any]) -> bool:
+    """Return whether a network gives the codes of more components than features."""
+    return bool(_hidden_sizes(parameters)) or parameters["encoder"] == "affine"
 
 
 def resolve_sparsity(activation: Any) -> Sparsity:
@@ -243,9 +257,26 @@ def resolve_sparsity(activation: Any) -> Sparsity:
     return kind(int(sparse.n_active))
 
 
-def resolve_coder(encoder: str) -> Callable[[Any, Any, Any], Any]:
-    """Return what gives a dictionary that was learned its way to find codes: pursuit, or proximal steps."""
-    return Unrolled.following if encoder == UNROLLED else pursued
+def resolve_coder(parameters: dict[str, Any], prior: Prior) -> Callable[[Any, Any, Any], Any]:
+    """Return what gives a dictionary its way to find codes: pursuit, proximal steps, or a network."""
+    if not _has_network(parameters):
+        return Unrolled.following if parameters["encoder"] == UNROLLED else pursued
+    solver, rate = parameters["solver"], parameters["learning_rate"]
+    optimizer = Transformed(solver) if not isinstance(solver, str) else OPTIMIZERS.get(solver, Adam)()
+    given = parameters["activation"]
+
+    def activation(n_active: float) -> Activation:
+        sparse = activations.BatchTopK(round(n_active)) if given is None else resolve_activation(given)
+        return sparse.within(prior.support)
+
+    return Amortised(
+        activation=activation,
+        hidden_layer_sizes=_hidden_sizes(parameters),
+        hidden_activation=_elementwise(parameters["hidden_activation"]),
+        optimizer=optimizer,
+        rate=None if isinstance(rate, str) else _rate(rate, optimizer),
+        batch_size=None if isinstance(parameters["batch_size"], str) else int(parameters["batch_size"]),
+    )
 
 
 def resolve_basis(basis: str | Basis, prior: Prior, n_features: int) -> Basis:
