@@ -35,9 +35,9 @@ from sparse_fourier.reduction import (
     whitened_components,
 )
 from sparse_fourier.selection import choose, is_box, may_fill_box
-from sparse_fourier.sharding import Whole
 from sparse_fourier.signals import Rows, array_of, extent, mapped
 from sparse_fourier.sparsity import Described, Sparsity
+from sparse_fourier.spreading import Whole
 from sparse_fourier.staging import optimise
 from sparse_fourier.tails import StudentT
 from sparse_fourier.training import Progress, Trained

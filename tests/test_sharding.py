@@ -17,11 +17,11 @@ import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-import sparse_fourier.sharding as sharding
+import sparse_fourier.spreading as spreading
 from sparse_fourier import AutoencoderDecomposer
 from sparse_fourier.datasets import make_proportions, make_sinusoid_mixtures
 
-sharding._MOST_ROWS = 1000  # so that four thousand signals are many
+spreading._MOST_ROWS = 1000  # so that four thousand signals are many
 
 
 def layout():
