@@ -113,8 +113,9 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         `penalty(model, X, codes)`, where `model` has `encode`, `components` and `intercept`, and returns a
         scalar. With codes of least squares, training begins at the fit without penalty and ends where
         likelihood and penalties together are best, components anywhere in the space of signals; entries
-        that are missing are filled by the fit without. Not for the prior "learned", and for `basis="free"`
-        alone.
+        that are missing are filled by the fit without. Densities that are learned stay as they are
+        meanwhile and are then fitted anew; with `basis="nonnegative"` codes stay as they are. Not for
+        waveforms with a fit of their own, as sinusoids have.
     init : array-like of shape (k, d), default=None
         Components to start from, instead of the starts that `n_init` counts.
     solver : {"auto", "lbfgs", "adam", "rmsprop", "sgd"} or optax.GradientTransformation, default="auto"
@@ -971,8 +972,8 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         penalties = parameters.resolve_penalties(self.penalty)
         network = None if overcomplete else parameters.resolve_network(given, prior, len(X), penalties)
         if network is None:
-            parameters.reject_penalties(penalties, prior, basis)
-            rivals = parameters.resolve_rivals(self.prior, basis, self.fit_intercept, penalties)
+            parameters.reject_penalties(penalties, basis)
+            rivals = parameters.resolve_rivals(self.prior, basis, self.fit_intercept)
             rivals = () if overcomplete else rivals
         else:
             rivals = ()

@@ -178,12 +178,10 @@ def _gaussian(prior: Any) -> Prior:
     return Gaussian()
 
 
-def resolve_rivals(
-    prior: str | Prior | None, basis: Basis, fit_intercept: bool, penalties: tuple[Penalty, ...] = ()
-) -> tuple[Prior, ...]:
+def resolve_rivals(prior: str | Prior | None, basis: Basis, fit_intercept: bool) -> tuple[Prior, ...]:
     """Return the priors that the default is compared with: none where one was named, or the basis decides.
 
-    Densities that are learned need an intercept, and leave no place for penalties.
+    Densities that are learned need an intercept.
     """
     if prior is None or isinstance(prior, Prior) or prior in PRIORS or basis.has_own_fit:
         return ()
@@ -192,7 +190,7 @@ def resolve_rivals(
         rival
         for rival in rivals
         if (not basis.needs_support or rival.support in basis.needs_support)
-        and not (rival.learns and (penalties or not fit_intercept))
+        and (fit_intercept or not rival.learns)
     )
 
 
@@ -483,21 +481,18 @@ def resolve_penalties(penalty: Any) -> tuple[Penalty, ...]:
     return tuple(part if isinstance(part, Penalty) else FunctionPenalty(part) for part in parts)
 
 
-def reject_penalties(penalties: tuple[Penalty, ...], prior: Prior, basis: Basis) -> None:
-    """Refuse penalties, with codes of least squares, for which the prior or the basis leaves no place.
+def reject_penalties(penalties: tuple[Penalty, ...], basis: Basis) -> None:
+    """Refuse penalties, with codes of least squares, for which the basis leaves no place.
 
     Raises
     ------
     ValueError
     """
-    names = [str(penalty) for penalty in penalties]
-    if names and prior.learns:
+    if penalties and basis.has_own_fit:
         raise ValueError(
-            f"The penalties {names} cannot be used under the prior {prior}, whose densities are learned in "
-            "turn with the basis. Use another prior."
+            f"The penalties {[str(penalty) for penalty in penalties]} cannot be used with {basis!r}, whose "
+            "waveforms have few parameters and are fitted by these. Use basis='free' or 'nonnegative'."
         )
-    if names and (basis.leaves_span or not isinstance(basis, Free)):
-        raise ValueError(f"The penalties {names} can only be used with basis='free'. Got {basis!r} instead.")
 
 
 def _validate_penalty(penalty: Any) -> None:
