@@ -345,37 +345,15 @@ def resolve_network(
     ValueError
         If parameters contradict each other.
     """
-    if parameters["encoder"] == UNROLLED:
-        raise ValueError(
-            f"encoder={UNROLLED!r} is for more components than features, whose codes are sparse. Raise "
-            "n_components, or use encoder='auto'."
-        )
     sizes, has_prior = _hidden_sizes(parameters), parameters["prior"] is not None
     solver, given = parameters["solver"], parameters["activation"]
     activation = _activation_of_codes(given, prior, has_prior=has_prior)
-    variational = parameters["encoder"] == VARIATIONAL
-    if variational and not activation.is_affine:
-        raise ValueError(
-            f"encoder={VARIATIONAL!r} needs codes on all of the real line. Got activation={given!r} instead; "
-            "use activation=None."
-        )
+    variational = _is_variational(parameters, activation)
     plain = not (sizes or variational) and (given is None if has_prior else activation.is_affine)
     if plain and solver == "auto" and (has_prior or not penalties):
         return None
-    least_squares = plain and has_prior
-    if least_squares and penalties:
-        raise ValueError(
-            f"solver={solver!r} cannot train penalised components with least-squares codes. Use "
-            "solver='auto', or give an activation or hidden_layer_sizes."
-        )
-    if parameters["basis"] not in ("free", None) and not isinstance(parameters["basis"], Free):
-        raise ValueError("basis must be 'free' where the encoder is a network or a solver is named.")
-    optimizer = _optimizer(solver, n_samples, has_hidden=bool(sizes))
-    if parameters["early_stopping"] and optimizer is None:
-        raise ValueError(
-            "early_stopping=True needs a solver that goes through the signals in batches. Use "
-            f"solver={next(iter(OPTIMIZERS))!r}, or early_stopping=False."
-        )
+    optimizer, least_squares = _optimizer(solver, n_samples, has_hidden=bool(sizes)), plain and has_prior
+    _refuse_contradictions(parameters, optimizer, penalties if least_squares else ())
     return Network(
         activation=activation,
         hidden_layer_sizes=sizes,
@@ -391,6 +369,40 @@ def resolve_network(
         variational=variational,
         least_squares=least_squares,
     )
+
+
+def _is_variational(parameters: dict[str, Any], activation: Activation) -> bool:
+    """Return whether codes have posterior variances, which they cannot have wherever an activation leads."""
+    encoder = parameters["encoder"]
+    if encoder == UNROLLED:
+        raise ValueError(
+            f"encoder={UNROLLED!r} is for more components than features, whose codes are sparse. Raise "
+            "n_components, or use encoder='auto'."
+        )
+    if encoder == VARIATIONAL and not activation.is_affine:
+        raise ValueError(
+            f"encoder={VARIATIONAL!r} needs codes on all of the real line. Got "
+            f"activation={parameters['activation']!r} instead; use activation=None."
+        )
+    return encoder == VARIATIONAL
+
+
+def _refuse_contradictions(
+    parameters: dict[str, Any], optimizer: Optimizer | None, of_least_squares: tuple[Penalty, ...]
+) -> None:
+    """Refuse what a network cannot have; among it penalties where codes are those of least squares."""
+    if of_least_squares:
+        raise ValueError(
+            f"solver={parameters['solver']!r} cannot train penalised components with least-squares codes. "
+            "Use solver='auto', or give an activation or hidden_layer_sizes."
+        )
+    if parameters["basis"] not in ("free", None) and type(parameters["basis"]) is not Free:
+        raise ValueError("basis must be 'free' where the encoder is a network or a solver is named.")
+    if parameters["early_stopping"] and optimizer is None:
+        raise ValueError(
+            "early_stopping=True needs a solver that goes through the signals in batches. Use "
+            f"solver={next(iter(OPTIMIZERS))!r}, or early_stopping=False."
+        )
 
 
 def _hidden_sizes(parameters: dict[str, Any]) -> tuple[int, ...]:
