@@ -91,8 +91,8 @@ def _is_tight(problem: Problem) -> bool:
 def _outermost(problem: Problem, weights: np.ndarray, most: float) -> np.ndarray:
     """Return the rows farthest from the middle, as many as may be left out."""
     distances = np.einsum("ij,ij->i", problem.whitened, problem.whitened)
-    order = np.argsort(-distances, kind="stable")
-    found = np.zeros(len(order), dtype=bool)
+    order = _order_of_largest(distances, int(min(most / weights.min(), len(weights))) + 1)
+    found = np.zeros(len(distances), dtype=bool)
     found[order[np.cumsum(weights[order]) <= most]] = True
     return found
 
@@ -141,10 +141,9 @@ def outside(codes: np.ndarray, weights: np.ndarray, most: float) -> np.ndarray:
 
 def _beyond_spacings(values: np.ndarray, weights: np.ndarray, most: float, level: float) -> np.ndarray:
     """Return which values lie above a gap."""
-    order = np.argsort(-values, kind="stable")
+    order = _order_of_largest(values, int(min(most / weights.min(), len(values))) + 2 * _SPACINGS)
     falling = values[order]
-    spread = falling[0] - falling[-1]
-    first = np.flatnonzero(np.diff(falling, prepend=np.inf) < -_SAME * spread)
+    first = np.flatnonzero(np.diff(falling, prepend=np.inf) < -_SAME * np.ptp(values))
     lost = np.add.reduceat(weights[order], first).cumsum()
     levels = falling[first]
     n_tried = min(int(np.searchsorted(lost, most, side="right")), len(levels) - _SPACINGS - 1)
@@ -157,6 +156,12 @@ def _beyond_spacings(values: np.ndarray, weights: np.ndarray, most: float, level
     beyond = np.flatnonzero(n_tried * chances < level)
     last = beyond[-1] if len(beyond) else -1
     return values > 0.5 * (levels[last] + levels[last + 1]) if len(beyond) else np.zeros(len(values), bool)
+
+
+def _order_of_largest(values: np.ndarray, n: int) -> np.ndarray:
+    """Return the places of the n largest values, descending."""
+    places = np.arange(len(values)) if n >= len(values) else np.argpartition(values, -n)[-n:]
+    return places[np.argsort(-values[places], kind="stable")]
 
 
 def _fills_a_box(problem: Problem, train: Train) -> bool:
