@@ -12,6 +12,7 @@ import numpy as np
 from sparse_fourier.alternating import fit_to_signals
 from sparse_fourier.bases import Basis, Free
 from sparse_fourier.bases.base import LearnedWaveforms
+from sparse_fourier.broad import Broad
 from sparse_fourier.canonical import order_by_variance
 from sparse_fourier.contamination import Settled, without_strays
 from sparse_fourier.course import Plan, Problem
@@ -34,9 +35,9 @@ from sparse_fourier.reduction import (
     whitened_components,
 )
 from sparse_fourier.selection import choose, is_box, may_fill_box
-from sparse_fourier.sharding import Whole
 from sparse_fourier.signals import Rows, array_of, extent, mapped
 from sparse_fourier.sparsity import Described, Sparsity
+from sparse_fourier.spreading import Whole
 from sparse_fourier.staging import optimise
 from sparse_fourier.tails import StudentT
 from sparse_fourier.training import Progress, Trained
@@ -107,6 +108,8 @@ class Fitted:
         Whether losses are negative log-likelihoods.
     strays : int array
         Rows that were left out, ascending.
+    lost : float
+        Their share of the weights.
     extras : dict
         Attributes of the estimator that only some models have.
     """
@@ -126,7 +129,17 @@ class Fitted:
     noise: StudentT | None = None
     in_nats: bool = True
     strays: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=int))
+    lost: float = 0.0
     extras: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def broad(self) -> Broad | None:
+        """What is assumed of signals that stray; None where none did."""
+        if not self.lost:
+            return None
+        model, (k, d) = self.model, self.model.components.shape
+        centre = model.intercept + model.prior.code_mean(k) @ model.components
+        return Broad(self.lost, centre, float(np.sqrt(self.total_variance / d)), model.exponent)
 
 
 def fit(X: Rows, weights: np.ndarray, settings: Settings, rng: np.random.RandomState) -> Fitted:
@@ -145,6 +158,7 @@ def fit(X: Rows, weights: np.ndarray, settings: Settings, rng: np.random.RandomS
     if settings.penalties and not extent(X).complete:
         plain = fit(X, weights, replace(settings, penalties=()), rng)
         X = plain.model.filled(array_of(X, "missing entries"))
+    total = weights.sum()
     data, X, weights, strays = _settled(X, weights, settings)
     if data.rank == data.surplus:
         return _fit_constant(data, settings)
@@ -161,7 +175,7 @@ def fit(X: Rows, weights: np.ndarray, settings: Settings, rng: np.random.RandomS
     else:
         trained = trained or _train(data, settings, rng)
         fitted = _trained_fit(data, X, settings, trained, rng)
-    fitted = replace(fitted, scores=scores, strays=strays)
+    fitted = replace(fitted, scores=scores, strays=strays, lost=float(1 - weights.sum() / total))
     if data.whole and data.whole.sampled:
         fitted = _with_loss_of_whole(fitted, data, data.whole)
     return fitted if data.gaps is None else _with_loss_of_entries(fitted, X, weights)

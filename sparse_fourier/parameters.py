@@ -537,29 +537,13 @@ def check_draws(n_bootstraps: Any) -> None:
         )
 
 
-def refuse_to_diagnose(prior: Any, network: Network | None, components: np.ndarray) -> None:
-    """Refuse models whose components no likelihood of the signals picks.
+def refuse_to_diagnose(components: np.ndarray) -> None:
+    """Refuse models without components.
 
     Raises
     ------
     ValueError
-        If nothing was assumed of the codes, a network gives them, or components exceed features.
+        If all of them are zero.
     """
-    if prior is None:
-        raise ValueError(
-            "diagnose needs a prior on the codes: with prior=None the data determine no more than the span "
-            "of the components. Use prior='auto', or one of the priors by name."
-        )
-    if network is not None:
-        raise ValueError(
-            "diagnose is for codes of least squares: where a network gives the codes, its components depend "
-            "on its training. Use encoder='auto' without hidden layers or activation."
-        )
     if not components.any():
         raise ValueError("diagnose needs components: X had no variance, and all of them are zero.")
-    shape = components.shape
-    if shape[0] > shape[1]:
-        raise ValueError(
-            f"diagnose needs no more components than features, got {shape[0]} and {shape[1]}: sparse codes "
-            "of an overcomplete dictionary have no likelihood whose curvature could be taken."
-        )

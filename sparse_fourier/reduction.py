@@ -14,8 +14,9 @@ from sparse_fourier.lapack import eigenvalues
 from sparse_fourier.objective import reconstruction_term
 from sparse_fourier.priors.base import Prior
 from sparse_fourier.scaled import Scaled
-from sparse_fourier.sharding import Sample, ShardedSignals, Spread, Whole
+from sparse_fourier.sharding import ShardedSignals
 from sparse_fourier.signals import Rows, array_of, extent
+from sparse_fourier.spreading import Sample, Spread, Whole
 
 _ROUNDING_ERRORS = 128.0
 _MOST_INFLATED = 25.0
