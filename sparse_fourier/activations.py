@@ -312,7 +312,7 @@ class TopK(_Sparse):
 
     Under a prior of codes that are not negative they are the largest by value, and zero where that is
     negative. With more components than features it says how many codes of a signal may be active; these are
-    then found by matching pursuit, or as `encoder` says.
+    then found by matching pursuit, or as `encoder` says, which may be a network.
 
     Parameters
     ----------

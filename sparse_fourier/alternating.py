@@ -9,8 +9,8 @@ from functools import cached_property
 import numpy as np
 
 from sparse_fourier.canonical import order_by_variance
-from sparse_fourier.initialization import scaled_by_power_of_two
 from sparse_fourier.model import Model, incomplete_rows
+from sparse_fourier.scaled import scaled_by_power_of_two
 from sparse_fourier.signals import Rows, mapped
 from sparse_fourier.supports import Interval
 

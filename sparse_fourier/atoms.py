@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, Self
 
@@ -18,6 +18,7 @@ from sparse_fourier.training import Progress
 
 _CLUSTER = 0.8
 _SEEDS_OF_A_SPLIT = 60
+_LEAST_FALL = 1e-6
 
 
 @dataclass
@@ -57,6 +58,25 @@ class Course:
         self.curve[:], self.stopped = kept["curve"].tolist(), bool(kept["stopped"])
         signals.rng.set_state(kept["rng"])
         return kept["parts"]
+
+    def repeated(
+        self, work: Callable[..., Sequence[Any]], parts: Sequence[Any], n_times: int, signals: Signals
+    ) -> Sequence[Any]:
+        """Return arrays and numbers after a piece of work on them was done so often, or until training ends.
+
+        A checkpoint keeps them after each time.
+        """
+        place, done = checkpoints.Loop() if signals.missing is not None else checkpoints.loop(), 0
+        if place.saved is not None:
+            kept = place.saved
+            parts, done, self.stopped = kept["parts"], int(kept["done"]), bool(kept["stopped"])
+            self.curve[:] = kept["curve"].tolist()
+            signals.rng.set_state(kept["rng"])
+        while done < n_times and not self.over:
+            parts, done = list(work(*parts)), done + 1
+            after = {"rng": signals.rng.get_state(legacy=False), "stopped": self.stopped}
+            place.keep({"parts": parts, "done": done, "curve": np.array(self.curve), **after})
+        return parts
 
     def report(self, loss: float) -> None:
         """Tell the callback of a loss within an iteration, and ask it whether to stop."""
@@ -131,6 +151,39 @@ class Signals:
         rows, counts = np.unique(spread(self.X, self.share, count, 0.5), return_counts=True)
         missing = None if self.missing is None else self.missing[rows]
         return replace(self, X=self.X[rows], missing=missing, share=counts / count)
+
+
+def improved(
+    state: Any,
+    attempt: Callable[[Any, int], Any],
+    loss_of: Callable[[Any], float],
+    rounds: Iterator[int],
+    patience: int,
+) -> Any:
+    """Return a dictionary after attempts to better it, each kept only where the loss then fell.
+
+    Parameters
+    ----------
+    state : object
+    attempt : callable
+        From the state, and how many attempts in a row have failed, to another; to None where there is none.
+    loss_of : callable
+    rounds : iterator
+        As many attempts as it has items, at most; what is left of it may serve other calls.
+    patience : int
+        So many failures in a row are borne.
+    """
+    loss, failures = loss_of(state), 0
+    while failures <= patience and next(rounds, None) is not None:
+        trial = attempt(state, failures)
+        if trial is None:
+            break
+        after = loss_of(trial)
+        if after < loss * (1 - _LEAST_FALL):
+            state, loss, failures = trial, after, 0
+        else:
+            failures += 1
+    return state
 
 
 class Learned(NamedTuple):

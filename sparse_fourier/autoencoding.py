@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from sparse_fourier import runtime
 from sparse_fourier.beginnings import begin_at_closed_form, begin_literally, closed_form
 from sparse_fourier.blueprints import FittedNetwork, Network, Record, TrainedNetwork, is_centred
 from sparse_fourier.descent import Descent
@@ -20,7 +21,6 @@ from sparse_fourier.losses import (
     SquaredError,
     Tabulated,
     examine_penalties,
-    padded,
 )
 from sparse_fourier.minibatch import Outcome, Regime, train_in_batches
 from sparse_fourier.optimizers import Optimizer
@@ -122,6 +122,7 @@ class _Course:
         if network.is_settled:
             loss = evaluate(before.model, self.loss, data, before.noise)
             return TrainedNetwork(self.record, loss[:1], True, 0.0, False, 1.0)
+        data = data._replace(signals=runtime.on_device(data.signals))
         if network.penalties:
             refuse_weights(network.penalties, weights)
             rows = len(data.weights) if network.optimizer is None else network.batch_size
@@ -135,12 +136,12 @@ class _Course:
         return self._chosen(before, outcome, data, held_out is not None)
 
     def _batch(self, X: np.ndarray, weights: np.ndarray, dtype: Any) -> Batch:
-        ready = self.record.prepared(X).astype(dtype, copy=False)
-        even = (weights / weights.mean()).astype(dtype)
-        total = dtype.type(len(X))
-        if self.network.penalties:
-            return Batch(ready, even, total)
-        return padded(ready, even)._replace(total=total)
+        """Return signals and weights of mean one; padded, unless a penalty sees rows in relation."""
+        n = len(X)
+        size = n if self.network.penalties else runtime.bucket(n)
+        even = np.zeros(size, dtype)
+        even[:n] = weights / weights.mean()
+        return Batch(self.record.prepared(X, size, dtype), even, dtype.type(n))
 
     def _told(self, settings: Settings) -> Callable[[Progress], Any] | None:
         callback = settings.callback
@@ -193,10 +194,9 @@ class _Course:
     ) -> TrainedNetwork:
         """Return the best start, with the loss of all signals at the end of the curve."""
         state = chosen(outcome.state, outcome.best)
-        host = data._replace(signals=np.asarray(data.signals))
-        loss = float(evaluate(state.model, self.loss, host, state.noise)[0])
+        loss = float(evaluate(state.model, self.loss, data, state.noise)[0])
         if not (self.network.literal or is_judged):
-            losses = evaluate(before.model, self.loss, host, before.noise)
+            losses = evaluate(before.model, self.loss, data, before.noise)
             if not losses.min() > loss:
                 state, loss = chosen(before, int(np.argmin(losses))), float(losses.min())
         return TrainedNetwork(

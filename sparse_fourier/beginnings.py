@@ -83,7 +83,7 @@ def begin_at_closed_form(
     )
     if not fitted.rank:
         return record
-    Z, share = record.prepared(X[thinned]).astype(float), weights[thinned] / weights[thinned].sum()
+    Z, share = record.prepared(X[thinned], len(X[thinned]), float), weights[thinned] / weights[thinned].sum()
     models = [
         _variational_start(record, weights.sum(), network, rng)
         if network.variational
@@ -91,7 +91,7 @@ def begin_at_closed_form(
         for number in range(settings.n_starts or 1)
     ]
     n_left = max(X.shape[1] - fitted.rank, 1)
-    errors = [share @ ((Z - model.decode(model.encode(Z))) ** 2).sum(axis=1) for model in models]
+    errors = [share @ ((Z - model.decode(model.encoder.lean(Z))) ** 2).sum(axis=1) for model in models]
     noise = np.maximum(np.array(errors) / n_left, origin.resolution / scale**2)
     return record._replace(state=_stacked(models, noise, network, X.dtype))
 
@@ -138,7 +138,7 @@ def _start(
     components = origin.components / record.scale
     intercept = (origin.intercept - record.centre) / record.scale
     if number or not (network.has_prior and activation.is_affine):
-        components, intercept = _best_decoder(encoder(Z), Z, share, is_centred(network, settings))
+        components, intercept = _best_decoder(encoder.lean(Z), Z, share, is_centred(network, settings))
     return Autoencoder(encoder, components, intercept)
 
 
@@ -195,7 +195,8 @@ def _best_decoder(
     """Return components and intercept that reconstruct signals best from given codes."""
     root = np.sqrt(share)[:, None]
     design = np.append(codes, np.ones((len(codes), 1)), axis=1) if centred else codes
-    found = np.linalg.lstsq(design * root, Z * root, rcond=None)[0]
+    cutoff = np.finfo(float).eps * max(design.shape)
+    found = np.linalg.pinv(design * root, rcond=cutoff) @ (Z * root)
     k = codes.shape[1]
     return found[:k], found[k] if centred else np.zeros(Z.shape[1])
 

@@ -10,14 +10,13 @@ import numpy as np
 
 from sparse_fourier.activations import Activation
 from sparse_fourier.fitting import Fitted, Settings
+from sparse_fourier.measuring import blocks_of
 from sparse_fourier.model import Model
 from sparse_fourier.networks import Autoencoder
 from sparse_fourier.optimizers import Optimizer
 from sparse_fourier.penalties.base import Penalty
 from sparse_fourier.stacks import TrainingState
 from sparse_fourier.variational import VariationalAutoencoder
-
-_BLOCK = 8192
 
 
 @dataclass(frozen=True)
@@ -117,14 +116,17 @@ class Record(NamedTuple):
         d = len(self.centre)
         return np.asarray(losses) + d * (np.log(self.scale) + self.origin.exponent * np.log(2.0))
 
-    def prepared(self, X: np.ndarray) -> np.ndarray:
-        """Return signals as they are trained on, in their own precision."""
-        if not self.centre.any() and self.scale == 1.0 and not self.origin.exponent:
-            return np.array(X, order="C")
-        ready = np.empty(X.shape, X.dtype)
-        for first in range(0, len(X), _BLOCK):
-            block = np.ldexp(X[first : first + _BLOCK].astype(float), -self.origin.exponent)
-            ready[first : first + _BLOCK] = (block - self.centre) / self.scale
+    def in_unit(self, x: np.ndarray, dtype: Any) -> np.ndarray:
+        """Return signals of the model's unit as they are trained on."""
+        return np.divide(x - self.centre, self.scale, dtype=float).astype(dtype, copy=False)
+
+    def prepared(self, X: np.ndarray, n_rows: int, dtype: Any) -> np.ndarray:
+        """Return signals as they are trained on, the first ones again where more rows are asked for."""
+        ready = np.empty((n_rows, X.shape[1]), dtype)
+        for rows in blocks_of(X):
+            unit = np.ldexp(X[rows], -self.origin.exponent, dtype=float)
+            ready[rows] = self.in_unit(unit, dtype)
+        ready[len(X) :] = ready[np.arange(len(X), n_rows) % len(X)]
         return ready
 
 

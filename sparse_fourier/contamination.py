@@ -66,17 +66,30 @@ def without_strays(X: Rows, weights: np.ndarray, contamination: float, reduce: R
         The largest share of the weights that may be left out.
     reduce : callable
     """
-    whole = Settled(reduce(X, weights), X, weights, np.zeros(0, dtype=int))
-    left, places = whole, np.arange(len(X))
+    left = whole = Settled(reduce(X, weights), X, weights, np.zeros(0, dtype=int))
     for _ in range(_ROUNDS):
         lost = weights.sum() - left.weights.sum()
-        kept = ~strays(left.data, contamination * weights.sum() - lost)
-        if kept.all():
+        beyond = strays(left.data, contamination * weights.sum() - lost)
+        if not beyond.any():
             break
-        places = places[kept]
-        rows, own = rows_where(left.X, kept), left.weights[kept]
-        left = Settled(reduce(rows, own), rows, own, np.setdiff1d(np.arange(len(X)), places))
+        left = fewer(left, ~beyond, reduce)
     return left if left is whole or not _are_components(whole.data, left.data) else whole
+
+
+def fewer(settled: Settled, kept: np.ndarray, reduce: Reduce) -> Settled:
+    """Return signals without some more of their rows.
+
+    Parameters
+    ----------
+    settled : Settled
+    kept : bool array of shape (n_kept,)
+        Those of its rows that remain.
+    reduce : callable
+    """
+    rows, weights = rows_where(settled.X, kept), settled.weights[kept]
+    places = np.delete(np.arange(len(settled.X) + len(settled.strays)), settled.strays)
+    strays = np.union1d(settled.strays, places[~kept])
+    return Settled(reduce(rows, weights), rows, weights, strays)
 
 
 def strays(data: Reduced, most: float) -> np.ndarray:

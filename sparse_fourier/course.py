@@ -25,6 +25,7 @@ _FIRST_ROWS = 2000
 _FIRST_ROWS_PER_COMPONENT = 100
 _REACH_OF_NOISE = 6.5
 _REACH_IN_THE_END = 6.0
+_BLOCK_ENTRIES = 1 << 14
 
 
 @dataclass(frozen=True)
@@ -106,10 +107,66 @@ class Problem:
             return self.blur(point)
         return np.sqrt(self.inflation[rows, None] * point.noise_variances(self.noise) + self.floor)
 
+    def matter(self, point: Point, rows: np.ndarray, reach: float, margin: float = 0.0) -> np.ndarray:
+        """Return which codes of some signals matter to the density: those near a face, of shape (n_rows, k).
+
+        Parameters
+        ----------
+        point : Point
+        rows : int array of shape (n_rows,)
+        reach : float
+            How many standard deviations of a code's noise count as near.
+        margin : float
+            What is added to them.
+        """
+        found = np.empty((len(rows), self.whitened.shape[1]), dtype=bool)
+        size = max(_BLOCK_ENTRIES // self.whitened.shape[1], 1)
+        for first in range(0, len(rows), size):
+            block = rows[first : first + size]
+            depth = reach * self.blur_of(point, block) + margin
+            found[first : first + size] = self.prior.matters(point.encode(self.whitened[block]), depth)
+        return found
+
+    def among(self, rows: np.ndarray) -> tuple[Problem, np.ndarray, np.ndarray]:
+        """Return the problem of some of the signals, whitened anew, and how: mean and a symmetric matrix.
+
+        Parameters
+        ----------
+        rows : int array
+        """
+        k, weights = self.whitened.shape[1], self.weights[rows]
+        share, n_samples = weights / weights.sum(), float(self.n_samples * weights.sum())
+        free = k - self.prior.domain.surplus
+        mean, whitening, whitened = np.zeros(k), np.eye(k), self.whitened[rows]
+        mean[:free], whitening[:free, :free] = whitening_of(whitened[:, :free], share)
+        mean *= self.average is None
+        whitened = (whitened - mean) @ whitening
+        problem = replace(
+            self,
+            whitened=whitened,
+            weights=share,
+            n_samples=n_samples,
+            noise=whitening @ self.noise @ whitening,
+            floor=self.prior.resolution(n_samples) ** 2,
+            constant=self.constant - np.linalg.slogdet(whitening)[1],
+            average=None if self.average is None else share @ whitened,
+            inflation=None if self.inflation is None else self.inflation[rows],
+        )
+        return problem, mean, whitening
+
     @property
     def mean_inflation(self) -> float:
         """How much more variance the noise of signals has on average than `noise` says."""
         return 1.0 if self.inflation is None else float(self.weights @ self.inflation)
+
+
+def whitening_of(coordinates: np.ndarray, share: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the mean, and the symmetric matrix that gives coordinates unit covariance."""
+    mean = share @ coordinates
+    centred = coordinates - mean
+    values, vectors = np.linalg.eigh((centred * share[:, None]).T @ centred)
+    values = np.maximum(values, np.finfo(float).eps * values[-1])
+    return mean, (vectors / np.sqrt(values)) @ vectors.T
 
 
 @dataclass(frozen=True)
@@ -214,7 +271,10 @@ class Course(Stages):
         """Train on some rows, each code on those that matter to it."""
         matters = _matters(self._problem, starts, width, rows)
         trained = self._train(starts, width, rows, matters, most)
-        if not self.over(trained) and (_matters_in_the_end(self._problem, trained, rows) & ~matters).any():
+        if (
+            not self.over(trained)
+            and (self._problem.matter(trained.point, rows, _REACH_IN_THE_END) & ~matters).any()
+        ):
             trained = self._train(starts, width, rows, np.ones_like(matters), most)
         return trained
 
@@ -256,10 +316,4 @@ def _matters(problem: Problem, starts: Point, width: float, rows: np.ndarray) ->
         return np.ones((len(rows), starts.offset.shape[1]), dtype=bool)
     point = Point(starts.unmixing[0], starts.offset[0])
     margin = 4 * width + resolution(problem, len(rows), 0.0)
-    depth = _REACH_OF_NOISE * problem.blur_of(point, rows) + margin
-    return problem.prior.matters(point.encode(problem.whitened[rows]), depth)
-
-
-def _matters_in_the_end(problem: Problem, trained: Trained, rows: np.ndarray) -> np.ndarray:
-    codes = trained.point.encode(problem.whitened[rows])
-    return problem.prior.matters(codes, _REACH_IN_THE_END * problem.blur_of(trained.point, rows))
+    return problem.matter(point, rows, _REACH_OF_NOISE, margin)

@@ -16,11 +16,16 @@ from sparse_fourier import checkpoints, parameters, runtime, saving
 from sparse_fourier.bases import Basis
 from sparse_fourier.beginnings import closed_form
 from sparse_fourier.blueprints import FittedNetwork, Network, Record
-from sparse_fourier.diagnostics import Diagnosis, Question, diagnose
+from sparse_fourier.broad import Broad
+from sparse_fourier.diagnosis import Diagnosis
+from sparse_fourier.diagnostics import Question, diagnose
 from sparse_fourier.dictionaries import fit_overcomplete
 from sparse_fourier.fitting import Fitted, Settings, fit
 from sparse_fourier.model import Model
 from sparse_fourier.priors import Prior
+from sparse_fourier.pursuit import pursued
+from sparse_fourier.ranks import rank_of
+from sparse_fourier.rebuilding import Found, rebuilt
 from sparse_fourier.reporting import Reporter, warn_of, warn_of_empty_rows, warn_of_unseen
 from sparse_fourier.sharding import ShardedSignals, is_spread, processes_of
 from sparse_fourier.signals import Rows, array_of, contents_of, is_mapped, mapped, rows_with_weight
@@ -80,8 +85,9 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         the reconstruction; or by a network, where `hidden_layer_sizes` or an `activation` is given.
         "variational": as means of Gaussians that stand for the posterior of Gaussian codes, under a lower
         bound of the evidence. Without hidden layers or penalties that is probabilistic principal component
-        analysis, its variances divided by n. "unrolled", for more components than features: sparse codes by a
-        few proximal steps tied to the components, instead of by matching pursuit.
+        analysis, its variances divided by n. With more components than features "auto" is matching pursuit,
+        "unrolled" a few proximal steps tied to the components, and "affine" or "mlp" a network that gives
+        sparse codes: a sparse autoencoder.
     activation : str, Activation or callable, default=None
         What the encoder does to its affine map: "identity", "hard_sigmoid", "sigmoid", "tanh", "relu",
         "softplus", "softmax", "top_k", "batch_top_k", or an object of `sparse_fourier.activations`, or an
@@ -107,8 +113,9 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         `penalty(model, X, codes)`, where `model` has `encode`, `components` and `intercept`, and returns a
         scalar. With codes of least squares, training begins at the fit without penalty and ends where
         likelihood and penalties together are best, components anywhere in the space of signals; entries
-        that are missing are filled by the fit without. Not for the prior "learned", and for `basis="free"`
-        alone.
+        that are missing are filled by the fit without. Densities that are learned stay as they are
+        meanwhile and are then fitted anew; with `basis="nonnegative"` codes stay as they are. Not for
+        waveforms with a fit of their own, as sinusoids have.
     init : array-like of shape (k, d), default=None
         Components to start from, instead of the starts that `n_init` counts.
     solver : {"auto", "lbfgs", "adam", "rmsprop", "sgd"} or optax.GradientTransformation, default="auto"
@@ -270,7 +277,10 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
     Rows stray where their distance from the middle of the signals, in units of the standard deviations along
     principal axes, or from their span, lies beyond a gap that the spread of the next thirty distances does
     not explain, even if the tail falls as slowly as a power does: heavy tails have no such gaps. Ten rows or
-    more that make up a component between them are kept. Fewer than 50 rows are not judged.
+    more that make up a component between them are kept. Fewer than 50 rows are not judged. Where a box is
+    looked for, rows stray as well that lie outside of it, within the span, beyond a gap that the spacings of
+    the thirty codes nearest to the face do not explain: if the others fill the smaller box evenly and are
+    likelier in it by twelve nats for each row left out. That takes 100 rows, and 25 to a component.
 
     With more components than features (`prior="laplace"`, or "exponential" for codes that are not negative)
     codes are sparse and components have unit norm. Codes minimise the squared error with at most a certain
@@ -283,6 +293,13 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
     of each signal, `loss_` and `score` are minus or plus the logarithm of the joint density of signals and
     codes, which is not a likelihood, and comparable only between models of as many components. Every sweep,
     or pass over batches, is one iteration.
+
+    With `encoder="affine"` or hidden layers a network gives the codes there: the largest outputs of an affine
+    map (plus hidden layers), as many as `activation` says; by default as many on average as matching pursuit
+    needs. Training begins at the dictionary, with the encoder tied to it, and lowers the squared error by
+    `solver` ("adam" by default, with a rate that falls from 0.002 to zero) in batches of 200 signals or more,
+    for as many epochs as it takes to use every component 2400 times. Components that no signal uses are
+    revived meanwhile. `coding_gap_` then says what the network costs beside a search.
 
     References
     ----------
@@ -305,6 +322,7 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
     """
 
     _parameter_constraints = parameters.CONSTRAINTS
+    _broad: Broad | None = None
 
     def __init__(
         self,
@@ -547,6 +565,14 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         float
             Comparable between priors and numbers of components, as long as these are no more than the
             features.
+
+        Notes
+        -----
+        Where the fit left out rows that stray, a share of the signals as large as theirs is taken for
+        anything: their density is then (1 - share) times that of the model and share times a multivariate
+        Cauchy density, about the middle of the other signals and as wide as they are. So held-out strays
+        cost a finite number of nats, under every prior the same. `loss_` is that of the rows kept, without
+        this.
         """
         view = self._view()
         check_is_fitted(view)
@@ -592,13 +618,12 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         Returns
         -------
         Diagnosis
-            A table when printed; see `sparse_fourier.diagnostics.Diagnosis` for what it holds.
+            A table when printed; see `sparse_fourier.diagnosis.Diagnosis` for what it holds.
 
         Raises
         ------
         ValueError
-            If codes come from a network, if nothing was assumed of them, or if there are more components than
-            features: then no likelihood of the signals picks the components.
+            If all components are zero.
 
         Notes
         -----
@@ -606,7 +631,9 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         plus what noise does to the span of the components. Where single signals hold the faces of a support
         in place they come from the refits instead, which draw the codes near faces anew. Where the basis is
         not free, under penalties, and under densities of a user's own that are not independent, refits are
-        complete fits to signals drawn from the model, and take their time.
+        complete fits to signals drawn from the model, and take their time. So do networks, and more
+        components than features, which are fitted to resampled signals, going on from this fit. With
+        `prior=None` errors are those of principal axes.
 
         References
         ----------
@@ -634,8 +661,10 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         weights[view.outliers_[view.outliers_ < len(X)]] = 0.0
         validate_total(float(weights.sum()), min(int(np.count_nonzero(weights)), 2))
         settings, network = view._settings(X)
-        parameters.refuse_to_diagnose(self.prior, network, view.components_)
-        kept = weights > 0
+        parameters.refuse_to_diagnose(view.components_)
+        kept, rng = weights > 0, check_random_state(random_state)
+        if network is not None or len(view.components_) > X.shape[1]:
+            return view._rebuilt(X[kept], weights[kept], settings, network, int(n_bootstraps), rng)
         model, rows = view._state.of_least_squares(X[kept])
         question = Question(
             model,
@@ -644,11 +673,43 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
             weights[kept],
             settings,
             int(n_bootstraps),
-            check_random_state(random_state),
+            rng,
             view.components_,
             dict(view.prior_scores_),
         )
         return diagnose(question)
+
+    def _rebuilt(
+        self,
+        X: np.ndarray,
+        weights: np.ndarray,
+        settings: Settings,
+        network: Network | None,
+        n: int,
+        rng: Any,
+    ) -> Diagnosis:
+        """Return how far to trust components that have no likelihood in closed form."""
+        init = None if network is not None else self.components_
+        settings = replace(
+            settings, n_components=self.n_components_, init=init, rivals=(), contamination=0.0, callback=None
+        )
+
+        def learn(counts: np.ndarray) -> Found:
+            rows = counts > 0
+            fitted = self._fitted(X[rows], counts[rows], settings, network, rng, self._record)
+            components, _ = _to_user_units(fitted.model, self.components_.dtype)
+            return Found(components, _explained(fitted))
+
+        rank = rank_of(
+            X,
+            weights,
+            int(self.components_.any(axis=1).sum()),
+            self._state.exponent,
+            centred=self.fit_intercept,
+        )
+        found = Found(self.components_, self.explained_variance_)
+        name = "none" if self.prior_ is None else str(self.prior_)
+        return rebuilt(found, weights, learn, n, rng, name, rank)
 
     def sample(self, n_samples: int = 1, random_state: Any = None) -> np.ndarray:
         """Draw signals from the fitted model, noise included.
@@ -911,8 +972,8 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         penalties = parameters.resolve_penalties(self.penalty)
         network = None if overcomplete else parameters.resolve_network(given, prior, len(X), penalties)
         if network is None:
-            parameters.reject_penalties(penalties, prior, basis)
-            rivals = parameters.resolve_rivals(self.prior, basis, self.fit_intercept, penalties)
+            parameters.reject_penalties(penalties, basis)
+            rivals = parameters.resolve_rivals(self.prior, basis, self.fit_intercept)
             rivals = () if overcomplete else rivals
         else:
             rivals = ()
@@ -930,7 +991,7 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
             init=self.init,
             callback=self.callback,
             sparsity=parameters.resolve_sparsity(self.activation if overcomplete else None),
-            coder=parameters.resolve_coder(self.encoder),
+            coder=parameters.resolve_coder(given, prior) if overcomplete else pursued,
         )
         return settings, network
 
@@ -942,13 +1003,13 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         self._state = model
         self.components_, self.intercept_ = components, intercept
         self.n_components_, self._n_samples = len(components), fitted.n_samples
-        self.explained_variance_ = _in_units(explained, scale)
+        self.explained_variance_ = _explained(fitted)
         self.explained_variance_ratio_ = explained / (fitted.total_variance or 1.0)
         self.noise_variance_ = float(_in_units(np.array(model.noise_variance), scale))
         self.prior_ = None if self.prior is None else _prior_in_user_units(model)
         self.noise_ = fitted.noise and fitted.noise.scaled(model.exponent)
         self.prior_scores_ = fitted.scores
-        self.outliers_ = fitted.strays
+        self.outliers_, self._broad = fitted.strays, fitted.broad
         self._record = fitted.record if isinstance(fitted, FittedNetwork) else None
         self._publish_basis(fitted.basis, model, fitted.extras)
         self._remarks = ()
@@ -970,13 +1031,23 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
     def _log_likelihood(self, X: Rows) -> np.ndarray:
         largest = np.finfo(float).max
         with np.errstate(over="ignore"):
-            return np.clip(-mapped(self._state.losses, X), -largest, largest)
+            return np.clip(mapped(self._log_likelihood_of_rows, X), -largest, largest)
+
+    def _log_likelihood_of_rows(self, X: np.ndarray) -> np.ndarray:
+        plain = -self._state.losses(X)
+        return plain if self._broad is None else self._broad.mixed(plain, X)
 
 
 def _fit_without_network(X: Rows, weights: np.ndarray, settings: Settings, rng: Any) -> Fitted:
     if isinstance(settings.n_components, int) and settings.n_components > X.shape[1]:
         return fit_overcomplete(X, weights, settings, rng)
     return fit(X, weights, settings, rng)
+
+
+def _explained(fitted: Fitted) -> np.ndarray:
+    """Return the variance that each component explains, in the unit of the signals."""
+    model = fitted.model
+    return _in_units(fitted.code_variances * np.diagonal(model.gram), 2 * model.exponent)
 
 
 def _codes_in_user_units(model: Model, X: np.ndarray) -> np.ndarray:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.optimize import OptimizeResult, minimize
+from scipy.optimize import Bounds, OptimizeResult, minimize
 
 from sparse_fourier import checkpoints
 from sparse_fourier.training import Progress
@@ -53,6 +53,7 @@ def descend(
     tol: float,
     max_iter: int,
     memory: int,
+    lowest: np.ndarray | None = None,
     done: int = 0,
     callback: Callable[[Progress], Any] | None = None,
 ) -> Descent:
@@ -71,6 +72,8 @@ def descend(
     max_iter : int
     memory : int
         Number of steps from which curvature is estimated.
+    lowest : array of the shape of `start`, optional
+        Bounds from below.
     done : int
         Iterations done before, to be counted in what the callback is told.
     callback : callable, optional
@@ -81,7 +84,8 @@ def descend(
     .. [1] R. H. Byrd, P. Lu, J. Nocedal and C. Zhu, "A limited memory algorithm for bound constrained
        optimization", SIAM Journal on Scientific Computing 16(5), 1190-1208, 1995.
     """
-    search = _Search(value_and_gradient, start, _Told(callback, done))
+    bounds = None if lowest is None else Bounds(np.ravel(lowest))
+    search = _Search(value_and_gradient, start, _Told(callback, done), bounds)
     while not search.over(max_iter):
         search.go_on(max_iter, tol, memory)
     return search.outcome()
@@ -109,8 +113,11 @@ class _Told:
 class _Search:
     """Where a search is, and the values that it has come through."""
 
-    def __init__(self, value_and_gradient: ValueAndGradient, start: np.ndarray, told: _Told) -> None:
+    def __init__(
+        self, value_and_gradient: ValueAndGradient, start: np.ndarray, told: _Told, bounds: Bounds | None
+    ) -> None:
         self._function, self._shape, self._told = value_and_gradient, start.shape, told
+        self._bounds = bounds
         self._place, self._gain, self._status = start.ravel(), np.inf, _SCIPY_OUT_OF_ITERATIONS
         self._kept = checkpoints.loop()
         if self._kept.saved is None:
@@ -133,6 +140,7 @@ class _Search:
             self._place,
             jac=True,
             method="L-BFGS-B",
+            bounds=self._bounds,
             callback=self._note,
             options={**options, "ftol": tol, "gtol": 0.0},
         )

@@ -2,166 +2,31 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import ndtr, stdtrit
+from scipy.special import stdtrit
 
 from sparse_fourier import resampling
 from sparse_fourier.bases.base import Basis
+from sparse_fourier.diagnosis import Diagnosis
 from sparse_fourier.estimates import Estimate
 from sparse_fourier.fitting import Settings, fit
-from sparse_fourier.harmonics.errors import Moments, SinusoidErrors
+from sparse_fourier.harmonics.errors import Moments, WaveformErrors
 from sparse_fourier.identification import gaussian_gains, margins, verdicts
 from sparse_fourier.influence import Influence, influence_of, variances_beyond, variances_within
-from sparse_fourier.initialization import (
-    Span,
-    estimate_rank,
-    largest_of_noise,
-    principal_span,
-    spread_of_largest,
-)
 from sparse_fourier.matching import match_rows
 from sparse_fourier.model import Model, incomplete_rows
+from sparse_fourier.ranks import rank_of
 from sparse_fourier.refits import refit
 from sparse_fourier.replication import Replicas
-
-__all__ = ["Diagnosis"]
 
 _LEVEL = 0.9
 _QUANTILES = (0.05, 0.5, 0.95)
 _MOST_CODES_REFITTED = 8_000_000
 _NATS_OF_OTHER_DATA = 0.5
 _FEW = 25
-_NEGLIGIBLE = 1e-4
-
-
-@dataclass(frozen=True, eq=False)
-class Diagnosis:
-    """How far to trust the components of a fit; made by `AutoencoderDecomposer.diagnose`.
-
-    Parameters
-    ----------
-    components : ndarray of shape (k, d)
-        As the estimator has them.
-    standard_errors : ndarray of shape (k, d)
-        Of every point of the components, in their unit.
-    lower, upper : ndarrays of shape (k, d)
-        Bands that cover each point of the true component with a probability of 90 %.
-    stability : ndarray of shape (k,)
-        Mean over refits of the absolute cosine between the component and its match.
-    stability_quantiles : ndarray of shape (k, 3)
-        Its quantiles at 5, 50 and 95 %.
-    refits : ndarray of shape (n_bootstraps, k, k)
-        Components of each refit, matched and turned alike, as combinations of the components:
-        ``refits[b] @ components``.
-    explained_variance, explained_variance_errors : ndarrays of shape (k,)
-        Variance that each component contributes, and its standard error.
-    margins : ndarray of shape (k, k)
-        By how many nats, over all signals, each pair of codes is likelier than the two rotated; infinite on
-        the diagonal.
-    verdicts : tuple of k str
-        "identified", "weakly identified" or "not identified".
-    reasons : tuple of k str
-        Why, where a component is not simply identified.
-    prior_scores : dict
-        Name of each prior that was compared -> penalised log-likelihood, in nats per sample.
-    rank : int
-        Number of components that stand above white noise, by the rule of `n_components="auto"`.
-    rank_probabilities : dict
-        Number of components -> probability that as many would stand out of another such sample.
-    warnings : tuple of str
-        What makes all this less certain than it looks.
-    is_regular : bool
-        Whether errors are normal and go with one over the root of the number of signals.
-    n_samples : float
-        Sum of the weights.
-    frequency_errors, phase_errors, damping_errors : ndarrays of shape (k, n_terms), default=None
-        Standard errors under the Fourier basis, in the units of the estimator's attributes.
-    prior : str, default=""
-        Name of the prior.
-
-    Notes
-    -----
-    ``print(diagnosis)`` shows a table. See the page "Error bars" of the documentation for what the figures
-    mean and how well they are calibrated.
-
-    Examples
-    --------
-    >>> from sparse_fourier import AutoencoderDecomposer
-    >>> from sparse_fourier.datasets import make_sinusoid_mixtures
-    >>> X, codes, components = make_sinusoid_mixtures(n_samples=3000, noise=0.1, random_state=0)
-    >>> diagnosis = AutoencoderDecomposer().fit(X).diagnose(X, random_state=0)
-    >>> diagnosis.stability.round(2), diagnosis.rank
-    (array([1., 1.]), 2)
-    """
-
-    components: np.ndarray
-    standard_errors: np.ndarray
-    lower: np.ndarray
-    upper: np.ndarray
-    stability: np.ndarray
-    stability_quantiles: np.ndarray
-    refits: np.ndarray
-    explained_variance: np.ndarray
-    explained_variance_errors: np.ndarray
-    margins: np.ndarray
-    verdicts: tuple[str, ...]
-    reasons: tuple[str, ...]
-    prior_scores: dict[str, float]
-    rank: int
-    rank_probabilities: dict[int, float]
-    warnings: tuple[str, ...]
-    is_regular: bool
-    n_samples: float
-    frequency_errors: np.ndarray | None = None
-    phase_errors: np.ndarray | None = None
-    damping_errors: np.ndarray | None = None
-    prior: str = field(default="")
-
-    def similarities(self) -> np.ndarray:
-        """Return the absolute cosines between the components of all refits.
-
-        Returns
-        -------
-        ndarray of shape (k * n_bootstraps, k * n_bootstraps)
-            Those that were matched with the first component first, and so on.
-        """
-        gram = self.components.astype(float) @ self.components.T
-        rows = self.refits.swapaxes(0, 1).reshape(-1, len(gram))
-        products = rows @ gram @ rows.T
-        norms = np.sqrt(np.maximum(np.diagonal(products), np.finfo(float).tiny))
-        return np.minimum(np.abs(products) / np.outer(norms, norms), 1.0)
-
-    def __str__(self) -> str:
-        """Return a table."""
-        return "\n".join([self._headline(), *self._table(), *self._remarks()])
-
-    __repr__ = __str__
-
-    def _headline(self) -> str:
-        k, d = self.components.shape
-        return f"{k} components of {d} features under the prior {self.prior}, {self.n_samples:.6g} signals"
-
-    def _table(self) -> list[str]:
-        sizes = np.linalg.norm(self.components, axis=1)
-        errors = np.linalg.norm(self.standard_errors, axis=1) / np.where(sizes > 0, sizes, 1.0)
-        lines = ["    error  refits alike  variance (s.e.)        margin  verdict"]
-        for j, (word, reason) in enumerate(zip(self.verdicts, self.reasons, strict=True)):
-            margin = float(self.margins[j].min(initial=np.inf))
-            shown = f"{margin:.3g} nats" if np.isfinite(margin) else "-"
-            variance = f"{self.explained_variance[j]:.4g} ({self.explained_variance_errors[j]:.2g})"
-            verdict = f"{word}: {reason}" if reason else word
-            alike = f"{self.stability[j]:.4f}"
-            lines.append(f"{j:3d} {errors[j]:5.2%}  {alike:>12}  {variance:<20} {shown:>9}  {verdict}")
-        return lines
-
-    def _remarks(self) -> list[str]:
-        likely = ", ".join(f"{rank}: {share:.2g}" for rank, share in self.rank_probabilities.items())
-        scores = ", ".join(f"{name} {score:.4g}" for name, score in self.prior_scores.items())
-        lines = [f"rank {self.rank} (probabilities {likely})", f"scores in nats per sample: {scores}"]
-        return [*lines, *(f"warning: {warning}" for warning in self.warnings)]
 
 
 class Question(NamedTuple):
@@ -215,7 +80,7 @@ class _Errors(NamedTuple):
     explained: np.ndarray
     quantile: float
     is_regular: bool
-    sinusoids: SinusoidErrors | None
+    waveforms: WaveformErrors | None
     remarks: list[str]
 
 
@@ -246,8 +111,8 @@ def _analytic(
     """Return errors in closed form, or where single signals hold the basis in place, those of refits."""
     steps = _refitted(q, estimate, influence, faces, is_regular)
     covariance = influence.covariance if is_regular else steps.T @ steps / len(steps)
-    sinusoids = _sinusoids(q, estimate)
-    beyond = variances_beyond(estimate) if sinusoids is None else _of_shapes(estimate, sinusoids)
+    shapes = _waveforms(q, estimate)
+    beyond = variances_beyond(estimate) if shapes is None else _of_shapes(estimate, shapes)
     variances = variances_within(estimate, covariance) + beyond
     refits = _matched(estimate, steps)
     remarks = _remarks(q, estimate, influence, faces, is_regular)
@@ -255,7 +120,7 @@ def _analytic(
     quantile = float(stdtrit(min(freedom, 1e6), 0.5 + _LEVEL / 2))
     explained = _explained(estimate, influence, covariance, is_regular)
     cosines = _cosines(estimate, refits, beyond)
-    return _Errors(variances, refits, cosines, explained, quantile, is_regular, sinusoids, remarks)
+    return _Errors(variances, refits, cosines, explained, quantile, is_regular, shapes, remarks)
 
 
 def _refitted(
@@ -318,7 +183,7 @@ def _explained(
     return estimate.share @ whole**2 / estimate.n
 
 
-def _sinusoids(q: Question, estimate: Estimate) -> SinusoidErrors | None:
+def _waveforms(q: Question, estimate: Estimate) -> WaveformErrors | None:
     signal, seen = estimate.signal_covariance, estimate.covariance
     if estimate.anchored:
         average = np.outer(*[estimate.share @ estimate.codes] * 2)
@@ -332,9 +197,9 @@ def _sinusoids(q: Question, estimate: Estimate) -> SinusoidErrors | None:
     return basis.errors(q.X.shape[1], moments)
 
 
-def _of_shapes(estimate: Estimate, sinusoids: SinusoidErrors) -> np.ndarray:
+def _of_shapes(estimate: Estimate, shapes: WaveformErrors) -> np.ndarray:
     """Return the variances of waveforms in standard form, in the unit of the model."""
-    variances = np.ldexp(sinusoids.waveforms, -2 * estimate.model.component_exponent)
+    variances = np.ldexp(shapes.waveforms, -2 * estimate.model.component_exponent)
     return variances / estimate.sizes[:, None] ** 2
 
 
@@ -392,8 +257,7 @@ def _summary(
     said = verdicts(margin, gains, relative, stability, by_prior=by_prior)
     explained = np.diagonal(estimate.covariance) * norms**2
     scale = np.ldexp(1.0, 2 * q.model.exponent)
-    rank, probabilities = rank_of(q.X, q.weights, q.model, centred=not q.anchored)
-    sinusoids = errors.sinusoids
+    rank, probabilities = rank_of(q.X, q.weights, int(live.sum()), q.model.exponent, centred=not q.anchored)
     return Diagnosis(
         components=q.components,
         standard_errors=standard,
@@ -413,11 +277,15 @@ def _summary(
         warnings=tuple(errors.remarks),
         is_regular=errors.is_regular,
         n_samples=estimate.n,
-        frequency_errors=None if sinusoids is None else _spread_out(sinusoids.frequencies, live, 0.0),
-        phase_errors=None if sinusoids is None else _spread_out(sinusoids.phases, live, 0.0),
-        damping_errors=None if sinusoids is None else _spread_out(sinusoids.dampings, live, 0.0),
+        parameter_errors=_named_errors(errors.waveforms, live),
         prior=str(q.model.prior),
     )
+
+
+def _named_errors(errors: WaveformErrors | None, live: np.ndarray) -> dict[str, np.ndarray]:
+    """Return standard errors of the parameters of waveforms, by name."""
+    found = {} if errors is None else errors.by_name
+    return {name: _spread_out(values, live, 0.0) for name, values in found.items()}
 
 
 def _spread_out(values: np.ndarray, live: np.ndarray, elsewhere: float) -> np.ndarray:
@@ -450,36 +318,3 @@ def _scores(estimate: Estimate, gains: np.ndarray, model: Model) -> dict[str, fl
     if not np.isfinite(gains).all():
         return {str(model.prior): own}
     return {str(model.prior): own, "gaussian": own - float(gains.sum()) / estimate.n}
-
-
-def rank_of(
-    X: np.ndarray, weights: np.ndarray, model: Model, *, centred: bool
-) -> tuple[int, dict[int, float]]:
-    """Return how many components stand above white noise, and how probable each number is.
-
-    A component stands out where its variance exceeds what the largest of white noise would have; variances
-    have the standard errors of independent signals.
-    """
-    if incomplete_rows(X).any():
-        return int(model.live.sum()), {int(model.live.sum()): 1.0}
-    span = principal_span(X, weights, float(np.finfo(X.dtype).eps), centred=centred, exponent=-model.exponent)
-    return _rank_of(span, X.shape[1])
-
-
-def _rank_of(span: Span, d: int) -> tuple[int, dict[int, float]]:
-    rank = max(estimate_rank(span, d), 1)
-    variances, n = span.deviations**2, span.n_samples
-    left = variances[rank:]
-    if span.rank <= rank or not left.size or left.sum() <= 0:
-        return rank, {rank: 1.0}
-    noise = float(left.sum() / max(min(d, n - 1) - rank, 1))
-    above = np.array([_stands_out(variances[j] / noise, n, d - j, signal=j < rank) for j in range(rank + 1)])
-    reached = np.append(np.cumprod(above), 0.0)
-    chances = np.append(1.0 - above[0], reached[:-1] - reached[1:])
-    return rank, {j: float(p) for j, p in enumerate(chances) if p > _NEGLIGIBLE}
-
-
-def _stands_out(variance: float, n: float, p: int, *, signal: bool) -> float:
-    """Return the probability that the next sample has such a variance above the largest of white noise."""
-    spread = variance * np.sqrt(2 / n) if signal else spread_of_largest(n - 1, p)
-    return float(ndtr((variance - largest_of_noise(n - 1, p)) / spread))

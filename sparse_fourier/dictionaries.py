@@ -10,9 +10,10 @@ from scipy.optimize import linear_sum_assignment
 from sparse_fourier.atoms import Course, Learned, Signals, spread, weighted_mean
 from sparse_fourier.canonical import order_by_variance, reference_signs
 from sparse_fourier.fitting import Fitted, Settings
-from sparse_fourier.initialization import binary_exponent, scaled_by_power_of_two
+from sparse_fourier.initialization import binary_exponent
 from sparse_fourier.objective import Point
 from sparse_fourier.pursuit import Search, best_known, objectives
+from sparse_fourier.scaled import scaled_by_power_of_two
 from sparse_fourier.signals import MovedSignals, Rows, array_of, mapped
 from sparse_fourier.sparsemodel import SparseModel
 from sparse_fourier.sparsity import Sparsity

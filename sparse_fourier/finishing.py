@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
 
-from sparse_fourier.blueprints import FittedNetwork, Network, Record, TrainedNetwork, in_unit, is_centred
+from sparse_fourier.bases import Free
+from sparse_fourier.blueprints import FittedNetwork, Network, TrainedNetwork, in_unit, is_centred
 from sparse_fourier.canonical import mean_signs, order_by_variance
 from sparse_fourier.fitting import Settings, order_like
+from sparse_fourier.measuring import WeightedSignals
 from sparse_fourier.model import Model
 from sparse_fourier.objective import Point
 from sparse_fourier.priors import Gaussian, Prior
@@ -17,7 +18,6 @@ from sparse_fourier.stacks import taken
 from sparse_fourier.training import Trained
 from sparse_fourier.variational import VariationalAutoencoder, with_evidence
 
-_BLOCK = 8192
 _STANDARD_ERRORS = 3.0
 
 
@@ -26,22 +26,26 @@ def finish(
 ) -> FittedNetwork:
     """Bring the trained autoencoder into its normal form, and measure it on all signals."""
     record = trained.record
-    plain = taken(record.state.model, 0, np.float64)
-    encoder = plain.encoder.of_inputs(record.centre, record.scale)
+    signals = WeightedSignals(X, weights, record.origin.exponent)
+    trainee, plain = taken(record.state.model, 0), taken(record.state.model, 0, np.float64)
+    codes, moments = signals.coded(lambda x: trainee.encode(record.in_unit(x, trainee.intercept.dtype)))
     components = plain.components * record.scale
     intercept = plain.intercept * record.scale + record.centre
-    signals = _Signals(X, weights, record.origin.exponent)
-    codes = signals.mapped(encoder)
+    error = signals.error(codes, moments, components, intercept)
     curve = record.in_nats(trained.curve, network)
     if not (network.literal or network.has_prior or network.penalties or network.validation_fraction):
-        centred = float(is_centred(network, settings))
-        components, intercept, error = _refined(signals, codes, components, intercept, centred)
-        curve[-1] = min(curve[-1], float(in_unit(np.array(error), 2 * record.origin.exponent)))
-    order, factors, shifts = _normal_form(signals, codes, components, network, settings)
+        better = moments.best_decoder(float(is_centred(network, settings)))
+        refined = signals.error(codes, moments, *better)
+        if refined < error:
+            (components, intercept), error = better, refined
+        mean = error / X.shape[1]
+        curve[-1] = min(curve[-1], float(in_unit(np.array(mean), 2 * record.origin.exponent)))
+    order, factors, shifts = _normal_form(signals, codes, moments.average, components, network, settings)
     intercept = intercept - (shifts / factors) @ components
     components = (components / factors[:, None])[order]
     prior = record.origin.prior.mapped(factors, shifts).taken(order)
     floor = record.origin.code_floor * factors**2
+    encoder = plain.encoder.of_inputs(record.centre, record.scale)
     model = replace(
         record.origin,
         components=components,
@@ -51,46 +55,42 @@ def finish(
         encoder=encoder.recoded(order, factors, shifts if network.activation.is_affine else None),
     )
     if isinstance(plain, VariationalAutoencoder):
-        model = _with_evidence(model, signals, plain, codes, record)
+        decoder = plain.components * record.scale, plain.intercept * record.scale + record.centre
+        noise = (error + float(plain.spread) * record.scale**2) / X.shape[1]
+        model = with_evidence(model, decoder, max(noise, model.resolution))
     else:
         model = _with_noise(model, signals) if network.has_prior else _with_likelihood(model, signals)
     codes = (factors * codes + shifts)[:, order]
-    return _measured(model, signals, codes, record, trained, curve, settings, network.has_prior)
+    fitted = _measured(model, signals, codes, moments.spread, error, trained)
+    return replace(fitted, curve=curve, basis=settings.basis, in_nats=network.has_prior)
 
 
 def _measured(
     model: Model,
-    signals: _Signals,
+    signals: WeightedSignals,
     codes: np.ndarray,
-    record: Record,
+    spread: float,
+    error: float,
     trained: TrainedNetwork,
-    curve: np.ndarray,
-    settings: Settings,
-    in_nats: bool,
 ) -> FittedNetwork:
-    n = signals.n
-    variances = signals.share @ (codes - signals.share @ codes) ** 2 * n / max(n - 1, 1)
-    spread = signals.spread
-    residual = signals.squares(codes, model.components, model.intercept)
-    k = len(model.components)
-    outcome = Trained(
-        Point(np.eye(k), np.zeros(k)), trained.curve[:-1], trained.converged, trained.gain, trained.stopped
-    )
+    n, k, record = signals.n, len(model.components), trained.record
+    freedom = n / max(n - 1, 1)
+    variances = freedom * signals.share @ (codes - signals.share @ codes) ** 2
+    still = Point(np.eye(k), np.zeros(k))
     return FittedNetwork(
         model=model,
         rank=record.rank,
         trusted=record.trusted,
         n_samples=n,
         code_variances=variances,
-        total_variance=spread * n / max(n - 1, 1),
-        residual=float(signals.weights @ residual),
-        curve=curve,
-        trained=outcome,
+        total_variance=freedom * spread,
+        residual=n * error,
+        curve=trained.curve,
+        trained=Trained(still, trained.curve[:-1], trained.converged, trained.gain, trained.stopped),
         doubts=[],
-        basis=settings.basis,
-        in_nats=in_nats,
+        basis=Free(),
         record=record,
-        remarks=_remarks(trained, float(signals.share @ residual) > spread),
+        remarks=_remarks(trained, error > spread),
         idle=[int(j) for j in np.flatnonzero(model.live & (variances == 0))],
     )
 
@@ -108,67 +108,13 @@ def _remarks(trained: TrainedNetwork, is_worse_than_mean: bool) -> list[str]:
     return remarks
 
 
-class _Signals:
-    """Signals in the model's unit and double precision, block by block."""
-
-    def __init__(self, X: np.ndarray, weights: np.ndarray, exponent: int) -> None:
-        self._X, self._exponent = X, exponent
-        self.weights, self.n = weights, float(weights.sum())
-        self.share = weights / self.n
-        self.mean = np.sum([self.share[rows] @ block for rows, block in self.blocks()], axis=0)
-
-    @property
-    def spread(self) -> float:
-        """Sum over features of their variances."""
-        return sum(float(self.share[rows] @ ((x - self.mean) ** 2).sum(axis=1)) for rows, x in self.blocks())
-
-    def blocks(self) -> Iterator[tuple[slice, np.ndarray]]:
-        """Yield rows and signals."""
-        for first in range(0, len(self._X), _BLOCK):
-            rows = slice(first, first + _BLOCK)
-            yield rows, np.ldexp(self._X[rows].astype(float), -self._exponent)
-
-    def mapped(self, function: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-        """Return what a function of rows gives for all signals."""
-        return np.concatenate([np.asarray(function(block), dtype=float) for _, block in self.blocks()])
-
-    def squares(self, codes: np.ndarray, components: np.ndarray, intercept: np.ndarray) -> np.ndarray:
-        """Return the squared length of what codes leave of each signal."""
-        rests = (x - codes[rows] @ components - intercept for rows, x in self.blocks())
-        return np.concatenate([np.einsum("ij,ij->i", rest, rest) for rest in rests])
-
-    def mean_squares(
-        self, codes: np.ndarray, decoders: Sequence[tuple[np.ndarray, np.ndarray]]
-    ) -> list[float]:
-        """Return the mean squared length of what each decoder leaves, the signals read once for all."""
-        totals = np.zeros(len(decoders))
-        for rows, x in self.blocks():
-            rests = [x - codes[rows] @ components - intercept for components, intercept in decoders]
-            totals += [float(self.share[rows] @ np.einsum("ij,ij->i", rest, rest)) for rest in rests]
-        return totals.tolist()
-
-
-def _refined(
-    signals: _Signals, codes: np.ndarray, components: np.ndarray, intercept: np.ndarray, centred: float
-) -> tuple[np.ndarray, np.ndarray, float]:
-    """Return the best decoder of the codes, if that is better than the trained one, and its mean error."""
-    middle = centred * (signals.share @ codes)
-    average = centred * signals.mean
-    moved = codes - middle
-    gram = (moved * signals.share[:, None]).T @ moved
-    cross = np.sum(
-        [(moved[rows] * signals.share[rows, None]).T @ (x - average) for rows, x in signals.blocks()], axis=0
-    )
-    better = np.linalg.lstsq(gram, cross, rcond=None)[0]
-    candidates = [(components, intercept), (better, average - middle @ better)]
-    d = components.shape[1]
-    errors = [error / d for error in signals.mean_squares(codes, candidates)]
-    best = int(np.argmin(errors))
-    return *candidates[best], errors[best]
-
-
 def _normal_form(
-    signals: _Signals, codes: np.ndarray, components: np.ndarray, network: Network, settings: Settings
+    signals: WeightedSignals,
+    codes: np.ndarray,
+    average: np.ndarray,
+    components: np.ndarray,
+    network: Network,
+    settings: Settings,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the order of the components, and factors and shifts of the codes: h becomes f h + s."""
     activation, prior, centred = network.activation, settings.prior, is_centred(network, settings)
@@ -183,7 +129,7 @@ def _normal_form(
     signs = np.ones(k)
     if activation.mirror is not None and (centred or not activation.mirror):
         tolerance = _STANDARD_ERRORS * deviations / np.sqrt(signals.n)
-        signs = mean_signs(components, signals.mean, tolerance)
+        signs = mean_signs(components, average, tolerance)
         if settings.reference is not None:
             alike = (settings.reference * components[order]).sum(axis=1)
             signs[order] = np.where(alike < 0, -1.0, 1.0)
@@ -195,45 +141,31 @@ def _normal_form(
     return order, factors, shifts
 
 
-def _with_noise(model: Model, signals: _Signals) -> Model:
+def _with_noise(model: Model, signals: WeightedSignals) -> Model:
     """Return the model with the noise variance that its least-squares codes leave."""
-    unit = replace(model, exponent=0)
-    codes = signals.mapped(unit.least_squares_codes)
-    residual = float(signals.weights @ signals.squares(codes, model.components, model.intercept))
-    live = model.components[model.live]
-    n_left = model.components.shape[1] - len(model.prior.domain.edges(live))
-    return replace(model, noise_variance=_per_dimension(residual, model.prior, signals.n, n_left))
+    unit, components = replace(model, exponent=0), model.components
+    error = signals.mean_square(
+        lambda rows, x: x - unit.least_squares_codes(x) @ components - model.intercept
+    )
+    n_left = components.shape[1] - len(model.prior.domain.edges(components[model.live]))
+    return replace(model, noise_variance=_per_dimension(error, model.prior, signals.n, n_left))
 
 
-def _with_evidence(
-    model: Model, signals: _Signals, plain: VariationalAutoencoder, codes: np.ndarray, record: Record
-) -> Model:
-    """Return the model with the evidence of the decoder as trained, and the noise that fits it best."""
-    components = plain.components * record.scale
-    intercept = plain.intercept * record.scale + record.centre
-    error = float(signals.share @ signals.squares(codes, components, intercept))
-    noise = (error + float(plain.spread) * record.scale**2) / components.shape[1]
-    return with_evidence(model, (components, intercept), max(noise, model.resolution))
+def _per_dimension(error: float, prior: Prior, n: float, n_left: int) -> float:
+    return n * error / max(prior.degrees_of_freedom(n), 1.0) / n_left if n_left else 0.0
 
 
-def _per_dimension(residual: float, prior: Prior, n: float, n_left: int) -> float:
-    return residual / max(prior.degrees_of_freedom(n), 1.0) / n_left if n_left else 0.0
-
-
-def _with_likelihood(model: Model, signals: _Signals) -> Model:
+def _with_likelihood(model: Model, signals: WeightedSignals) -> Model:
     """Return the model with a Gaussian of full covariance on the span of its components."""
     _, sizes, axes = np.linalg.svd(model.components, full_matrices=False)
     axes = axes[sizes > sizes.max(initial=0.0) * len(sizes) * np.finfo(float).eps]
-    places = signals.mapped(lambda x: (x - model.intercept) @ axes.T)
-    middle = signals.share @ places
-    moved = places - middle
+    middle, covariance, error = signals.within(model.intercept, axes)
     n = signals.n
-    values, vectors = np.linalg.eigh((moved * signals.share[:, None]).T @ moved * n / max(n - 1, 1))
-    axes = vectors.T[::-1] @ axes
-    intercept = model.intercept + middle @ vectors[:, ::-1] @ axes
+    values, vectors = np.linalg.eigh(covariance * n / max(n - 1, 1))
+    intercept = model.intercept + middle @ axes
     scales = np.sqrt(np.maximum(values[::-1], np.finfo(float).tiny))
     prior = Gaussian(np.zeros(len(axes)), scales)
-    residual = float(signals.weights @ signals.squares(moved @ vectors[:, ::-1], axes, intercept))
-    noise = _per_dimension(residual, prior, n, axes.shape[1] - len(axes))
+    noise = _per_dimension(error, prior, n, axes.shape[1] - len(axes))
+    axes = vectors.T[::-1] @ axes
     likelihood = Model(axes, intercept, noise, model.resolution, np.zeros(len(axes)), prior, model.exponent)
     return replace(model, noise_variance=noise, likelihood=likelihood)

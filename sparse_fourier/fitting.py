@@ -12,13 +12,15 @@ import numpy as np
 from sparse_fourier.alternating import fit_to_signals
 from sparse_fourier.bases import Basis, Free
 from sparse_fourier.bases.base import LearnedWaveforms
+from sparse_fourier.broad import Broad
 from sparse_fourier.canonical import order_by_variance
-from sparse_fourier.contamination import without_strays
-from sparse_fourier.course import Plan
+from sparse_fourier.contamination import Settled, without_strays
+from sparse_fourier.course import Plan, Problem
 from sparse_fourier.matching import match_rows
 from sparse_fourier.model import Model
 from sparse_fourier.objective import Point
-from sparse_fourier.penalised import bend
+from sparse_fourier.outside import within_box
+from sparse_fourier.penalised import Decoder, bend
 from sparse_fourier.penalties.base import Penalty
 from sparse_fourier.placing import place
 from sparse_fourier.priors.base import CodesAsTrained, Prior
@@ -32,16 +34,17 @@ from sparse_fourier.reduction import (
     reduce_signals,
     whitened_components,
 )
-from sparse_fourier.selection import choose
-from sparse_fourier.sharding import Whole
+from sparse_fourier.selection import choose, is_box, may_fill_box
 from sparse_fourier.signals import Rows, array_of, extent, mapped
 from sparse_fourier.sparsity import Described, Sparsity
+from sparse_fourier.spreading import Whole
 from sparse_fourier.staging import optimise
 from sparse_fourier.tails import StudentT
 from sparse_fourier.training import Progress, Trained
 
 _NATS_OF_A_DOUBT = 3.0
 _SAMPLES_TO_JUDGE = 25
+_SEARCH = Plan(2, 1e-6, 150, None, None)
 
 
 @dataclass(frozen=True)
@@ -105,6 +108,8 @@ class Fitted:
         Whether losses are negative log-likelihoods.
     strays : int array
         Rows that were left out, ascending.
+    lost : float
+        Their share of the weights.
     extras : dict
         Attributes of the estimator that only some models have.
     """
@@ -124,7 +129,17 @@ class Fitted:
     noise: StudentT | None = None
     in_nats: bool = True
     strays: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=int))
+    lost: float = 0.0
     extras: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def broad(self) -> Broad | None:
+        """What is assumed of signals that stray; None where none did."""
+        if not self.lost:
+            return None
+        model, (k, d) = self.model, self.model.components.shape
+        centre = model.intercept + model.prior.code_mean(k) @ model.components
+        return Broad(self.lost, centre, float(np.sqrt(self.total_variance / d)), model.exponent)
 
 
 def fit(X: Rows, weights: np.ndarray, settings: Settings, rng: np.random.RandomState) -> Fitted:
@@ -143,9 +158,8 @@ def fit(X: Rows, weights: np.ndarray, settings: Settings, rng: np.random.RandomS
     if settings.penalties and not extent(X).complete:
         plain = fit(X, weights, replace(settings, penalties=()), rng)
         X = plain.model.filled(array_of(X, "missing entries"))
-    data, X, weights, strays = without_strays(
-        X, weights, settings.contamination, lambda X, weights: _reduced(X, weights, settings)
-    )
+    total = weights.sum()
+    data, X, weights, strays = _settled(X, weights, settings)
     if data.rank == data.surplus:
         return _fit_constant(data, settings)
     if data.whole and (settings.basis.has_own_fit or settings.basis.leaves_span):
@@ -160,17 +174,58 @@ def fit(X: Rows, weights: np.ndarray, settings: Settings, rng: np.random.RandomS
         fitted = _fit_own_components(data, X, weights, settings, rng)
     else:
         trained = trained or _train(data, settings, rng)
-        solution = _in_span(data, settings, trained)
-        if settings.penalties:
-            plan, rows = _plan(data, settings), array_of(X, "penalties")
-            data, solution, trained = bend(data, settings.prior, trained, rows, settings.penalties, plan, rng)
-        fitted = _finish(data, settings, trained, solution)
-    if settings.basis.leaves_span:
-        fitted = _fitted_to_signals(fitted, X, data)
-    fitted = replace(fitted, scores=scores, strays=strays)
+        fitted = _trained_fit(data, X, settings, trained, rng)
+    fitted = replace(fitted, scores=scores, strays=strays, lost=float(1 - weights.sum() / total))
     if data.whole and data.whole.sampled:
         fitted = _with_loss_of_whole(fitted, data, data.whole)
     return fitted if data.gaps is None else _with_loss_of_entries(fitted, X, weights)
+
+
+def _settled(X: Rows, weights: np.ndarray, settings: Settings) -> Settled:
+    """Return signals without those that stray from all others, or from the box that these fill."""
+
+    def reduce(X: Rows, weights: np.ndarray) -> Reduced:
+        return _reduced(X, weights, settings)
+
+    settled = without_strays(X, weights, settings.contamination, reduce)
+    data, most = settled.data, settled.weights.sum() - (1 - settings.contamination) * weights.sum()
+    if most <= 0 or not is_box(settings.prior) or data.rank == 0 or data.gaps or data.whole:
+        return settled
+    if settings.rivals and not may_fill_box(data):
+        return settled
+    return within_box(settled, most, data.problem(settings.prior), reduce, _box_of)
+
+
+def _box_of(problem: Problem) -> Point:
+    """Return the smallest box, by a search from its own starts."""
+    return optimise(problem, _SEARCH, np.random.RandomState(0)).point
+
+
+def _trained_fit(
+    data: Reduced, X: Rows, settings: Settings, trained: Trained, rng: np.random.RandomState
+) -> Fitted:
+    """Return the fit that training came to, or what basis and penalties make of it."""
+    confined, codes = settings.basis.leaves_span, None
+    if confined or not settings.penalties:
+        plain = _finish(data, settings, trained, _in_span(data, settings, trained))
+        plain = _fitted_to_signals(plain, X, data) if confined else plain
+        if not settings.penalties:
+            return plain
+        model, live = plain.model, np.flatnonzero(plain.model.live)
+        prior, trained = model.prior.taken(live), trained._replace(floor=model.code_floor[live])
+        start, codes = (
+            Decoder(model.components[live], model.intercept),
+            mapped(model.constrained_codes, X)[:, live],
+        )
+    else:
+        prior, point = trained.prior or settings.prior, trained.point
+        components = np.linalg.solve(point.unmixing.T, data.axes)
+        start = Decoder(components, data.origin - point.offset @ components)
+    plan, rows = _plan(data, settings), array_of(X, "penalties")
+    data, solution, trained = bend(
+        data, prior, trained, start, rows, settings.penalties, plan, rng, codes=codes
+    )
+    return replace(_finish(data, settings, trained, solution), rank=len(start.components))
 
 
 def _fitted_to_signals(fitted: Fitted, X: Rows, data: Reduced) -> Fitted:
@@ -339,7 +394,7 @@ def _doubts(data: Reduced, basis: Basis, model: Model, codes: np.ndarray, traine
         return []
     if not basis.needs_prior:
         return basis.doubts(data.rank, len(data.origin))
-    doubts = model.prior.taken(range(data.rank)).doubts(codes, data.weights / data.n, data.n)
+    doubts = model.prior.taken(range(codes.shape[1])).doubts(codes, data.weights / data.n, data.n)
     if trained.rival < _NATS_OF_A_DOUBT:
         doubts.append(f"another basis is only {max(trained.rival, 0.0):.2g} nats less likely")
     return doubts
@@ -361,7 +416,7 @@ def _model(
 ) -> Model:
     dead = data.n_components - len(components)
     return Model(
-        np.pad(components, ((0, dead), (0, 0))),
+        np.concatenate([components, np.zeros((dead, components.shape[1]))]),
         intercept,
         data.noise_variance,
         data.resolution,

@@ -22,6 +22,7 @@ _NOT, _WEAKLY = 6.0, 15.0
 _LOOSE, _LOST = 0.2, 0.5
 _WANDERING, _STRAYED = 0.98, 0.85
 _ALIKE = 5.0
+_LEAST_OF_AN_END, _NATS_OF_A_TOUCH = 2.0, 2.0
 
 IDENTIFIED, WEAKLY, NOT = "identified", "weakly identified", "not identified"
 
@@ -150,13 +151,20 @@ def gaussian_gains(estimate: Estimate) -> np.ndarray:
 
 
 def _has_edges(estimate: Estimate, gains: np.ndarray) -> np.ndarray:
-    """Return which codes, of those that a Gaussian explains, end abruptly at the faces of their support."""
+    """Return which codes, of those that a Gaussian explains, end abruptly at the faces of their support.
+
+    A face that was fitted touches as many signals as there are components, which looks like an end where
+    there is none: the evidence has to be more than that.
+    """
     ends = [len(own) for own in estimate.prior.ends(estimate.k)]
     blur = np.maximum(np.sqrt(np.atleast_2d(estimate.code_variances).mean(axis=0)), 1 / estimate.n)
     found = np.zeros(estimate.k, dtype=bool)
     for j in np.flatnonzero((gains < _ALIKE) & (np.array(ends) > 0)):
         codes = np.ascontiguousarray(estimate.codes[:, j])
-        found[j] = density.choose(codes, estimate.share, estimate.n, float(blur[j])).edges >= ends[j]
+        chosen = density.choose(codes, estimate.share, estimate.n, float(blur[j]))
+        smooth = density.fit_smooth(codes, estimate.share, estimate.n)
+        gain = chosen.evidence - smooth.evidence
+        found[j] = chosen.edges >= ends[j] and gain > _LEAST_OF_AN_END + _NATS_OF_A_TOUCH * estimate.k
     return found
 
 

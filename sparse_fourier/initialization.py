@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from functools import cached_property
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,17 +13,16 @@ from sparse_fourier.canonical import reference_signs
 from sparse_fourier.lapack import eigenvalues, singular_values
 from sparse_fourier.leading import leading_axes
 from sparse_fourier.objective import Point
-from sparse_fourier.signals import Rows, extent, signals_of
+from sparse_fourier.scaled import FEW_ENTRIES, Scaled
+from sparse_fourier.signals import Rows, extent
 
-_BLOCK_ENTRIES = 1 << 17
-_FEW_ENTRIES = 1 << 20
-_FEWEST_ROWS, _FEWEST_WIDE_ROWS, _WIDE = 256, 32, 4096
 _MOST_MOMENTS = 5000
 _MOST_ENTRIES = 1 << 23
 _AXES_AT_FIRST = 50
 _MOST_AXES = 400
 _ROUGHLY = 1e-4
 _RESOLVED_VARIANCE = 1e-13
+_OF_ONE_ORDER = 0.1
 _REFINEMENTS = 5
 _GAP_MARGIN = 4.0
 _TRACY_WIDOM_DEVIATION = 1.27
@@ -37,9 +35,6 @@ _LEVEL_OF_WHITENESS = 1e-6
 LARGE_PART = 0.75
 SAMPLES_PER_COMPONENT = 5
 _NOISE_ABOVE_SINGLE = 3e-5
-
-
-_Product = Callable[[np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -105,14 +100,6 @@ def binary_exponent(X: Rows) -> int:
 def exponent_of(largest: float) -> int:
     """Return e such that a number, times 2**-e, lies between 1/2 and 1; 0 for zero."""
     return int(np.frexp(largest)[1])
-
-
-def scaled_by_power_of_two(X: np.ndarray, exponent: int) -> np.ndarray:
-    """Return a copy of X times 2**exponent, exactly where the type can hold it."""
-    factor = np.ldexp(X.dtype.type(1), exponent) if abs(exponent) < 120 else X.dtype.type(np.inf)
-    if np.isfinite(factor):
-        return np.multiply(X, factor, order="C")
-    return np.ldexp(X, exponent, order="C")
 
 
 def principal_span(
@@ -218,9 +205,13 @@ class Refinement(NamedTuple):
     @property
     def axes(self) -> tuple[np.ndarray, np.ndarray]:
         """Deviations and axes, with full precision."""
-        upper = np.linalg.cholesky(self.gram).T
-        _, deviations, axes = np.linalg.svd(np.linalg.solve(upper.T, self.cross), full_matrices=False)
-        return deviations, axes
+        return _axes_of(self.gram, self.cross)
+
+
+def _axes_of(gram: np.ndarray, cross: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return deviations and axes from sums over data in coordinates of about unit variance."""
+    _, deviations, axes = singular_values(np.linalg.solve(np.linalg.cholesky(gram), cross))
+    return deviations, axes
 
 
 def _resolved(deviations: np.ndarray) -> np.ndarray:
@@ -238,10 +229,15 @@ def _span_of(
     varying = int(np.count_nonzero(found.variances))
     keep = found.deviations > rounding.deviation(total, square)
     keep &= np.arange(len(keep)) < min(n - centred, varying)
-    axes = np.where(found.variances > 0, found.axes[keep], 0.0)
-    axes *= reference_signs(axes)[:, None]
+    axes = _directed(found.axes[keep], found.variances)
     numbers = n_samples, varying, total, square / d, found.single
     return Span(mean, found.average, axes, found.deviations[keep], *numbers)
+
+
+def _directed(axes: np.ndarray, variances: np.ndarray) -> np.ndarray:
+    """Return axes of settled sign, exactly zero at features that do not vary."""
+    axes = np.where(variances > 0, axes, 0.0)
+    return np.where(axes == 0, 0.0, axes * reference_signs(axes)[:, None])
 
 
 def _is_vast(n: int, d: int) -> bool:
@@ -291,8 +287,7 @@ class _Vast:
         products = self.data.operators(self.mean)
         deviations, axes = leading_axes(*products, self.d, min(size, most), tolerance)
         keep = deviations > self.rounding.deviation(total, square)
-        axes = np.where(self.variances > 0, axes[keep], 0.0)
-        axes *= reference_signs(axes)[:, None]
+        axes = _directed(axes[keep], self.variances)
         weaker = most - len(keep) if keep.all() else 0
         numbers = self.n_samples, varying, total, square / self.d, False, weaker
         return Span(self.mean, self.average, axes, deviations[keep], *numbers)
@@ -306,118 +301,6 @@ class _Decomposed(NamedTuple):
     axes: np.ndarray
     variances: np.ndarray
     single: bool = False
-
-
-@dataclass(frozen=True)
-class Scaled:
-    """Data times a power of two, a block of rows at a time, with weights of sum one.
-
-    Attributes
-    ----------
-    X : array or Signals of shape (n, d)
-    exponent : int
-    share : array of shape (n,)
-    n_samples : float
-        Sum of the weights.
-    """
-
-    X: Rows
-    exponent: int
-    share: np.ndarray
-    n_samples: float
-    _last: list[tuple[bytes, np.ndarray]] = field(default_factory=list, repr=False)
-
-    @classmethod
-    def of(cls, X: Rows, weights: np.ndarray, exponent: int = 0) -> Scaled:
-        """Return the data; few are scaled at once."""
-        total = float(weights.sum())
-        share = weights / total
-        if X.size > _FEW_ENTRIES or not exponent:
-            return cls(X, exponent, share, total)
-        return cls(scaled_by_power_of_two(X[:], exponent), 0, share, total)
-
-    def whole(self) -> np.ndarray:
-        """Return all rows."""
-        return scaled_by_power_of_two(self.X[:], self.exponent) if self.exponent else self.X[:]
-
-    def blocks(self) -> Iterator[tuple[slice, np.ndarray]]:
-        """Yield rows and what they hold, not to be written to."""
-        n, d = self.X.shape
-        size = max(_FEWEST_ROWS if d <= _WIDE else _FEWEST_WIDE_ROWS, _BLOCK_ENTRIES // max(d, 1))
-        for start in range(0, n, size):
-            rows = slice(start, start + size)
-            block = self.X[rows]
-            yield rows, scaled_by_power_of_two(block, self.exponent) if self.exponent else block
-
-    def centred(self, mean: np.ndarray, dtype: Any) -> Iterator[tuple[slice, np.ndarray]]:
-        """Yield rows and what they hold, less the mean, not to be written to; a single block is kept."""
-        if self.X.size > _BLOCK_ENTRIES:
-            for rows, block in self.blocks():
-                yield rows, np.subtract(block, mean.astype(dtype), dtype=dtype)
-            return
-        key = mean.tobytes() + np.dtype(dtype).str.encode()
-        if not self._last or self._last[0][0] != key:
-            self._last[:] = [(key, np.subtract(self.whole(), mean.astype(dtype), dtype=dtype))]
-        yield slice(0, len(self.X)), self._last[0][1]
-
-    def weighted(self, array: np.ndarray, rows: slice, power: float = 1.0) -> np.ndarray:
-        """Return rows times a power of their weights; without them where all are the same."""
-        if self.even:
-            return array
-        return array * (self.share[rows, None] ** power).astype(array.dtype)
-
-    @cached_property
-    def even(self) -> bool:
-        """Whether all weights are the same."""
-        return bool((self.share == self.share[0]).all())
-
-    @property
-    def unit(self) -> float:
-        """What `weighted` leaves to be multiplied by."""
-        return float(self.share[0]) if self.even else 1.0
-
-    def mean(self, dtype: Any) -> np.ndarray:
-        """Return the mean of rows, exact for columns that are constant."""
-        shift, total = next(self.blocks())[1][0].astype(float), np.zeros(self.X.shape[1])
-        for rows, block in self.blocks():
-            total += self.share[rows].astype(dtype) @ np.subtract(block, shift.astype(dtype), dtype=dtype)
-        return shift + total
-
-    def covariance(self, mean: np.ndarray, dtype: Any) -> np.ndarray:
-        """Return the covariance about a mean: products of a type, which double precision adds up."""
-        moments = np.zeros((self.X.shape[1], self.X.shape[1]))
-        for rows, block in self.centred(mean, dtype):
-            scaled = self.weighted(block, rows, 0.5)
-            moments += scaled.T @ scaled
-        return moments * self.unit
-
-    def variances(self, mean: np.ndarray) -> np.ndarray:
-        """Return the mean square of each feature about a mean."""
-        total = np.zeros(self.X.shape[1])
-        for rows, block in self.centred(mean, float):
-            total += np.einsum("i,ij,ij->j", self.share[rows], block, block)
-        return total
-
-    def operators(self, mean: np.ndarray) -> tuple[_Product, _Product]:
-        """Return products with the data less a mean and weighted, and with their transpose."""
-        signals, root = signals_of(self.X), np.sqrt(self.share)[:, None]
-
-        def forth(matrix: np.ndarray) -> np.ndarray:
-            return root * np.ldexp(signals.times(matrix), self.exponent) - root * (mean @ matrix)
-
-        def back(matrix: np.ndarray) -> np.ndarray:
-            weighted = root * matrix
-            whole = np.ldexp(signals.transposed_times(weighted), self.exponent)
-            return whole - mean[:, None] * weighted.sum(axis=0)
-
-        return forth, back
-
-    def triangle(self, mean: np.ndarray) -> np.ndarray:
-        """Return the triangular factor of the data less a mean, times the roots of the weights."""
-        factor = np.zeros((0, self.X.shape[1]))
-        for rows, block in self.centred(mean, float):
-            factor = np.linalg.qr(np.concatenate([factor, self.weighted(block, rows, 0.5)]), mode="r")
-        return factor * np.sqrt(self.unit)
 
 
 @dataclass(frozen=True)
@@ -448,8 +331,8 @@ def _in_single_precision(data: Scaled, centred: bool) -> _Decomposed | None:
     n, d = data.X.shape
     if data.X.dtype != np.float32 or n <= 2 * d:
         return None
-    average = data.mean(np.float32)
-    deviations, axes, variances = _eigenvalues(data.covariance(average * centred, np.float32))
+    average, moments = data.moments(np.float32, centred=centred)
+    deviations, axes, variances = _eigenvalues(moments)
     if deviations[-1] ** 2 <= _NOISE_ABOVE_SINGLE * deviations[0] ** 2:
         return None
     return _Decomposed(average, deviations, axes, variances, single=True)
@@ -457,17 +340,17 @@ def _in_single_precision(data: Scaled, centred: bool) -> _Decomposed | None:
 
 def _in_double_precision(data: Scaled, centred: bool, rounding: _Rounding) -> _Decomposed:
     n, d = data.X.shape
+    if n > 2 * d:
+        average, moments = data.moments(float, centred=centred)
+        return _Decomposed(average, *_by_moments(data, average * centred, moments, rounding))
     average = data.mean(float)
-    decompose = _by_moments if n > 2 * d else _by_singular_values
-    return _Decomposed(average, *decompose(data, average * centred, rounding))
+    return _Decomposed(average, *_by_singular_values(data, average * centred))
 
 
-def _by_singular_values(
-    data: Scaled, mean: np.ndarray, rounding: _Rounding
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _by_singular_values(data: Scaled, mean: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return standard deviations, axes, and the variance of each feature."""
     n, d = data.X.shape
-    if n > 2 * d and data.X.size > _FEW_ENTRIES:
+    if n > 2 * d and data.X.size > FEW_ENTRIES:
         variances, scaled = data.variances(mean), data.triangle(mean)
     else:
         scaled = (data.whole() - mean) * np.sqrt(data.share)[:, None]
@@ -478,40 +361,32 @@ def _by_singular_values(
 
 
 def _by_moments(
-    data: Scaled, mean: np.ndarray, rounding: _Rounding
+    data: Scaled, mean: np.ndarray, moments: np.ndarray, rounding: _Rounding
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the same from the covariance, which resolves deviations down to 3e-7 of the largest.
 
-    Where it leaves some unresolved, the span of the others is refined to full precision; if more
-    than rounding then lies outside it, the data themselves are decomposed.
+    Where it leaves some unresolved, the span of the others is refined to full precision, unless they are of
+    one order; if more than rounding then lies outside it, the data themselves are decomposed.
     """
-    deviations, axes, variances = _eigenvalues(data.covariance(mean, float))
+    deviations, axes, variances = _eigenvalues(moments)
     resolved = _resolved(deviations)
     if resolved.sum() >= np.count_nonzero(variances):
         return deviations, axes, variances
-    deviations, axes = _refine(data, mean, axes[resolved])
-    _, squares, _ = _projected(data, mean, axes, float)
+    deviations, axes = deviations[resolved], axes[resolved]
+    if deviations[-1] < _OF_ONE_ORDER * deviations[0]:
+        deviations, axes = _axes_of(*data.sums(mean, axes / deviations[:, None]))
+    axes = _directed(axes, variances)
+    _, squares, _ = data.projected(mean, axes, float)
     total = variances.sum()
     if data.share @ squares <= rounding.deviation(total, total + mean @ mean) ** 2 * len(mean):
         return deviations, axes, variances
-    return _by_singular_values(data, mean, rounding)
+    return _by_singular_values(data, mean)
 
 
 def _eigenvalues(moments: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return standard deviations, axes, and the variance of each feature."""
     values, vectors = eigenvalues(moments)
     return np.sqrt(np.maximum(values[::-1], 0.0)), vectors.T[::-1], np.diagonal(moments)
-
-
-def _refine(data: Scaled, mean: np.ndarray, axes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return deviations and axes of the part of the data that axes span, with full precision."""
-    parts = [data.weighted(block @ axes.T, rows, 0.5) for rows, block in data.centred(mean, float)]
-    basis = np.linalg.qr(np.concatenate(parts))[0]
-    reduced = np.zeros(axes.shape)
-    for rows, block in data.centred(mean, float):
-        reduced += data.weighted(basis[rows], rows, 0.5).T @ block
-    _, deviations, refined = singular_values(reduced)
-    return deviations * np.sqrt(data.unit), refined
 
 
 def project(
@@ -543,25 +418,7 @@ def project(
 
 def projected(data: Scaled, span: Span, rank: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return what `project` does."""
-    return _projected(data, span.mean, span.axes[:rank], np.float32 if span.single else float)
-
-
-def _projected(
-    data: Scaled, mean: np.ndarray, axes: np.ndarray, dtype: Any
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    n = len(data.X)
-    coordinates, squares = np.empty((n, len(axes))), np.empty(n)
-    cross = np.zeros(axes.shape)
-    narrow = axes.astype(dtype)
-    for rows, block in data.centred(mean, dtype):
-        found = block @ narrow.T
-        coordinates[rows] = found
-        cross += data.weighted(found, rows).T @ block
-        left = block - found @ narrow
-        squares[rows] = np.einsum("ij,ij->i", left, left)
-    if dtype is not float:
-        coordinates += (mean.astype(dtype) - mean) @ axes.T
-    return coordinates, squares, cross * data.unit
+    return data.projected(span.mean, span.axes[:rank], np.float32 if span.single else float)
 
 
 def estimate_rank(span: Span, n_features: int) -> int:

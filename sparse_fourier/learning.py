@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from sparse_fourier import checkpoints
 from sparse_fourier import densities as density
 from sparse_fourier.densities import Density
 from sparse_fourier.namespace import solve_positive
@@ -194,21 +195,45 @@ class _Course:
 
         How smooth densities are is learned in the first few, until it changes little.
         """
-        damping, learning, self.settled = 0.0, True, False
-        for count in range(rounds):
-            if self.over:
-                break
+        place = checkpoints.loop()
+        damping, learning, count, self.settled = 0.0, True, 0, False
+        if place.saved is not None:
+            solution, damping, learning, count = self._resumed(place.saved)
+        while count < rounds and not (self.over or self.settled):
             before = solution.value
             solution, decrement, damping = self._improved(solution, damping)
+            count += 1
             if learning:
                 last = solution.densities
                 solution = self.fitted(solution.point, solution.codes, last, frozen=False)
-                learning = count + 1 < n_learning and not _about_as_smooth(last, solution.densities)
+                learning = count < n_learning and not _about_as_smooth(last, solution.densities)
             self._note(solution, max(abs(before - solution.value), decrement))
             self.settled = not learning and self.change < tolerance
-            if self.settled:
-                break
+            if place.is_kept:
+                place.keep(self._state(solution, damping, learning, count))
         return solution
+
+    def _state(self, solution: Solution, damping: float, learning: bool, count: int) -> dict[str, Any]:
+        """Return all that further rounds depend on."""
+        return {
+            "unmixing": solution.point.unmixing,
+            "offset": solution.point.offset,
+            "densities": [each.state for each in solution.densities],
+            "loop": [float(solution.value), float(damping), bool(learning), count],
+            "course": [float(self.change), bool(self.settled), bool(self.stopped)],
+            "curve": np.array(self.curve),
+        }
+
+    def _resumed(self, saved: dict[str, Any]) -> tuple[Solution, float, bool, int]:
+        point = Point(saved["unmixing"], saved["offset"])
+        value, damping, learning, count = saved["loop"]
+        self.change, self.settled, self.stopped = saved["course"]
+        self.curve = list(saved["curve"])
+        densities = tuple(Density.of_state(state) for state in saved["densities"])
+        return Solution(point, densities, self._codes(point), value), damping, learning, count
+
+    def _codes(self, point: Point) -> np.ndarray:
+        return point.unmixing @ self.coordinates + point.offset[:, None]
 
     def _note(self, solution: Solution, change: float) -> None:
         self.change = change
@@ -230,8 +255,7 @@ class _Course:
         length = 1.0
         while length > _SMALLEST_STEP:
             point = _moved(solution.point, length * step)
-            codes = point.unmixing @ self.coordinates + point.offset[:, None]
-            trial = self.fitted(point, codes, solution.densities, frozen=True)
+            trial = self.fitted(point, self._codes(point), solution.densities, frozen=True)
             if trial.value <= solution.value - _SUFFICIENT * length * decrement + 1e-15:
                 eased = damping / 4 if length == 1 else 4 * damping
                 return trial, decrement, eased if eased > _NO_DAMPING else 0.0

@@ -205,6 +205,7 @@ class Tabulated:
     support: str = field(default="real")
 
     needs_jax: ClassVar[bool] = False
+    has_free_scale: ClassVar[bool] = True
 
     @classmethod
     def of(cls, prior: Prior, k: int) -> Tabulated:
@@ -226,6 +227,10 @@ class Tabulated:
         xp = array_namespace(codes)
         columns = zip(codes.T, self.nodes, self.values, strict=True)
         return sum((_line_through(xp, h, x, y) for h, x, y in columns), 0.0 * codes[:, 0])
+
+    def log_observed(self, codes: Array, variances: Array) -> Array:
+        """Return the same: noise is a part of what was learned."""
+        return self.log_density(codes)
 
 
 def _line_through(xp: Any, h: Array, nodes: Array, values: Array) -> Array:

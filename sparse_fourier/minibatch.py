@@ -12,12 +12,14 @@ import numpy as np
 from sparse_fourier import checkpoints, runtime
 from sparse_fourier.losses import Batch, Loss
 from sparse_fourier.optimizers import Optimizer
+from sparse_fourier.signals import Signals
 from sparse_fourier.stacks import TrainingState, evaluate
 from sparse_fourier.steps import Steps, is_finite, learning_rates, take_steps
 from sparse_fourier.training import Progress
 
 _CHUNK_SECONDS = 0.1
 _CHUNKS = (32, 512, 4096)
+_MOST_ENTRIES = 1 << 22
 _FLOPS_PER_SECOND = 5e10
 _SECONDS_PER_STEP = 5e-6
 _LEAST_SHARE = 0.01
@@ -168,7 +170,7 @@ def train_in_batches(
     state : TrainingState
     data : Batch
         The weights add up to the number of rows, which is `total`; rows beyond have weight zero. The signals
-        may be on a device. All are of one precision.
+        may be on a device, or `Signals`, which are read for each chunk of steps. All are of one precision.
     regime : Regime
     rng : RandomState
         Draws the order of the rows.
@@ -182,6 +184,38 @@ def train_in_batches(
     while not run.over:
         run.chunk()
     return run.outcome()
+
+
+class _Held:
+    """Signals that lie where programs run, all of them."""
+
+    def __init__(self, data: Batch) -> None:
+        self.data = data._replace(signals=runtime.on_device(data.signals))
+
+    def most_steps(self, batch_size: int) -> int:
+        """Return how many steps a chunk may have."""
+        return _CHUNKS[-1]
+
+    def chunk(self, rows: np.ndarray) -> tuple[Batch, np.ndarray]:
+        """Return the signals of a chunk of steps, and where in them its rows, of shape (steps, size), are."""
+        return self.data, rows
+
+
+class _Fetched:
+    """Signals that are read for each chunk of steps."""
+
+    def __init__(self, data: Batch) -> None:
+        self.data = data
+
+    def most_steps(self, batch_size: int) -> int:
+        """Return how many steps a chunk may have, so that little is read at once."""
+        return max(_MOST_ENTRIES // (batch_size * self.data.signals.shape[1]), 1)
+
+    def chunk(self, rows: np.ndarray) -> tuple[Batch, np.ndarray]:
+        """Return the signals of a chunk of steps, and where in them its rows, of shape (steps, size), are."""
+        flat = rows.ravel()
+        fetched = self.data._replace(signals=self.data.signals[flat], weights=self.data.weights[flat])
+        return fetched, np.arange(len(flat), dtype=np.int32).reshape(rows.shape)
 
 
 class _Run:
@@ -200,10 +234,12 @@ class _Run:
         self._loss, self._rng, self._shape = loss, rng, (regime.batch_size, data.signals.shape[1])
         self._parts = runtime.in_dtype((loss, optimizer), dtype)
         self._state, self._regime, self._dtype = state, regime, dtype
-        self._data = data._replace(signals=runtime.on_device(data.signals))
+        self._source = (_Fetched if isinstance(data.signals, Signals) else _Held)(data)
         self._feed = _Feed(int(data.total), regime.batch_size, rng)
         self._rule = _Rule(regime.tol, regime.patience)
-        self._length = _chunk_length(state.model, self._feed.batch_size)
+        self._length = min(
+            _chunk_length(state.model, self._feed.batch_size), self._source.most_steps(self._feed.batch_size)
+        )
         self._pace = self._length
         self._values = np.empty((0, len(state.noise)))
         self._seen = np.empty(0)
@@ -286,14 +322,15 @@ class _Run:
     def _advance(self, rows: np.ndarray, seen: np.ndarray) -> tuple[TrainingState, np.ndarray]:
         n_steps, missing = len(rows), self._length - len(rows)
         rates = self._lowered * learning_rates(self._regime.rate, int(self._state.count), n_steps)
-        shares = np.maximum(seen / float(self._data.total), _LEAST_SHARE)
+        shares = np.maximum(seen / float(self._source.data.total), _LEAST_SHARE)
+        data, rows = self._source.chunk(np.pad(rows, ((0, missing), (0, 0))))
         steps = Steps(
-            np.pad(rows, ((0, missing), (0, 0))),
+            rows,
             np.pad(seen, (0, missing)),
             np.pad(rates, (0, missing)).astype(self._dtype),
             np.pad(shares, (0, missing)).astype(self._dtype),
         )
-        return take_steps(self._state, self._parts, self._data, steps, n_steps)
+        return take_steps(self._state, self._parts, data, steps, n_steps)
 
     def _end_epoch(self, n_steps: int) -> None:
         weights = self._seen[:n_steps] / self._seen[:n_steps].sum()

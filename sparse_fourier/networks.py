@@ -54,13 +54,23 @@ class Encoder:
 
     def __call__(self, X: Array) -> Array:
         """Return the codes of signals."""
+        return self.activation(self.inputs(X))
+
+    def inputs(self, X: Array) -> Array:
+        """Return the inputs of the activation of the codes."""
         inputs = self.skip(X)
         if not self.hidden:
-            return self.activation(inputs)
+            return inputs
         units = X
         for layer in self.hidden[:-1]:
             units = self.hidden_activation(layer(units))
-        return self.activation(inputs + self.hidden[-1](units))
+        return inputs + self.hidden[-1](units)
+
+    @property
+    def lean(self) -> Self:
+        """The encoder without hidden layers that add nothing, as at the start of training."""
+        idle = bool(self.hidden) and not any(part.any() for part in self.hidden[-1])
+        return replace(self, hidden=()) if idle else self
 
     def of_inputs(self, offset: np.ndarray, scale: float) -> Self:
         """Return the encoder of signals x that gives what this one gives for (x - offset) / scale."""

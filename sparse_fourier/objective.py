@@ -248,6 +248,11 @@ class Objective(ABC):
         """Return about how much the gradient changes as faces narrow, of its shape: unless known, nothing."""
         return 0.0 * self.local_model(point, expansion).gradient
 
+    def blurred(self, expansion: Any, width: Array, narrower: Array) -> Array:
+        """Return the largest value that is to be expected as faces narrow: unless known, the present one."""
+        del width, narrower
+        return expansion.value
+
 
 class CodeObjective(Objective):
     """The objective under an independent prior, whose codes are coupled by the volume alone."""
@@ -283,9 +288,9 @@ class CodeObjective(Objective):
         jet = self._inflated(jet._make(part.T for part in evaluated_once(jet)))
         moved = self.rows @ point.unmixing.T
         design = xp.concatenate([moved, np.ones((*moved.shape[:2], 1))], axis=2)
-        plain = [jet.by_code, jet.by_code_and_variance, jet.by_variance, jet.by_variances, jet.value]
+        plain = (jet.by_code, jet.by_code_and_variance, jet.by_variance, jet.by_variances, jet.value)
         curved = jet.by_codes[:, None] * design.swapaxes(1, 2)
-        columns = xp.concatenate([curved, xp.stack(plain, axis=1)], axis=1)
+        columns = xp.concatenate([curved, *(part[:, None] for part in plain)], axis=1)
         return columns @ (design * -self.weights[:, :, None])
 
     def _inflated(self, jet: Any) -> Any:
@@ -317,6 +322,12 @@ class CodeObjective(Objective):
         slopes = 2 * self._spread(point) @ _unit(k, k + 1)
         by_variance = expansion.sums[:, k + 2] + expansion.sums[:, k + 4, -1:] * slopes
         return (2 * before * (after - before))[:, None] * by_variance
+
+    def blurred(self, expansion: Expansion, width: Array, narrower: Array) -> Array:
+        """Return the value, and twice what a change of the blur adds to it in first and second order."""
+        xp, change = array_namespace(expansion.value), narrower * narrower - width * width
+        first, second = expansion.sums[:, -3, -1].sum(), expansion.sums[:, -2, -1].sum()
+        return expansion.value + 2 * xp.abs(change * first) + change * change * xp.abs(second)
 
 
 class SimplexObjective(CodeObjective):

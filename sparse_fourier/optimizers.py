@@ -20,9 +20,12 @@ class Optimizer(ABC):
     ----------
     rate : float
         Learning rate where none is given.
+    elementwise : bool
+        Whether the change of a parameter depends on nothing but its own gradients, wherever it stands.
     """
 
     rate: ClassVar[float]
+    elementwise: ClassVar[bool] = True
 
     @abstractmethod
     def init(self, parameters: Any) -> tuple[Any, ...]:
@@ -127,6 +130,7 @@ class Transformed(Optimizer):
     transformation: Any
 
     rate: ClassVar[float] = 1.0
+    elementwise: ClassVar[bool] = False
     untraced: ClassVar[tuple[str, ...]] = ("transformation",)
 
     def init(self, parameters: Any) -> tuple[Any, ...]:

@@ -24,6 +24,7 @@ from sklearn.utils._param_validation import (
 
 from sparse_fourier import activations
 from sparse_fourier.activations import Activation
+from sparse_fourier.amortised import Amortised
 from sparse_fourier.bases import Basis, Fourier, Free, Nonnegative, ParametricBasis
 from sparse_fourier.blueprints import Network
 from sparse_fourier.optimizers import SGD, Adam, Optimizer, RMSProp, Transformed
@@ -177,12 +178,10 @@ def _gaussian(prior: Any) -> Prior:
     return Gaussian()
 
 
-def resolve_rivals(
-    prior: str | Prior | None, basis: Basis, fit_intercept: bool, penalties: tuple[Penalty, ...] = ()
-) -> tuple[Prior, ...]:
+def resolve_rivals(prior: str | Prior | None, basis: Basis, fit_intercept: bool) -> tuple[Prior, ...]:
     """Return the priors that the default is compared with: none where one was named, or the basis decides.
 
-    Densities that are learned need an intercept, and leave no place for penalties.
+    Densities that are learned need an intercept.
     """
     if prior is None or isinstance(prior, Prior) or prior in PRIORS or basis.has_own_fit:
         return ()
@@ -191,7 +190,7 @@ def resolve_rivals(
         rival
         for rival in rivals
         if (not basis.needs_support or rival.support in basis.needs_support)
-        and not (rival.learns and (penalties or not fit_intercept))
+        and (fit_intercept or not rival.learns)
     )
 
 
@@ -210,10 +209,7 @@ def refuse_overcomplete(prior: Prior, parameters: dict[str, Any], n_features: in
             f"{excess} under the prior {prior}, which measures the volume of the components. Lower "
             f"n_components, or use one of the priors {names}."
         )
-    sparse = (None, "top_k", "batch_top_k")
-    allowed = {"basis": ("free",), "activation": sparse, "encoder": ("auto", UNROLLED), "solver": ("auto",)}
-    allowed |= {"hidden_layer_sizes": ((),), "penalty": (None,), "noise": ("gaussian",)}
-    for name, values in allowed.items():
+    for name, values in _allowed_overcomplete(parameters).items():
         given = parameters[name]
         if isinstance(given, Free | activations.TopK | activations.BatchTopK):
             continue
@@ -221,6 +217,22 @@ def refuse_overcomplete(prior: Prior, parameters: dict[str, Any], n_features: in
             raise ValueError(
                 f"{excess} with {name}={given!r}. Lower n_components, or use {name}={values[0]!r}."
             )
+
+
+def _allowed_overcomplete(parameters: dict[str, Any]) -> dict[str, tuple[Any, ...]]:
+    """Return what some parameters may be with more components than features."""
+    sparse = (None, "top_k", "batch_top_k")
+    allowed = {"basis": ("free",), "activation": sparse, "penalty": (None,), "noise": ("gaussian",)}
+    if not _has_network(parameters):
+        return allowed | {"encoder": ("auto", UNROLLED), "solver": ("auto",)}
+    solver = parameters["solver"]
+    allowed |= {"encoder": ("auto", "affine", "mlp"), "early_stopping": (False,)}
+    return allowed | ({"solver": ("auto", *OPTIMIZERS)} if isinstance(solver, str) else {})
+
+
+def _has_network(parameters: dict[str, Any]) -> bool:
+    """Return whether a network gives the codes of more components than features."""
+    return bool(_hidden_sizes(parameters)) or parameters["encoder"] == "affine"
 
 
 def resolve_sparsity(activation: Any) -> Sparsity:
@@ -243,9 +255,26 @@ def resolve_sparsity(activation: Any) -> Sparsity:
     return kind(int(sparse.n_active))
 
 
-def resolve_coder(encoder: str) -> Callable[[Any, Any, Any], Any]:
-    """Return what gives a dictionary that was learned its way to find codes: pursuit, or proximal steps."""
-    return Unrolled.following if encoder == UNROLLED else pursued
+def resolve_coder(parameters: dict[str, Any], prior: Prior) -> Callable[[Any, Any, Any], Any]:
+    """Return what gives a dictionary its way to find codes: pursuit, proximal steps, or a network."""
+    if not _has_network(parameters):
+        return Unrolled.following if parameters["encoder"] == UNROLLED else pursued
+    solver, rate = parameters["solver"], parameters["learning_rate"]
+    optimizer = Transformed(solver) if not isinstance(solver, str) else OPTIMIZERS.get(solver, Adam)()
+    given = parameters["activation"]
+
+    def activation(n_active: float) -> Activation:
+        sparse = activations.BatchTopK(round(n_active)) if given is None else resolve_activation(given)
+        return sparse.within(prior.support)
+
+    return Amortised(
+        activation=activation,
+        hidden_layer_sizes=_hidden_sizes(parameters),
+        hidden_activation=_elementwise(parameters["hidden_activation"]),
+        optimizer=optimizer,
+        rate=None if isinstance(rate, str) else _rate(rate, optimizer),
+        batch_size=None if isinstance(parameters["batch_size"], str) else int(parameters["batch_size"]),
+    )
 
 
 def resolve_basis(basis: str | Basis, prior: Prior, n_features: int) -> Basis:
@@ -316,37 +345,15 @@ def resolve_network(
     ValueError
         If parameters contradict each other.
     """
-    if parameters["encoder"] == UNROLLED:
-        raise ValueError(
-            f"encoder={UNROLLED!r} is for more components than features, whose codes are sparse. Raise "
-            "n_components, or use encoder='auto'."
-        )
     sizes, has_prior = _hidden_sizes(parameters), parameters["prior"] is not None
     solver, given = parameters["solver"], parameters["activation"]
     activation = _activation_of_codes(given, prior, has_prior=has_prior)
-    variational = parameters["encoder"] == VARIATIONAL
-    if variational and not activation.is_affine:
-        raise ValueError(
-            f"encoder={VARIATIONAL!r} needs codes on all of the real line. Got activation={given!r} instead; "
-            "use activation=None."
-        )
+    variational = _is_variational(parameters, activation)
     plain = not (sizes or variational) and (given is None if has_prior else activation.is_affine)
     if plain and solver == "auto" and (has_prior or not penalties):
         return None
-    least_squares = plain and has_prior
-    if least_squares and penalties:
-        raise ValueError(
-            f"solver={solver!r} cannot train penalised components with least-squares codes. Use "
-            "solver='auto', or give an activation or hidden_layer_sizes."
-        )
-    if parameters["basis"] not in ("free", None) and not isinstance(parameters["basis"], Free):
-        raise ValueError("basis must be 'free' where the encoder is a network or a solver is named.")
-    optimizer = _optimizer(solver, n_samples, has_hidden=bool(sizes))
-    if parameters["early_stopping"] and optimizer is None:
-        raise ValueError(
-            "early_stopping=True needs a solver that goes through the signals in batches. Use "
-            f"solver={next(iter(OPTIMIZERS))!r}, or early_stopping=False."
-        )
+    optimizer, least_squares = _optimizer(solver, n_samples, has_hidden=bool(sizes)), plain and has_prior
+    _refuse_contradictions(parameters, optimizer, penalties if least_squares else ())
     return Network(
         activation=activation,
         hidden_layer_sizes=sizes,
@@ -362,6 +369,40 @@ def resolve_network(
         variational=variational,
         least_squares=least_squares,
     )
+
+
+def _is_variational(parameters: dict[str, Any], activation: Activation) -> bool:
+    """Return whether codes have posterior variances, which they cannot have wherever an activation leads."""
+    encoder = parameters["encoder"]
+    if encoder == UNROLLED:
+        raise ValueError(
+            f"encoder={UNROLLED!r} is for more components than features, whose codes are sparse. Raise "
+            "n_components, or use encoder='auto'."
+        )
+    if encoder == VARIATIONAL and not activation.is_affine:
+        raise ValueError(
+            f"encoder={VARIATIONAL!r} needs codes on all of the real line. Got "
+            f"activation={parameters['activation']!r} instead; use activation=None."
+        )
+    return encoder == VARIATIONAL
+
+
+def _refuse_contradictions(
+    parameters: dict[str, Any], optimizer: Optimizer | None, of_least_squares: tuple[Penalty, ...]
+) -> None:
+    """Refuse what a network cannot have; among it penalties where codes are those of least squares."""
+    if of_least_squares:
+        raise ValueError(
+            f"solver={parameters['solver']!r} cannot train penalised components with least-squares codes. "
+            "Use solver='auto', or give an activation or hidden_layer_sizes."
+        )
+    if parameters["basis"] not in ("free", None) and type(parameters["basis"]) is not Free:
+        raise ValueError("basis must be 'free' where the encoder is a network or a solver is named.")
+    if parameters["early_stopping"] and optimizer is None:
+        raise ValueError(
+            "early_stopping=True needs a solver that goes through the signals in batches. Use "
+            f"solver={next(iter(OPTIMIZERS))!r}, or early_stopping=False."
+        )
 
 
 def _hidden_sizes(parameters: dict[str, Any]) -> tuple[int, ...]:
@@ -452,21 +493,18 @@ def resolve_penalties(penalty: Any) -> tuple[Penalty, ...]:
     return tuple(part if isinstance(part, Penalty) else FunctionPenalty(part) for part in parts)
 
 
-def reject_penalties(penalties: tuple[Penalty, ...], prior: Prior, basis: Basis) -> None:
-    """Refuse penalties, with codes of least squares, for which the prior or the basis leaves no place.
+def reject_penalties(penalties: tuple[Penalty, ...], basis: Basis) -> None:
+    """Refuse penalties, with codes of least squares, for which the basis leaves no place.
 
     Raises
     ------
     ValueError
     """
-    names = [str(penalty) for penalty in penalties]
-    if names and prior.learns:
+    if penalties and basis.has_own_fit:
         raise ValueError(
-            f"The penalties {names} cannot be used under the prior {prior}, whose densities are learned in "
-            "turn with the basis. Use another prior."
+            f"The penalties {[str(penalty) for penalty in penalties]} cannot be used with {basis!r}, whose "
+            "waveforms have few parameters and are fitted by these. Use basis='free' or 'nonnegative'."
         )
-    if names and (basis.leaves_span or not isinstance(basis, Free)):
-        raise ValueError(f"The penalties {names} can only be used with basis='free'. Got {basis!r} instead.")
 
 
 def _validate_penalty(penalty: Any) -> None:
@@ -499,29 +537,13 @@ def check_draws(n_bootstraps: Any) -> None:
         )
 
 
-def refuse_to_diagnose(prior: Any, network: Network | None, components: np.ndarray) -> None:
-    """Refuse models whose components no likelihood of the signals picks.
+def refuse_to_diagnose(components: np.ndarray) -> None:
+    """Refuse models without components.
 
     Raises
     ------
     ValueError
-        If nothing was assumed of the codes, a network gives them, or components exceed features.
+        If all of them are zero.
     """
-    if prior is None:
-        raise ValueError(
-            "diagnose needs a prior on the codes: with prior=None the data determine no more than the span "
-            "of the components. Use prior='auto', or one of the priors by name."
-        )
-    if network is not None:
-        raise ValueError(
-            "diagnose is for codes of least squares: where a network gives the codes, its components depend "
-            "on its training. Use encoder='auto' without hidden layers or activation."
-        )
     if not components.any():
         raise ValueError("diagnose needs components: X had no variance, and all of them are zero.")
-    shape = components.shape
-    if shape[0] > shape[1]:
-        raise ValueError(
-            f"diagnose needs no more components than features, got {shape[0]} and {shape[1]}: sparse codes "
-            "of an overcomplete dictionary have no likelihood whose curvature could be taken."
-        )

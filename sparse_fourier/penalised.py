@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
 from sparse_fourier import runtime
 from sparse_fourier.course import Plan
 from sparse_fourier.descent import Descent, descend
+from sparse_fourier.losses import Tabulated
 from sparse_fourier.namespace import Array, array_namespace
 from sparse_fourier.objective import likelihood_terms
 from sparse_fourier.penalties.base import Penalty, total_penalty
@@ -28,6 +29,131 @@ class Decoder(NamedTuple):
 
     components: Array
     intercept: Array
+
+
+class Steps(Protocol):
+    """Which components steps lead to."""
+
+    def change(self, step: Array, edges: Array) -> Array:
+        """Return the change of components and intercept, of shape (k + 1, d)."""
+        ...
+
+    def shape(self, start: Decoder) -> tuple[int, int]:
+        """Return the shape of a step."""
+        ...
+
+    def lowest(self, start: Decoder) -> np.ndarray | None:
+        """Return how far steps may go below zero; None where they may go anywhere."""
+        ...
+
+
+@dataclass
+class Anywhere:
+    """Steps that make the curvature of the likelihood even.
+
+    Along the edges that span the signals they are measured in units of those, at right angles to them in
+    units of the error that the noise leaves there.
+
+    Attributes
+    ----------
+    errors : array of shape (k + 1,)
+        Of components, and of the intercept, at right angles to the axes.
+    axes : array of shape (r, d)
+        Orthonormal rows that span the signals of the start.
+    """
+
+    errors: Array
+    axes: Array
+
+    def change(self, step: Array, edges: Array) -> Array:
+        """Return the change of components and intercept after a step of shape (k + 1, r + d)."""
+        r = self.axes.shape[0]
+        beside = step[:, r:] - (step[:, r:] @ self.axes.T) @ self.axes
+        return step[:, :r] @ edges + self.errors[:, None] * beside
+
+    def shape(self, start: Decoder) -> tuple[int, int]:
+        """Return the shape of a step."""
+        return len(start.components) + 1, len(self.axes) + self.axes.shape[1]
+
+    def lowest(self, start: Decoder) -> np.ndarray | None:
+        """Return None."""
+        return None
+
+
+@dataclass
+class Upwards:
+    """Steps of each entry, which none takes below zero.
+
+    Attributes
+    ----------
+    errors : array of shape (k + 1,)
+        What steps are measured in: those that the noise leaves.
+    """
+
+    errors: Array
+
+    def change(self, step: Array, edges: Array) -> Array:
+        """Return the change of components and intercept after a step of shape (k + 1, d)."""
+        return self.errors[:, None] * step
+
+    def shape(self, start: Decoder) -> tuple[int, int]:
+        """Return the shape of a step."""
+        return len(start.components) + 1, start.components.shape[1]
+
+    def lowest(self, start: Decoder) -> np.ndarray | None:
+        """Return the steps that lead to zero."""
+        return -np.append(start.components, start.intercept[None], axis=0) / self.errors[:, None]
+
+
+class Evidence(Protocol):
+    """What signals say of components."""
+
+    def value(self, problem: PenalisedProblem, decoder: Decoder) -> Array:
+        """Return a mean negative log-likelihood in nats."""
+        ...
+
+
+@dataclass
+class OfFreeCodes:
+    """The likelihood with codes of least squares, the noise variance fitted."""
+
+    def value(self, problem: PenalisedProblem, decoder: Decoder) -> Array:
+        """Return the mean negative log-likelihood."""
+        import jax.numpy as jnp
+
+        prior, weights = problem.prior, problem.weights
+        unmixing, codes, squares = problem.reconstruction(decoder)
+        edges = prior.domain.edges(decoder.components)
+        d, n_left = edges.shape[1], edges.shape[1] - edges.shape[0]
+        noise = problem.loss_of_freedom * (weights @ squares) / max(n_left, 1)
+        noise = jnp.maximum(noise, problem.resolution)
+        variances = noise * (unmixing**2).sum(axis=0) + problem.floor
+        log_prior = jnp.where(weights > 0, prior.log_observed(codes, variances), 0.0)
+        terms = likelihood_terms(squares, log_prior, edges @ edges.T, noise, d)
+        return weights @ terms.total + d * jnp.log(problem.unit)
+
+
+@dataclass
+class OfGivenCodes:
+    """The likelihood of signals given their codes: what is left of codes within bounds is no Gaussian noise.
+
+    Attributes
+    ----------
+    codes : array of shape (n, k)
+    noise : float
+        Variance of the noise.
+    """
+
+    codes: Array
+    noise: Array
+
+    def value(self, problem: PenalisedProblem, decoder: Decoder) -> Array:
+        """Return the mean negative log-likelihood."""
+        import jax.numpy as jnp
+
+        rest = problem.X - decoder.intercept - self.codes @ decoder.components
+        error, d = problem.weights @ (rest**2).sum(axis=1), rest.shape[1]
+        return 0.5 * (error / self.noise + d * jnp.log(2 * jnp.pi * self.noise)) + d * jnp.log(problem.unit)
 
 
 @dataclass
@@ -56,9 +182,6 @@ class SeenModel:
 class PenalisedProblem:
     """The likelihood of components anywhere in the space of signals, plus penalties, for JAX.
 
-    Steps are measured in units that make the curvature of the likelihood even: along the edges that span the
-    signals in units of those, at right angles to them in units of the error that the noise leaves there.
-
     Attributes
     ----------
     prior : Prior
@@ -68,10 +191,8 @@ class PenalisedProblem:
     weights : array of shape (n,)
         Of sum one.
     start : Decoder
-    axes : array of shape (r, d)
-        Orthonormal rows that span the signals of `start`.
-    errors : array of shape (k + 1,)
-        Of components, and of the intercept, at right angles to these.
+    steps : Steps
+    evidence : Evidence
     floor : array of shape (k,)
         Smallest variance of a code's noise.
     resolution : float
@@ -84,13 +205,13 @@ class PenalisedProblem:
         One where the intercept remains zero, else zero.
     """
 
-    prior: Prior
+    prior: Any
     penalties: tuple[Penalty, ...]
     X: Array
     weights: Array
     start: Decoder
-    axes: Array
-    errors: Array
+    steps: Steps
+    evidence: Evidence
     floor: Array
     resolution: Array
     loss_of_freedom: Array
@@ -98,11 +219,8 @@ class PenalisedProblem:
     anchored: Array
 
     def decoder(self, step: Array) -> Decoder:
-        """Return components and intercept after a step, of shape (k + 1, r + d)."""
-        r = self.axes.shape[0]
-        edges = self.prior.domain.edges(self.start.components)
-        beside = step[:, r:] - (step[:, r:] @ self.axes.T) @ self.axes
-        change = step[:, :r] @ edges + self.errors[:, None] * beside
+        """Return components and intercept after a step."""
+        change = self.steps.change(step, self.prior.domain.edges(self.start.components))
         free = 1.0 - self.anchored
         return Decoder(self.start.components + change[:-1], self.start.intercept + free * change[-1])
 
@@ -125,18 +243,8 @@ class PenalisedProblem:
         return unmixing, codes, (residuals**2).sum(axis=1)
 
     def likelihood(self, decoder: Decoder) -> Array:
-        """Return the mean negative log-likelihood in nats, the noise variance fitted."""
-        import jax.numpy as jnp
-
-        unmixing, codes, squares = self.reconstruction(decoder)
-        edges = self.prior.domain.edges(decoder.components)
-        d, n_left = edges.shape[1], edges.shape[1] - edges.shape[0]
-        noise = self.loss_of_freedom * (self.weights @ squares) / max(n_left, 1)
-        noise = jnp.maximum(noise, self.resolution)
-        variances = noise * (unmixing**2).sum(axis=0) + self.floor
-        log_prior = jnp.where(self.weights > 0, self.prior.log_observed(codes, variances), 0.0)
-        terms = likelihood_terms(squares, log_prior, edges @ edges.T, noise, d)
-        return self.weights @ terms.total + d * jnp.log(self.unit)
+        """Return the mean negative log-likelihood in nats."""
+        return self.evidence.value(self, decoder)
 
     def seen(self, decoder: Decoder) -> SeenModel:
         """Return what a penalty is shown of a decoder."""
@@ -163,18 +271,26 @@ def bend(
     data: Reduced,
     prior: Prior,
     trained: Trained,
+    start: Decoder,
     X: np.ndarray,
     penalties: tuple[Penalty, ...],
     plan: Plan,
     rng: np.random.RandomState,
+    *,
+    codes: np.ndarray | None = None,
 ) -> tuple[Reduced, Solution, Trained]:
     """Minimise the likelihood plus penalties, from where training without them ended.
+
+    Densities that were learned stay as they are meanwhile, and are fitted anew at the end.
 
     Parameters
     ----------
     data : Reduced
     prior : Prior
+        Of the codes of `start`.
     trained : Trained
+        With the smallest variances of the noise of these codes.
+    start : Decoder
     X : array of shape (n, d)
         Finite, float32 or float64; never written to.
     penalties : tuple of Penalty
@@ -182,6 +298,8 @@ def bend(
         Says when to stop.
     rng : RandomState
         Draws what penalties need.
+    codes : array of shape (n, k), optional
+        Codes that remain what they are, while no entry of components and intercept becomes negative.
 
     Returns
     -------
@@ -194,12 +312,12 @@ def bend(
         If a penalty fails its examination.
     """
     refuse_weights(penalties, data.weights)
-    problem = _problem(data, prior, trained, X, penalties, rng)
+    problem = _problem(data, prior, trained, start, X, penalties, rng, codes)
     descent, penalty = _descend(problem, plan, len(trained.curve))
     decoder = problem.decoder(descent.place)
-    _, codes, squares = problem.reconstruction(decoder)
-    data = replace(data, squares=squares[: len(X)])
-    solution = _widened(decoder, codes[: len(X)], data, prior)
+    _, free, squares = problem.reconstruction(decoder)
+    data, free = replace(data, squares=squares[: len(X)]), free[: len(X)]
+    solution = _widened(decoder, free, data, prior.refitted(free, data.weights, data.n))
     trained = trained._replace(
         curve=np.append(trained.curve, descent.curve),
         converged=descent.converged,
@@ -213,26 +331,33 @@ def _problem(
     data: Reduced,
     prior: Prior,
     trained: Trained,
+    start: Decoder,
     X: np.ndarray,
     penalties: tuple[Penalty, ...],
     rng: np.random.RandomState,
+    codes: np.ndarray | None,
 ) -> PenalisedProblem:
-    point, n = trained.point, len(X)
+    n, k = len(X), len(start.components)
     size = runtime.bucket(n) if all(penalty.averages for penalty in penalties) else n
     signals, weights = np.zeros((size, X.shape[1])), np.zeros(size)
     signals[:n], weights[:n] = np.ldexp(X, -data.exponent, dtype=float), data.weights / data.n
-    components = np.linalg.solve(point.unmixing.T, data.axes)
-    error = np.sqrt(max(data.noise_variance, data.resolution))
-    spread = np.sqrt(data.weights @ (data.whitened @ point.unmixing.T) ** 2 / data.n)
+    edges = prior.domain.edges(start.components)
+    noise = max(data.noise_variance, data.resolution)
+    errors = np.sqrt(noise) / np.append(_spreads(data, start), 1.0)
+    if codes is None:
+        steps, evidence = Anywhere(errors, np.linalg.svd(edges, full_matrices=False)[2]), OfFreeCodes()
+    else:
+        steps = Upwards(errors)
+        evidence = OfGivenCodes(np.pad(codes, ((0, size - n), (0, 0))), np.float64(noise))
     return PenalisedProblem(
-        prior,
+        Tabulated.of(prior, k) if prior.learns else prior,
         tuple(penalty.drawn(signals.shape, rng) for penalty in penalties),
         signals,
         weights,
-        Decoder(components, data.origin - point.offset @ components),
-        np.linalg.svd(prior.domain.edges(components), full_matrices=False)[2],
-        error / np.append(spread, 1.0),
-        np.broadcast_to(np.asarray(trained.floor, dtype=float), len(components)),
+        start,
+        steps,
+        evidence,
+        np.broadcast_to(np.asarray(trained.floor, dtype=float), k),
         np.float64(data.resolution),
         np.float64(data.n / data.degrees_of_freedom),
         np.ldexp(1.0, int(np.clip(data.exponent, -_LARGEST_EXPONENT, _LARGEST_EXPONENT))),
@@ -240,15 +365,22 @@ def _problem(
     )
 
 
+def _spreads(data: Reduced, start: Decoder) -> np.ndarray:
+    """Return the standard deviations of the codes, from the coordinates of the signals."""
+    codes = data.whitened @ (data.axes @ np.linalg.pinv(start.components))
+    return np.sqrt(data.weights @ codes**2 / data.n)
+
+
 def _widened(decoder: Decoder, codes: np.ndarray, data: Reduced, prior: Prior) -> Solution:
     """Return the solution with the support corrected for the shortfall of extremes."""
     components, intercept = decoder
-    (centre, _), width = prior.moments, 1.0 + prior.shortfall(data.rank, data.n)
+    centre, width = prior.moments[0], 1.0 + prior.shortfall(data.rank, data.n)
+    centre = np.where(data.anchored, 0.0, centre)
     noise = np.sqrt(data.noise_variance * np.diagonal(np.linalg.pinv(components @ components.T)))
     return Solution(
         prior,
         width * components,
-        intercept + centre * (1.0 - width) * components.sum(axis=0),
+        intercept + (1.0 - width) * np.broadcast_to(centre, len(components)) @ components,
         np.zeros(len(components)),
         centre + (codes - centre) / width,
         noise / width,
@@ -257,8 +389,7 @@ def _widened(decoder: Decoder, codes: np.ndarray, data: Reduced, prior: Prior) -
 
 def _descend(problem: PenalisedProblem, plan: Plan, done: int) -> tuple[Descent, float]:
     """Return the best step from the start, and the penalty there."""
-    shape = len(problem.start.components) + 1, len(problem.axes) + problem.axes.shape[1]
-    still = np.zeros(shape)
+    still = np.zeros(problem.steps.shape(problem.start))
     placed = runtime.on_device(problem)
     signature = runtime.signature(problem, still)
 
@@ -273,6 +404,7 @@ def _descend(problem: PenalisedProblem, plan: Plan, done: int) -> tuple[Descent,
         tol=max(plan.tol, _LEAST_TOLERANCE),
         max_iter=max(plan.max_iter - done, 1),
         memory=_MEMORY,
+        lowest=problem.steps.lowest(problem.start),
         done=done,
         callback=plan.callback,
     )

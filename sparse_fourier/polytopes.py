@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 _SAME_DIRECTIONS = 0.95
+_FEW_POINTS = 500
+_N_DIRECTIONS = 8
 
 
 def smallest_parallelograms(points: np.ndarray, ratio: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
@@ -28,7 +30,8 @@ def smallest_parallelograms(points: np.ndarray, ratio: float = 1.0) -> tuple[np.
     """
     from scipy.spatial import ConvexHull
 
-    corners = points[ConvexHull(points).vertices]
+    outer = _outermost(points) if len(points) > _FEW_POINTS else points
+    corners = outer[ConvexHull(outer).vertices]
     edges = np.concatenate([corners[1:], corners[:1]]) - corners
     normals = edges[:, ::-1] * (-1.0, 1.0)
     normals /= np.sqrt((normals * normals).sum(axis=1, keepdims=True))
@@ -43,6 +46,25 @@ def smallest_parallelograms(points: np.ndarray, ratio: float = 1.0) -> tuple[np.
         pairs.append(_largest(elsewhere))
     sides = np.array(pairs)
     return normals[sides] / widths[sides, None], -lowest[sides] / widths[sides]
+
+
+def _outermost(points: np.ndarray) -> np.ndarray:
+    """Return the points without most of those inside the convex hull [1]_.
+
+    Left out are those inside the polygon of the farthest points in some directions.
+
+    References
+    ----------
+    .. [1] S. G. Akl and G. T. Toussaint, "A fast convex hull algorithm", Information Processing Letters
+       7(5), 219-222, 1978.
+    """
+    angles = np.arange(_N_DIRECTIONS) * (2 * np.pi / _N_DIRECTIONS)
+    farthest = (points @ np.array([np.cos(angles), np.sin(angles)])).argmax(axis=0)
+    polygon = points[farthest[farthest != np.roll(farthest, 1)]]
+    edges = np.roll(polygon, -1, axis=0) - polygon
+    normals = edges[:, ::-1] * (1.0, -1.0)
+    outside = points @ normals.T > (polygon * normals).sum(axis=1)
+    return np.concatenate([polygon, points[outside.any(axis=1)]])
 
 
 def _largest(matrix: np.ndarray) -> tuple[int, int]:

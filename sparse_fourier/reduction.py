@@ -13,8 +13,10 @@ from sparse_fourier.incomplete import LowRank, Observed, low_rank, within
 from sparse_fourier.lapack import eigenvalues
 from sparse_fourier.objective import reconstruction_term
 from sparse_fourier.priors.base import Prior
-from sparse_fourier.sharding import Sample, ShardedSignals, Spread, Whole
+from sparse_fourier.scaled import Scaled
+from sparse_fourier.sharding import ShardedSignals
 from sparse_fourier.signals import Rows, array_of, extent
+from sparse_fourier.spreading import Sample, Spread, Whole
 
 _ROUNDING_ERRORS = 128.0
 _MOST_INFLATED = 25.0
@@ -211,12 +213,13 @@ def reduce_signals(
     exponent = start.exponent_of(max(abs(lowest), abs(highest)))
     epsilon = float(np.finfo(X.dtype).eps)
     surplus = prior.domain.surplus
-    data, centred = start.Scaled.of(X, weights, -exponent), centred or bool(surplus)
+    data, centred = Scaled.of(X, weights, -exponent), centred or bool(surplus)
     span = start.span_of_scaled(data, epsilon, centred=centred, n_components=n_components)
     number = _choose_n_components(span, X.shape[1], n_components, surplus)
     rank = min(number[0] - surplus, span.rank)
     coordinates, squares, cross = start.projected(data, span, rank)
-    whitened = np.append(coordinates / span.deviations[:rank], np.ones((len(X), surplus)), axis=1)
+    whitened = coordinates / span.deviations[:rank]
+    whitened = np.append(whitened, np.ones((len(X), surplus)), axis=1) if surplus else whitened
     rows = Sample(whitened, squares, weights)
     return _reduced_to(
         span, rank, number, rows, cross / span.deviations[:rank, None], prior, exponent, epsilon

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from sparse_fourier import densities as density
-from sparse_fourier.course import Plan, Problem
+from sparse_fourier.course import Plan, Problem, whitening_of
 from sparse_fourier.densities import Density
 from sparse_fourier.dependence import are_dependent, dependence, is_even, visits_corners
 from sparse_fourier.initialization import estimate_rank
@@ -133,9 +133,9 @@ def choose(
     fixed : bool
         Whether the number of components is given, so that proportions have to have as many.
     """
-    if len(candidates) == 1 or not _SAMPLES_TO_JUDGE * data.rank <= data.n <= _MOST_SAMPLES:
+    if len(candidates) == 1 or not is_judged(data):
         return Choice(candidates[0], {}, None)
-    whole = train() if _is_box(candidates[0]) and may_fill_box(data) else None
+    whole = train() if is_box(candidates[0]) and may_fill_box(data) else None
     if whole is not None:
         fitted = Fit(candidates[0], data.problem(candidates[0]), whole.point)
         if is_even(fitted.codes, fitted.problem.weights, data.n):
@@ -145,11 +145,16 @@ def choose(
     fits = comparison.fits(candidates)
     best = max(fits, key=lambda i: fits[i].score)
     if not fits[best].prior.domain.is_bounded:
-        boxes = [i for i, found in fits.items() if _is_box(found.prior)]
+        boxes = [i for i, found in fits.items() if is_box(found.prior)]
         rival = fits[best] if comparison.dependent else None
         best = next((i for i in boxes if fills_box(fits[i], rival)), best)
     scores = {str(candidates[i]): found.score for i, found in fits.items()}
     return Choice(candidates[best], scores, None if best else whole)
+
+
+def is_judged(data: Reduced) -> bool:
+    """Return whether samples are enough to compare priors, and not beyond counts."""
+    return _SAMPLES_TO_JUDGE * data.rank <= data.n <= _MOST_SAMPLES
 
 
 def may_fill_box(data: Reduced) -> bool:
@@ -181,7 +186,8 @@ def _informative(data: Reduced, asked: int | None) -> Reduced:
     return data.within(rank) if rank == data.rank - 1 else data
 
 
-def _is_box(prior: Prior) -> bool:
+def is_box(prior: Prior) -> bool:
+    """Return whether a prior holds each code between two faces."""
     return prior.domain.is_bounded and not prior.domain.surplus
 
 
@@ -206,7 +212,7 @@ class _Comparison:
         """
         rank, asked = self._data.rank, self._asked
         if not prior.domain.surplus:
-            return not (_is_box(prior) and rank == 1 and asked == 2)
+            return not (is_box(prior) and rank == 1 and asked == 2)
         if self._data.anchored:
             return False
         return asked == rank + 1 if asked is not None else rank > 1 and self.dependent
@@ -223,8 +229,8 @@ class _Comparison:
         """Return the fit of all codes together where it may matter, else of each code for itself."""
         alone = one_by_one(problem, self._learned)
         behind = self._learned.log_likelihood - alone.log_likelihood
-        anywhere = _is_box(problem.prior) and self.dependent
-        bounded = _is_box(problem.prior) and self._bounded
+        anywhere = is_box(problem.prior) and self.dependent
+        bounded = is_box(problem.prior) and self._bounded
         if not (anywhere or bounded or behind < _WITHIN_REACH * len(alone.point.offset)):
             return alone
         own_starts = anywhere or problem.average is not None or len(alone.point.offset) < 3
@@ -234,7 +240,7 @@ class _Comparison:
 
 def learn_densities(problem: Problem) -> tuple[Fit, tuple[Density, ...]]:
     """Return the fit of independent codes with densities that are learned, and these."""
-    mean, whitening = _whitening(problem.whitened, problem.weights)
+    mean, whitening = whitening_of(problem.whitened, problem.weights)
     signals = Signals((problem.whitened - mean) @ whitening, problem.weights, problem.n_samples)
     outcome = learn(signals, None, np.random.RandomState(0), max_iter=_ROUNDS, tell=lambda *_: False)
     unmixing = outcome.point.unmixing @ whitening
@@ -280,34 +286,7 @@ def some_rows(problem: Problem) -> Problem:
     most = min(_MOST_ROWS, _MOST_CODES // k)
     if n <= most:
         return problem
-    chosen = np.random.RandomState(0).permutation(n)[:most]
-    share = problem.weights[chosen] / problem.weights[chosen].sum()
-    n_samples = float(problem.n_samples * problem.weights[chosen].sum())
-    free = k - problem.prior.domain.surplus
-    mean, whitening, whitened = np.zeros(k), np.eye(k), problem.whitened[chosen]
-    mean[:free], whitening[:free, :free] = _whitening(whitened[:, :free], share)
-    anchored = problem.average is not None
-    whitened = (whitened if anchored else whitened - mean) @ whitening
-    return replace(
-        problem,
-        whitened=whitened,
-        weights=share,
-        n_samples=n_samples,
-        noise=whitening @ problem.noise @ whitening,
-        floor=problem.prior.resolution(n_samples) ** 2,
-        constant=problem.constant - np.linalg.slogdet(whitening)[1],
-        average=share @ whitened if anchored else None,
-        inflation=None if problem.inflation is None else problem.inflation[chosen],
-    )
-
-
-def _whitening(coordinates: np.ndarray, share: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the mean, and the symmetric matrix that gives coordinates unit covariance."""
-    mean = share @ coordinates
-    centred = coordinates - mean
-    values, vectors = np.linalg.eigh((centred * share[:, None]).T @ centred)
-    values = np.maximum(values, np.finfo(float).eps * values[-1])
-    return mean, (vectors / np.sqrt(values)) @ vectors.T
+    return problem.among(np.random.RandomState(0).permutation(n)[:most])[0]
 
 
 def fills_box(fitted: Fit, rival: Fit | None = None) -> bool:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,7 +12,7 @@ from sparse_fourier import runtime
 from sparse_fourier.losses import Batch, Loss
 from sparse_fourier.optimizers import Optimizer
 
-_BLOCK = 8192
+_BLOCK, _ENTRIES_OF_A_BLOCK = 8192, 2**18
 
 
 class TrainingState(NamedTuple):
@@ -74,33 +75,43 @@ def evaluate(model: Any, loss: Loss, batch: Batch, noise: np.ndarray) -> np.ndar
 
     Block by block: the first pass settles the noise variance, which is a mean over signals.
     """
+    judge, batch = _judge(model, loss, len(noise)), batch._replace(signals=np.asarray(batch.signals))
+    size = _BLOCK if loss.needs_jax else max(_ENTRIES_OF_A_BLOCK // batch.signals.shape[1], 1)
     if loss.needs_noise:
-        noise = _mean_over_blocks(model, loss, batch, noise, 1.0)[1]
-    return _mean_over_blocks(model, loss, batch, noise, 0.0)[0]
+        noise = _mean_over_blocks(judge, batch, noise, 1.0, size)[1]
+    return _mean_over_blocks(judge, batch, noise, 0.0, size)[0]
 
 
 def _mean_over_blocks(
-    model: Any, loss: Loss, batch: Batch, noise: np.ndarray, share: float
+    judge: Callable[..., np.ndarray], batch: Batch, noise: np.ndarray, share: float, size: int
 ) -> tuple[np.ndarray, np.ndarray]:
     totals = np.zeros((2, len(noise)))
-    dtype = batch.weights.dtype
-    for first in range(0, len(batch.weights), _BLOCK):
-        rows = slice(first, first + _BLOCK)
+    dtype, n = batch.weights.dtype, len(batch.weights)
+    for rows in (slice(first, first + size) for first in range(0, n, size)):
         weight = batch.weights[rows].sum()
         if weight > 0:
             block = Batch(batch.signals[rows], batch.weights[rows], weight)
-            totals += weight * _over_block(model, loss, block, noise.astype(dtype), dtype.type(share))
+            totals += weight * judge(block, noise.astype(dtype), dtype.type(share))
     return totals[0] / float(batch.total), totals[1] / float(batch.total)
 
 
-def _over_block(model: Any, loss: Loss, block: Batch, noise: np.ndarray, share: Any) -> np.ndarray:
-    """Return losses and noise variances of all models, compiled only where a part of the loss needs that."""
+def _judge(model: Any, loss: Loss, n_models: int) -> Callable[..., np.ndarray]:
+    """Return what gives losses and noise variances of all models, compiled only where the loss needs that."""
     if loss.needs_jax:
-        arguments = model, loss, block, noise, share
-        return np.array(_evaluation(runtime.signature(*arguments), *arguments), dtype=float)
-    models = [taken(model, index) for index in range(len(noise))]
-    pairs = [loss(one, block, s, share) for one, s in zip(models, noise, strict=True)]
-    return np.array(pairs, dtype=float).T
+
+        def compiled(block: Batch, noise: np.ndarray, share: Any) -> np.ndarray:
+            arguments = model, loss, block, noise, share
+            return np.array(_evaluation(runtime.signature(*arguments), *arguments), dtype=float)
+
+        return compiled
+    models = [taken(model, index) for index in range(n_models)]
+    models = [replace(one, encoder=one.encoder.lean) for one in models]
+
+    def plain(block: Batch, noise: np.ndarray, share: Any) -> np.ndarray:
+        pairs = [loss(one, block, s, share) for one, s in zip(models, noise, strict=True)]
+        return np.array(pairs, dtype=float).T
+
+    return plain
 
 
 def _losses(model: Any, loss: Loss, batch: Batch, noise: Any, share: Any) -> Any:

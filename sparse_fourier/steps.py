@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
 from sparse_fourier import runtime
 from sparse_fourier.losses import Batch, Loss
+from sparse_fourier.namespace import array_namespace
 from sparse_fourier.optimizers import Optimizer
 from sparse_fourier.stacks import TrainingState
+
+_SMALL = 2**14
 
 
 class Steps(NamedTuple):
@@ -26,19 +31,27 @@ def take_steps(
     state: TrainingState, parts: tuple[Loss, Optimizer], data: Batch, steps: Steps, n_steps: int
 ) -> tuple[TrainingState, np.ndarray]:
     """Take steps with a loss and an optimiser; return the state, and the losses before every step."""
-    arguments = state, *parts, data, steps, np.int32(n_steps)
-    state, values = _program(runtime.signature(*arguments), *arguments)
-    return state, values[:n_steps].astype(float)
+    packing = Packing.of(state.model, _SMALL if parts[1].elementwise else 0)
+    packed = packing.applied(state, packing.packed)
+    arguments = packed, packing, *parts, data, steps, np.int32(n_steps)
+    after, values = _program(runtime.signature(*arguments), *arguments)
+    return packing.applied(after, packing.unpacked), values[:n_steps].astype(float)
 
 
 def _advance(
-    state: TrainingState, loss: Loss, optimizer: Optimizer, data: Batch, steps: Steps, n_steps: Any
+    state: TrainingState,
+    packing: Packing,
+    loss: Loss,
+    optimizer: Optimizer,
+    data: Batch,
+    steps: Steps,
+    n_steps: Any,
 ) -> tuple[TrainingState, Any]:
     """Take `n_steps` steps from all starts; return the state, and losses of shape (chunk, n_starts)."""
     import jax
     import jax.numpy as jnp
 
-    step = _side_by_side(loss, optimizer, len(state.noise))
+    step = _side_by_side(loss, optimizer, packing, len(state.noise))
     width = steps.rows.shape[1]
 
     def take(i: Any, carry: tuple[TrainingState, Any]) -> tuple[TrainingState, Any]:
@@ -55,17 +68,83 @@ def _advance(
     return jax.lax.fori_loop(0, n_steps, take, (state, values))
 
 
-def _side_by_side(loss: Loss, optimizer: Optimizer, n_starts: int) -> Callable[..., Any]:
+@dataclass(frozen=True)
+class Packing:
+    """Arrays of models, the small ones of each in a row: one loop moves them all.
+
+    Programs with fewer loops compile faster. Large arrays stay as they are, since copies of them cost time.
+
+    Attributes
+    ----------
+    structure : object
+        JAX's description of a model.
+    shapes : tuple of tuple
+        Of its arrays.
+    small : tuple of bool
+        Which of them are small.
+    """
+
+    structure: Any
+    shapes: tuple[tuple[int, ...], ...]
+    small: tuple[bool, ...]
+
+    untraced: ClassVar[tuple[str, ...]] = ("structure", "shapes", "small")
+
+    @classmethod
+    def of(cls, model: Any, large: int) -> Packing:
+        """Return the packing of a stacked model whose arrays are large from a number of entries on."""
+        import jax
+
+        leaves, structure = jax.tree_util.tree_flatten(model)
+        shapes = tuple(leaf.shape[1:] for leaf in leaves)
+        return cls(structure, shapes, tuple(math.prod(shape) < large for shape in shapes))
+
+    def applied(self, state: TrainingState, change: Callable[[Any], Any]) -> TrainingState:
+        """Return the state with its model, and moments that look like it, packed or unpacked."""
+        if not any(self.small):
+            return state
+        return state._replace(model=change(state.model), moments=tuple(map(change, state.moments)))
+
+    def packed(self, model: Any) -> tuple[Any, ...]:
+        """Return the large arrays of stacked models, and all others in rows."""
+        import jax
+
+        leaves = jax.tree_util.tree_leaves(model)
+        rows = [leaf.reshape(len(leaf), -1) for leaf in self._chosen(leaves, small=True)]
+        return *self._chosen(leaves, small=False), np.concatenate(rows, axis=1)
+
+    def unpacked(self, packed: Any) -> Any:
+        """Return the model, or the stacked models, for NumPy and JAX alike."""
+        import jax
+
+        if not any(self.small):
+            return packed
+        *large, row = packed
+        ends = np.cumsum(self._chosen([math.prod(shape) for shape in self.shapes], small=True))
+        parts = array_namespace(row).split(row, ends[:-1], axis=-1)
+        shapes = self._chosen(list(self.shapes), small=True)
+        small = [part.reshape(row.shape[:-1] + shape) for part, shape in zip(parts, shapes, strict=True)]
+        sources = {True: iter(small), False: iter(large)}
+        return jax.tree_util.tree_unflatten(self.structure, [next(sources[each]) for each in self.small])
+
+    def _chosen(self, items: list[Any], *, small: bool) -> list[Any]:
+        return [item for item, is_small in zip(items, self.small, strict=True) if is_small is small]
+
+
+def _side_by_side(loss: Loss, optimizer: Optimizer, packing: Packing, n_starts: int) -> Callable[..., Any]:
     """Return one step of all starts at once; a single one is spared the cost of batching."""
     import jax
 
     def step(
         model: Any, moments: Any, noise: Any, count: Any, batch: Batch, rate: Any, share: Any
     ) -> tuple[Any, ...]:
-        (value, noise), gradients = jax.value_and_grad(loss, has_aux=True)(model, batch, noise, share)
+        def valued(model: Any) -> Any:
+            return loss(packing.unpacked(model), batch, noise, share)
+
+        (value, after), gradients = jax.value_and_grad(valued, has_aux=True)(model)
         directions, moments = optimizer.direction(gradients, moments, model, count)
         model = jax.tree_util.tree_map(lambda part, change: part - rate * change, model, directions)
-        return model, moments, noise, value
+        return model, moments, after, value
 
     if n_starts > 1:
         return jax.vmap(step, in_axes=(0, 0, 0, None, None, None, None))

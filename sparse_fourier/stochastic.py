@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property, partial
-from typing import NamedTuple
+from functools import cached_property
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.sparse import csr_array
 
-from sparse_fourier.atoms import Course, Signals, clusters, nats, split, unit, weakness
+from sparse_fourier.atoms import Course, Signals, clusters, improved, nats, split, unit, weakness
 from sparse_fourier.pursuit import Search, falls_of_error, sparse_array_of_codes
 from sparse_fourier.sparsity import Explained, Judge, Sparsity, doubling
 
@@ -22,6 +22,7 @@ _RENEWED = 0.1  # share of the atoms at most
 _SEEDS_PER_ATOM, _FEWEST_SEEDS = 0.2, 60
 _ROWS_TO_JUDGE = 2000
 _TRIALS, _PATIENCE = 20, 4
+_ATOMS_GONE_OVER = 10_000  # in all trials, each of which moves one or two
 _FAIR = 0.1
 
 
@@ -177,18 +178,14 @@ class Stepper:
         wanted = np.clip(pace.uses * per_use, size, _MOST_PASSES * n)
         n_passes = int(np.ceil(wanted / n))
         n_batches = max(round(wanted / n_passes / size), 1)
-        for _ in range(n_passes):
-            if self.course.over:
-                break
-            pass_over = partial(self._passed_once, dictionary, pace, int(wanted / n_passes), n_batches)
-            dictionary = Dictionary(*self.course.remembered(pass_over, self.signals))
-        return dictionary
 
-    def _passed_once(self, dictionary: Dictionary, pace: Pace, n_rows: int, n_batches: int) -> Dictionary:
-        rows = self.signals.rng.permutation(len(self.signals.X))[:n_rows]
-        dictionary, loss = self._gone_through(dictionary, pace, np.array_split(rows, n_batches))
-        self.course.note(nats(loss, self.signals.d))
-        return dictionary
+        def passed_once(*parts: Any) -> Dictionary:
+            rows = self.signals.rng.permutation(n)[: int(wanted / n_passes)]
+            after, loss = self._gone_through(Dictionary(*parts), pace, np.array_split(rows, n_batches))
+            self.course.note(nats(loss, self.signals.d))
+            return after
+
+        return Dictionary(*self.course.repeated(passed_once, dictionary, n_passes, self.signals))
 
     def _gone_through(
         self, dictionary: Dictionary, pace: Pace, batches: list[np.ndarray]
@@ -254,19 +251,20 @@ class Stepper:
         if self.course.over:
             return dictionary
         dictionary = self._passed(dictionary, Pace(search, _USES_TO_TRY, 0.8, False))
-        failures, loss = 0, self.explained(dictionary, search).loss
-        for _ in range(_TRIALS):
+        rounds = min(_TRIALS, max(_ATOMS_GONE_OVER // len(dictionary.atoms), 1))
+
+        def attempt(dictionary: Dictionary, failures: int) -> Dictionary | None:
             trial = None if self.course.over else self._with_another(dictionary, search, failures)
-            if trial is None or failures > _PATIENCE:
-                break
+            if trial is None:
+                return None
             for kept in (0.5, 0.8):
                 trial = self._passed(trial, Pace(search, _USES_TO_TRY, kept, False))
-            after = self.explained(trial, search).loss
-            if after < loss:
-                dictionary, loss, failures = trial, after, 0
-            else:
-                failures += 1
-        return dictionary
+            return trial
+
+        def loss_of(dictionary: Dictionary) -> float:
+            return self.explained(dictionary, search).loss
+
+        return improved(dictionary, attempt, loss_of, iter(range(rounds)), _PATIENCE)
 
     def _with_another(self, dictionary: Dictionary, search: Search, failures: int) -> Dictionary | None:
         """Return the dictionary with an atom that stands for two of them split, in the place of a weak one.

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 from scipy.sparse import csr_array
 
-from sparse_fourier.atoms import Course, Signals, clusters, nats, split, weakness
+from sparse_fourier.atoms import Course, Signals, clusters, improved, nats, split, weakness
 from sparse_fourier.pursuit import Search, falls_of_error, sparse_codes
 from sparse_fourier.sparsity import Explained, Judge, doubling
 
@@ -128,18 +129,17 @@ class Sweeper:
 
     def _replaced(self, state: State, search: Search, n_atoms: int, rounds: int, patience: int) -> State:
         """Return the dictionary after weak atoms made way for others, wherever the residual then fell."""
-        failures = 0
-        for _ in range(rounds):
-            if self.course.over or failures > patience:
-                break
-            tried = self._with_others(state, n_atoms, failures)
-            trial = self.alternate(tried, state.intercept, search, _SHORT)
-            if trial.loss < state.loss * (1 - 1e-6):
-                state, failures = trial, 0
-            elif n_atoms > 1:
-                n_atoms //= 2
-            else:
-                failures += 1
+        left, sizes = iter(range(rounds)), [n_atoms >> i for i in range(n_atoms.bit_length())]
+
+        def attempt(size: int, state: State, failures: int) -> State | None:
+            if self.course.over:
+                return None
+            tried = self._with_others(state, size, failures)
+            return self.alternate(tried, state.intercept, search, _SHORT)
+
+        for size in sizes:
+            bears = patience if size == 1 else 0
+            state = improved(state, partial(attempt, size), lambda state: state.loss, left, bears)
         return state
 
     def _with_others(self, state: State, n_atoms: int, failures: int) -> np.ndarray:

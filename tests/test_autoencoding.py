@@ -14,6 +14,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from sparse_fourier import AutoencoderDecomposer
 from sparse_fourier.activations import TopK
+from sparse_fourier.bases import Nonnegative
 from sparse_fourier.datasets import make_sinusoid_mixtures
 from sparse_fourier.metrics import worst_relative_error
 
@@ -339,6 +340,10 @@ def test_a_callback_may_end_training_or_fail():
         ({"hidden_activation": "softmax", "hidden_layer_sizes": (3,)}, "need an elementwise activation"),
         (
             {"basis": "nonnegative", "prior": "exponential", "hidden_layer_sizes": (3,)},
+            "basis must be 'free'",
+        ),
+        (
+            {"basis": Nonnegative(), "prior": "exponential", "hidden_layer_sizes": (3,)},
             "basis must be 'free'",
         ),
     ],

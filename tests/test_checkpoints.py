@@ -26,6 +26,7 @@ WAYS = {
     "penalised": {"penalty": Smoothness(10.0), "prior": "laplace", "max_iter": 200},
     "dictionary": {"n_components": 14, "prior": "laplace", "max_iter": 40},
     "Newton": {"prior": "uniform", "n_init": 2, "n_components": 3},
+    "learned": {"prior": "learned", "n_components": 3},
 }
 SHORT = {
     "batches": 8,
@@ -35,9 +36,10 @@ SHORT = {
     "penalised": 2,
     "dictionary": 30,
     "Newton": 2,
+    "learned": 5,
 }
 
-QUICK = ("batches", "held out", "quasi-Newton", "dictionary", "Newton")
+QUICK = ("batches", "held out", "quasi-Newton", "dictionary", "Newton", "learned")
 MARKED = [pytest.param(way, marks=() if way in QUICK else pytest.mark.slow) for way in WAYS]
 
 

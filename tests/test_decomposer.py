@@ -220,7 +220,7 @@ def test_likelihood_is_the_formula_where_codes_are_well_inside(model):
 def test_density_integrates_to_one(components):
     rng = np.random.RandomState(0)
     k = len(components)
-    X = rng.uniform(size=(300, k)) @ components + 0.2 * rng.standard_normal((300, 2))
+    X = rng.uniform(size=(300, k)) @ components + 0.05 * rng.standard_normal((300, 2))
     found = fitted(X, n_components=k)
     # Importance sampling from a broader normal distribution.
     factor = np.linalg.cholesky(2.5 * np.cov(X.T))

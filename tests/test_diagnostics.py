@@ -292,8 +292,6 @@ def test_the_result_is_reproducible_readable_and_can_be_saved():
 @pytest.mark.parametrize(
     ("parameters", "n_bootstraps", "words"),
     [
-        ({"prior": None}, 5, "needs a prior on the codes"),
-        ({"hidden_layer_sizes": (3,), "max_iter": 2, "prior": "laplace"}, 5, "codes of least squares"),
         ({"prior": "laplace"}, 1, r"range \[2, inf\)"),
         ({"prior": "laplace"}, True, r"range \[2, inf\)"),
     ],
@@ -303,6 +301,76 @@ def test_what_cannot_be_diagnosed_is_refused(parameters, n_bootstraps, words):
     X, _ = mixtures(laplace, 100, 2, 0.1, 0)
     with pytest.raises(ValueError, match=words):
         AutoencoderDecomposer(2, **parameters).fit(X).diagnose(X, n_bootstraps)
+
+
+def test_nothing_assumed_has_the_errors_of_principal_axes():
+    X = np.random.default_rng(0).standard_normal((300, 4)) * [3.0, 2.0, 1.0, 0.1]
+    none, axes = (fitted(X, 2, prior).diagnose(X, 3, random_state=0) for prior in (None, "gaussian"))
+    np.testing.assert_allclose(none.standard_errors, axes.standard_errors)
+    assert none.verdicts == ("not identified",) * 2
+
+
+def test_atoms_of_a_dictionary_have_the_spread_of_fits_to_other_samples():
+    """Against fits to fresh signals, from the same start."""
+    rng = np.random.default_rng(0)
+    atoms = rng.standard_normal((6, 5))
+    atoms /= np.linalg.norm(atoms, axis=1, keepdims=True)
+
+    def signals(n=600):
+        codes = rng.laplace(size=(n, 6)) * (rng.uniform(size=(n, 6)) < 0.2)
+        return codes @ atoms + 0.05 * rng.standard_normal((n, 5))
+
+    X = signals()
+    model = fitted(X, 6, "laplace", init=atoms)
+    diagnosis = model.diagnose(X, 8, random_state=0)
+    again = [fitted(signals(), 6, "laplace", init=atoms).components_ for _ in range(8)]
+    spread = []
+    for found in again:
+        _, places, scales = match_components(model.components_, found)
+        spread.append(np.sign(scales)[:, None] * found[places])
+    fresh = np.sqrt(np.var(spread, axis=0, ddof=1).mean())
+    ratio = np.sqrt((diagnosis.standard_errors**2).mean()) / fresh
+    assert 0.5 < ratio < 2
+    assert diagnosis.refits.shape == (8, 6, 6)
+    assert np.isinf(diagnosis.margins).all()
+    assert "whole fits to resampled signals" in str(diagnosis)
+    assert "6 components of 5 features under the prior laplace" in str(diagnosis)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_networks_are_trained_again_from_where_they_are():
+    X, _ = mixtures(uniform, 200, 2, 0.1, 0, d=8)
+    network = {"activation": "sigmoid", "hidden_layer_sizes": (4,), "max_iter": 30}
+    model = fitted(X, 2, "uniform", **network)
+    state = pickle.dumps(model)
+    one, two = (model.diagnose(X, 3, random_state=0) for _ in range(2))
+    assert pickle.dumps(model) == state
+    np.testing.assert_array_equal(one.standard_errors, two.standard_errors)
+    assert (one.standard_errors.sum(axis=1) > 0).all()
+    assert (one.stability > 0.9).all()
+    np.testing.assert_allclose(one.explained_variance, model.explained_variance_)
+
+
+def test_waveforms_of_few_parameters_have_bands_and_errors_of_these():
+    """A basis of one's own: its centres and widths by simulation, points of its peaks by coverage."""
+    from test_parametric import TRUE, Peaks
+    from test_parametric import mixtures as peaks
+
+    misses, inside = [], []
+    for seed in range(20):
+        X = peaks(150, 0.1, seed)
+        model = fitted(X, 3, "uniform", basis=Peaks())
+        diagnosis = model.diagnose(X, 10, random_state=0)
+        order = np.argsort(model.centres_.ravel())
+        found = np.hstack([model.centres_, model.widths_])[order]
+        errors = np.hstack([diagnosis.parameter_errors[name] for name in ("centres", "widths")])[order]
+        misses.append((found - TRUE) / errors)
+        half = 0.5 * (diagnosis.upper - diagnosis.lower)[order]
+        true = np.abs(Peaks().evaluate(TRUE) - model.components_[order])
+        inside.append((true <= half)[Peaks().evaluate(TRUE) > 0.01].mean())
+        assert diagnosis.verdicts == ("identified",) * 3
+    assert abs(np.sqrt(np.mean(np.square(misses))) - 1) < 0.2
+    assert abs(np.mean(inside) - 0.9) < 0.02 + 3 * np.std(inside) / np.sqrt(20)
 
 
 @pytest.mark.parametrize("n", [30, 300])

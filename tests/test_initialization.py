@@ -11,10 +11,10 @@ from sparse_fourier.initialization import (
     principal_span,
     project,
     rank_of_share,
-    scaled_by_power_of_two,
     sensible_rank,
     starting_points,
 )
+from sparse_fourier.scaled import scaled_by_power_of_two
 
 EPS = np.finfo(float).eps
 # Tall data go through moments, others through singular values.

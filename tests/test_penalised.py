@@ -286,22 +286,52 @@ def test_what_cannot_be_used_is_named_and_the_old_fit_stays(waves, penalty, word
     np.testing.assert_array_equal(model.components_, before)
 
 
-@pytest.mark.parametrize(
-    ("parameters", "words"),
-    [
-        ({"prior": "learned"}, "cannot be used under the prior learned"),
-        ({"prior": "uniform", "basis": "nonnegative"}, "can only be used with basis='free'"),
-    ],
-)
-def test_where_penalties_have_no_place(waves, parameters, words):
+def test_waveforms_with_an_own_fit_leave_no_place_for_penalties(waves):
     X, _ = waves
-    with pytest.raises(ValueError, match=words):
-        decomposer(penalty=L1(), **parameters).fit(X)
+    with pytest.raises(ValueError, match=r"cannot be used with Fourier.*Use basis='free' or 'nonnegative'"):
+        decomposer(penalty=L1(), basis="fourier").fit(X)
+
+
+def test_densities_are_learned_once_more_for_smooth_components():
+    X, _, components = make_sinusoid_mixtures(150, noise=0.3, random_state=5)
+    plain, none, smooth = (
+        decomposer(prior="learned", penalty=penalty).fit(X)
+        for penalty in (None, Smoothness(0.0), Smoothness(10.0))
+    )
+    assert none.score(X) == pytest.approx(plain.score(X), abs=0.02)
+    before, still, after = (worst_relative_error(components, m.components_) for m in (plain, none, smooth))
+    assert still == pytest.approx(before, rel=0.1)
+    assert after < 0.75 * before
+    assert smooth.loss_ == pytest.approx(
+        -smooth.score(X) + float(Smoothness(10.0)(seen(smooth), X, None)), rel=1e-9
+    )
+    grid = np.linspace(-30, 30, 60001)[:, None] * np.ones(2)
+    levels = np.exp(smooth.prior_.log_marginals(grid, np.zeros(2)))
+    np.testing.assert_allclose(levels.sum(axis=0) / 1000, 1.0, rtol=1e-2)
+
+
+@pytest.mark.parametrize(("prior", "strength"), [("exponential", 30.0), ("uniform", 3.0)])
+def test_smooth_components_stay_above_zero(prior, strength):
+    rng, x = np.random.default_rng(5), np.linspace(0, 1, 40)
+    components = np.exp(-0.5 * ((x - np.array([[0.35], [0.6]])) / np.array([[0.12], [0.15]])) ** 2)
+    codes = rng.random((150, 2)) if prior == "uniform" else rng.exponential(size=(150, 2))
+    X = codes * (rng.random((150, 2)) < 0.7) @ components + 0.15 * rng.standard_normal((150, 40))
+    given = {"prior": prior, "basis": "nonnegative", "fit_intercept": False}
+    plain, none, smooth = (
+        decomposer(**given, penalty=penalty).fit(X)
+        for penalty in (None, Smoothness(0.0), Smoothness(strength))
+    )
+    before, still, after = (worst_relative_error(components, m.components_) for m in (plain, none, smooth))
+    assert still < 1.1 * before
+    assert after < 0.85 * before
+    assert smooth.components_.min() >= 0
+    np.testing.assert_allclose(smooth.intercept_, 0.0, atol=1e-12)
 
 
 def test_callback_is_told_and_can_end_training(waves, monkeypatch):
     X, _ = waves
     monkeypatch.setattr("sparse_fourier.training._CHUNK_SECONDS", 0.0)
+    monkeypatch.setattr("sparse_fourier.descent._SECONDS_BETWEEN_REPORTS", 0.0)
     told = []
 
     def stop(info):

@@ -234,6 +234,24 @@ def test_true_codes_are_matched_but_not_changed(ax, codes):
     assert [text.get_text() for text in ax.get_legend().get_texts()] == ["truth", "codes"]
 
 
+def test_true_codes_are_fitted_to_those_learned(ax, codes):
+    truth = 3 - 2 * codes[:, [1, 0]]
+    display = CodesDisplay(codes=codes[:, :2], truth=truth).plot(ax, align="scale")
+    offsets = display.truth_scatters_[0].get_offsets()
+    np.testing.assert_allclose(offsets, display.scatters_[0].get_offsets(), atol=1e-12)
+    noisy = truth + np.random.default_rng(1).standard_normal(truth.shape)
+    display = CodesDisplay(codes=codes[:, :2], truth=noisy).plot(Figure().subplots(), align="scale")
+    for column, place in enumerate((1, 0)):
+        slope, intercept = np.polyfit(noisy[:, place], codes[:, column], 1)
+        expected = slope * noisy[:, place] + intercept
+        np.testing.assert_allclose(display.truth_scatters_[0].get_offsets()[:, column], expected, atol=1e-12)
+
+
+def test_unknown_alignment_of_codes(ax, codes):
+    with pytest.raises(ValueError, match=r"'align' parameter of CodesDisplay .* Got 'sign' instead"):
+        CodesDisplay(codes=codes).plot(ax, align="sign")
+
+
 def test_missing_true_codes_are_left_out(ax, codes):
     display = CodesDisplay(codes=codes, truth=codes[:, [2]]).plot(ax)
     heights = [sum(patch.get_height() for patch in bars) for bars in display.histograms_]

@@ -831,3 +831,12 @@ def test_faulty_prior_is_refused_by_the_estimator_before_it_trains():
 @pytest.mark.parametrize("name", USERS)
 def test_good_prior_passes(name):
     check_prior(USERS[name][0])
+
+
+def test_gaussian_names_all_axes_of_equal_variance_in_one_sentence():
+    spreads = np.array([5.0, 5.0, 3.0, 1.0, 1.0])
+    codes = spreads[:, None] * np.tile([[1.0, -1.0]], (5, 500))
+    weights = np.full(1000, 1e-3)
+    (doubt,) = Gaussian().doubts(codes.T, weights, 1000)
+    assert doubt.startswith("components 0 and 1, 3 and 4 have variances")
+    assert Gaussian().doubts(codes.T * [1, 0.8, 1, 1, 0.8], weights, 1000) == []

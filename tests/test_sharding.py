@@ -17,11 +17,11 @@ import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-import sparse_fourier.sharding as sharding
+import sparse_fourier.spreading as spreading
 from sparse_fourier import AutoencoderDecomposer
 from sparse_fourier.datasets import make_proportions, make_sinusoid_mixtures
 
-sharding._MOST_ROWS = 1000  # so that four thousand signals are many
+spreading._MOST_ROWS = 1000  # so that four thousand signals are many
 
 
 def layout():
@@ -150,6 +150,51 @@ print(json.dumps([*(message(X, **ask) for ask in asks), message(bad), message(X.
     )
     assert found[3].startswith("TypeError: Signals that are spread over devices cannot be used with missing")
     assert found[4].startswith("ValueError: Input X contains infinity")
+
+
+def test_row_98_arrays_on_other_devices():
+    found = output(
+        run(
+            """
+X = make_sinusoid_mixtures(400, 8, noise=0.05, random_state=0)[0]
+model = AutoencoderDecomposer(2, prior="uniform", random_state=0).fit(X)
+devices = jax.devices()
+square = Mesh(np.array(devices).reshape(2, 2), ("one", "two"))
+some = Mesh(np.array(devices[2:]), ("one",))
+layouts = {
+    "one device": devices[3],
+    "all alike": NamedSharding(square, PartitionSpec()),
+    "rows over two axes": NamedSharding(square, PartitionSpec(("one", "two"))),
+    "rows twice": NamedSharding(square, PartitionSpec("one")),
+    "some devices": NamedSharding(some, PartitionSpec("one")),
+    "columns": NamedSharding(square, PartitionSpec(None, "one")),
+    "both": NamedSharding(square, PartitionSpec("one", "two")),
+}
+def outcome(where, gone=False):
+    with jax.enable_x64(True):
+        there = jax.device_put(X, where)
+    if gone:
+        there.delete()
+    before = model.components_
+    try:
+        model.fit(there)
+    except RuntimeError as error:
+        assert model.components_ is before
+        return str(error)
+    return difference(before, model.components_)
+found = {name: outcome(where) for name, where in layouts.items()}
+found["gone"] = outcome(devices[1], gone=True)
+print(json.dumps(found))
+"""
+        )
+    )
+    for name in ("columns", "both"):
+        assert found[name].startswith("A jax.Array on several devices must be spread by its rows")
+        assert "cpu" in found[name].split(" on ")[-1].lower()
+    assert "whose memory was given away" in found["gone"]
+    learned = {name: value for name, value in found.items() if isinstance(value, float)}
+    assert len(learned) == 5
+    assert max(learned.values()) < 1e-6, learned
 
 
 TOGETHER = """

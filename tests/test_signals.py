@@ -157,7 +157,7 @@ def test_triangles_of_blocks_resolve_what_moments_do_not(monkeypatch):
     rng = np.random.default_rng(0)
     X = rng.standard_normal((400, 12)) * np.geomspace(1, 1e-7, 12)
     X = (X - X.mean(axis=0)) @ np.linalg.qr(rng.standard_normal((12, 12)))[0]
-    monkeypatch.setattr("sparse_fourier.initialization._FEW_ENTRIES", 0)
+    monkeypatch.setattr("sparse_fourier.initialization.FEW_ENTRIES", 0)
     model = AutoencoderDecomposer(12, prior="gaussian").fit(X)
     truth = np.linalg.svd(X, compute_uv=False) ** 2 / 399
     np.testing.assert_allclose(model.explained_variance_, truth, rtol=1e-4)

@@ -120,7 +120,7 @@ def test_numpy_and_the_compiled_program_reach_the_same_optimum_from_several_star
     np.testing.assert_allclose(one.offset, other.offset, rtol=0, atol=1e-9)
 
 
-@pytest.mark.parametrize("max_iter", [1, 3, 20])
+@pytest.mark.parametrize("max_iter", [1, 3, 10])
 @pytest.mark.parametrize("k", [1, 2, 3, 5])
 def test_numpy_and_the_compiled_program_are_cut_short_at_the_same_point(k, max_iter, monkeypatch):
     """Where the starts still differ, the same one of them is the best."""

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, NamedTuple, Self
 import numpy as np
 
 from sparse_fourier.configurable import Configurable
-from sparse_fourier.harmonics.errors import Moments, SinusoidErrors
+from sparse_fourier.harmonics.errors import Moments, WaveformErrors
 from sparse_fourier.namespace import Array
 
 
@@ -206,7 +206,7 @@ class Basis(Configurable, ABC):
         """
         return self
 
-    def errors(self, n_features: int, moments: Moments) -> SinusoidErrors | None:
+    def errors(self, n_features: int, moments: Moments) -> WaveformErrors | None:
         """Return the standard errors of waveforms that the basis found by itself; None where it did not.
 
         Parameters
@@ -218,8 +218,8 @@ class Basis(Configurable, ABC):
 
         Returns
         -------
-        SinusoidErrors or None
-            Of frequencies, phases and so on, and of the waveforms.
+        WaveformErrors or None
+            Of parameters by name, and of the waveforms.
         """
         return None
 

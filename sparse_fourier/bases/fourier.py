@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from sparse_fourier import harmonics
 from sparse_fourier.bases.base import Basis, LearnedWaveforms
 from sparse_fourier.harmonics import Record, Sinusoids
-from sparse_fourier.harmonics.errors import Moments, SinusoidErrors, sinusoid_errors
+from sparse_fourier.harmonics.errors import Moments, WaveformErrors, sinusoid_errors
 
 _ITERATIONS_TO_START = 20
 
@@ -288,7 +288,7 @@ class Fourier(Basis):
         """Return the basis with components at the end whose amplitudes are zero."""
         return self._with(Sinusoids(*(np.pad(part, ((0, n_more), (0, 0))) for part in self._learned_or_none)))
 
-    def errors(self, n_features: int, moments: Moments) -> SinusoidErrors:
+    def errors(self, n_features: int, moments: Moments) -> WaveformErrors:
         """Return the standard errors of the sinusoids.
 
         Parameters
@@ -300,10 +300,11 @@ class Fourier(Basis):
 
         Returns
         -------
-        SinusoidErrors
-            Of frequencies, phases and so on, and of the waveforms.
+        WaveformErrors
+            Of frequencies, phases and dampings, and of the waveforms.
         """
-        return sinusoid_errors(self._learned, self.record(n_features).positions, bool(self.damped), moments)
+        positions = self.record(n_features).positions
+        return sinusoid_errors(self._learned, positions, bool(self.damped), moments).named
 
     @property
     def attributes(self) -> dict[str, np.ndarray]:

@@ -10,9 +10,11 @@ import numpy as np
 from scipy.optimize import least_squares
 
 from sparse_fourier.bases.base import Basis, LearnedWaveforms
+from sparse_fourier.harmonics.errors import Moments, WaveformErrors, covariance_of, of_waveforms
 
 _PRECISION = 1e-14
 _SWEEPS = 3
+_STEP = float(np.cbrt(np.finfo(float).eps))
 
 
 class ParametricBasis(Basis):
@@ -159,6 +161,43 @@ class ParametricBasis(Basis):
         """Return the basis with components at the end whose sizes are zero."""
         parameters, sizes = self._learned
         return self._with(np.pad(parameters, ((0, n_more), (0, 0))), np.pad(sizes, (0, n_more)))
+
+    def errors(self, n_features: int, moments: Moments) -> WaveformErrors:
+        """Return the standard errors of the parameters, and of the waveforms.
+
+        Parameters
+        ----------
+        n_features : int
+            Length d of the signals.
+        moments : Moments
+            Codes and noise.
+
+        Returns
+        -------
+        WaveformErrors
+            Of least squares over codes of each signal's own, with the price of noisy codes.
+        """
+        parameters, sizes = self._learned
+        (k, p), d = parameters.shape, n_features
+        waves = np.asarray(self.evaluate(parameters), dtype=float)
+        scales = (sizes / np.linalg.norm(waves, axis=1))[:, None]
+        slopes = scales * self._slopes(parameters, np.ptp(self.candidates(d), axis=0))
+        owners = np.tile(np.arange(k), p)
+        covariance = covariance_of(slopes, owners, waves, np.eye(k * p), moments)
+        found = np.sqrt(np.maximum(np.diagonal(covariance), 0.0)).reshape(p, k, 1)
+        names = self.names or tuple(f"parameter_{i}" for i in range(p))
+        variances = of_waveforms(slopes[:, :, None], waves, covariance)
+        return WaveformErrors(dict(zip(names, found, strict=True)), variances)
+
+    def _slopes(self, parameters: np.ndarray, ranges: np.ndarray) -> np.ndarray:
+        """Return derivatives of the waveforms by their parameters, of shape (p, k, d), by differences."""
+        found = []
+        for i, own in enumerate(ranges):
+            step = np.zeros_like(parameters)
+            step[:, i] = _STEP * (np.abs(parameters[:, i]) + own)
+            ends = [np.asarray(self.evaluate(parameters + side * step), dtype=float) for side in (1, -1)]
+            found.append((ends[0] - ends[1]) / (2 * step[:, [i]]))
+        return np.array(found)
 
     @property
     def attributes(self) -> dict[str, np.ndarray]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
 from sparse_fourier.densities.splines import fine_nodes_of, log_walls, splines_of, values_at, wall_slopes
-from sparse_fourier.densities.templates import Line, Template
+from sparse_fourier.densities.templates import TEMPLATES, Line, Template
 from sparse_fourier.namespace import LOG_SQRT_2PI
 
 _NORMAL_CELLS = 75  # on either side: to 42 standard deviations
@@ -75,6 +76,21 @@ class Density:
         stiffness, likelihood = np.ones(splines.n_cells), -LOG_SQRT_2PI - 0.5
         fitted = stiffness, LARGEST_STRENGTH, 1.0, likelihood, 0.0, likelihood, True
         return cls(template, 0.0, 1.0, 0.0, c, splines.polynomials(c), *fitted)
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """All of it in numbers, arrays and the name of the template."""
+        template = self.template
+        where = {"name": type(template).__name__, "first": template.first, "last": template.last}
+        return {**vars(self), "template": where}
+
+    @classmethod
+    def of_state(cls, state: dict[str, Any]) -> Density:
+        """Return the density of a state; numbers may have become arrays without dimensions."""
+        where = state["template"]
+        template = TEMPLATES[where["name"]](int(where["first"]), int(where["last"]))
+        parts = {name: value[()] if isinstance(value, np.ndarray) else value for name, value in state.items()}
+        return cls(**{**parts, "template": template})
 
     @property
     def edges(self) -> int:

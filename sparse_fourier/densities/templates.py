@@ -165,6 +165,9 @@ class Interval(Template):
         return Wall(1, 0.0, blur), Wall(-1, 1.0, blur)
 
 
+TEMPLATES: dict[str, type[Template]] = {kind.__name__: kind for kind in (Line, Peak, HalfLine, Interval)}
+
+
 def _cells(index: float) -> int:
     """Return a number of cells that leaves a margin of at least half a unit."""
     return min(_CELLS_AT_ONCE * int(np.ceil(max(index, 0.0) / _CELLS_AT_ONCE + 1)), _MOST_CELLS)

@@ -32,6 +32,21 @@ class Moments(NamedTuple):
     n: float
 
 
+class WaveformErrors(NamedTuple):
+    """Standard errors of waveforms of few parameters.
+
+    Attributes
+    ----------
+    by_name : dict
+        Name of a parameter -> standard errors of shape (k, n_terms).
+    waveforms : array of shape (k, d)
+        Variance of each point, of components whose norm is known.
+    """
+
+    by_name: dict[str, np.ndarray]
+    waveforms: np.ndarray
+
+
 class SinusoidErrors(NamedTuple):
     """Standard errors of sinusoids.
 
@@ -50,6 +65,12 @@ class SinusoidErrors(NamedTuple):
     dampings: np.ndarray
     amplitudes: np.ndarray
     waveforms: np.ndarray
+
+    @property
+    def named(self) -> WaveformErrors:
+        """The same, of parameters by name; that of amplitudes is not among them, which the codes decide."""
+        own = {"frequencies": self.frequencies, "phases": self.phases, "dampings": self.dampings}
+        return WaveformErrors(own, self.waveforms)
 
 
 def derivatives(sinusoids: Sinusoids, positions: np.ndarray) -> np.ndarray:
@@ -87,27 +108,49 @@ def sinusoid_errors(
     """
     slopes = derivatives(sinusoids, positions)
     used = np.array([True, True, damped, True])
-    kinds, k, m, d = slopes.shape
-    flat = slopes.reshape(kinds * k * m, d)
+    kinds, k, m, _ = slopes.shape
     owners = np.tile(np.repeat(np.arange(k), m), kinds)
     waves = sinusoids.at(positions)
+    covariance = covariance_of(slopes, owners, waves, _shared(sinusoids, used), moments)
+    errors = np.sqrt(np.maximum(np.diagonal(covariance), 0.0)).reshape(kinds, k, m)
+    frequencies, phases, dampings, amplitudes = errors
+    waveforms = of_waveforms(slopes, waves, covariance)
+    return SinusoidErrors(frequencies, phases, dampings, amplitudes, waveforms)
+
+
+def covariance_of(
+    slopes: np.ndarray, owners: np.ndarray, waves: np.ndarray, shared: np.ndarray, moments: Moments
+) -> np.ndarray:
+    """Return the covariance of parameters of waveforms: see `sinusoid_errors`.
+
+    Parameters
+    ----------
+    slopes : array of shape (..., d)
+        Derivatives of the waveforms, m of them in all.
+    owners : int array of shape (m,)
+        The waveforms whose they are.
+    waves : array of shape (k, d)
+    shared : array of shape (m, n_parameters)
+        What gives all parameters from those that differ.
+    moments : Moments
+
+    Returns
+    -------
+    array of shape (m, m)
+    """
+    flat = slopes.reshape(len(owners), waves.shape[1])
     basis = np.linalg.qr(waves.T)[0]
     outside = flat - (flat @ basis) @ basis.T
     lengths = np.linalg.norm(flat, axis=1)
     outside[np.linalg.norm(outside, axis=1) <= _IN_SPAN * lengths] = 0.0
     products = outside @ outside.T
-    shared = _shared(sinusoids, used)
     bread = shared.T @ (moments.signal[np.ix_(owners, owners)] * products) @ shared
     meat = shared.T @ (moments.seen[np.ix_(owners, owners)] * products) @ shared
     scale = np.sqrt(np.diagonal(bread))
     scale = np.where(scale > 0, scale, 1.0)
     inverse = np.linalg.pinv(bread / np.outer(scale, scale), rcond=_IN_SPAN, hermitian=True)
     inverse /= np.outer(scale, scale)
-    covariance = moments.noise / moments.n * shared @ inverse @ meat @ inverse @ shared.T
-    errors = np.sqrt(np.maximum(np.diagonal(covariance), 0.0)).reshape(kinds, k, m)
-    frequencies, phases, dampings, amplitudes = errors
-    waveforms = _of_waveforms(slopes, waves, covariance)
-    return SinusoidErrors(frequencies, phases, dampings, amplitudes, waveforms)
+    return moments.noise / moments.n * shared @ inverse @ meat @ inverse @ shared.T
 
 
 def _shared(sinusoids: Sinusoids, used: np.ndarray) -> np.ndarray:
@@ -126,8 +169,20 @@ def _shared(sinusoids: Sinusoids, used: np.ndarray) -> np.ndarray:
     return result
 
 
-def _of_waveforms(slopes: np.ndarray, waves: np.ndarray, covariance: np.ndarray) -> np.ndarray:
-    """Return the variance of each point of the waveforms, across themselves."""
+def of_waveforms(slopes: np.ndarray, waves: np.ndarray, covariance: np.ndarray) -> np.ndarray:
+    """Return the variance of each point of the waveforms, across themselves.
+
+    Parameters
+    ----------
+    slopes : array of shape (n_kinds, k, n_terms, d)
+        Derivatives of the waveforms by their parameters.
+    waves : array of shape (k, d)
+    covariance : array of shape (n_kinds * k * n_terms, n_kinds * k * n_terms)
+
+    Returns
+    -------
+    array of shape (k, d)
+    """
     kinds, k, m, d = slopes.shape
     whole = covariance.reshape(kinds, k, m, kinds, k, m)
     variances = np.empty((k, d))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -25,7 +25,6 @@ _TRUE_POINTS: Style = {"facecolors": "none", "edgecolors": DARK, "linewidths": 0
 _BARS: Style = {"color": COLORS[0], "alpha": 0.75, "label": "codes"}
 _TRUE_BARS: Style = {"histtype": "step", "color": DARK, "linestyle": "--", "label": "truth"}
 _CORNER: Style = {"loc": "upper right"}
-_BOTTOM: Style = {"loc": "lower center"}
 
 _MOST_CODES_IN_PAIRS = 5
 
@@ -35,6 +34,20 @@ _OUTLINES: dict[str | None, tuple[Any, ...]] = {
     "simplex": (([0, 1, 0, 0], [0, 0, 1, 0]),),
 }
 _EDGES: dict[str | None, tuple[int, ...]] = {"unit": (0, 1), "simplex": (0, 1), "nonnegative": (0,)}
+
+
+def _fitted(truth: Array, codes: Array) -> Array:
+    """Return true codes moved and scaled to the codes beside them, by least squares."""
+    centred = truth - truth.mean(axis=0)
+    squares = np.square(centred).sum(axis=0)
+    slopes = np.divide((centred * codes).sum(axis=0), squares, out=np.zeros(len(squares)), where=squares > 0)
+    return codes.mean(axis=0) + slopes * centred
+
+
+_ALIGNED: dict[str | None, Callable[[Array, Array], Array]] = {
+    None: lambda truth, codes: truth,
+    "scale": _fitted,
+}
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -109,6 +122,7 @@ class CodesDisplay(EstimatorDisplay):
         self,
         ax: Axes | None = None,
         *,
+        align: Literal["scale"] | None = None,
         legend: bool = True,
         scatter_kwargs: Style | None = None,
         truth_kwargs: Style | None = None,
@@ -119,6 +133,10 @@ class CodesDisplay(EstimatorDisplay):
         ----------
         ax : matplotlib Axes, default=None
             Axes to draw on; None makes a new figure. Where several panels are needed they divide its area.
+        align : 'scale' or None, default=None
+            What is done to the true codes before they are drawn: 'scale' fits their sign, size and place to
+            the codes learned by least squares, since these are a matter of convention under most priors; None
+            draws both as they are.
         legend : bool, default=True
             Whether to name codes and truth if there is a truth.
         scatter_kwargs : dict, default=None
@@ -136,9 +154,11 @@ class CodesDisplay(EstimatorDisplay):
         ImportError
             If Matplotlib is not installed.
         ValueError
-            If shapes do not fit together.
+            If shapes do not fit together, or `align` is unknown.
         """
-        codes, truth = self._matched()
+        if align not in _ALIGNED:
+            raise self._invalid("align", f"one of {list(_ALIGNED)}", align)
+        codes, truth = self._matched(_ALIGNED[align])
         labels = self._labels(self.names, codes.shape[1], "code")
         self._begin(ax)
         in_pairs = 2 <= codes.shape[1] <= _MOST_CODES_IN_PAIRS
@@ -149,13 +169,12 @@ class CodesDisplay(EstimatorDisplay):
         return self
 
     def _add_legend(self, in_pairs: bool) -> None:
-        """Put the legend where it hides little: above one plot, in a triangle's empty corner, on bars."""
+        """Put the legend where it hides nothing: in a triangle's empty corner, else above."""
         handles, labels = self.axes_[0].get_legend_handles_labels()
-        panel = self.ax_ if in_pairs else self.axes_[0]
-        place = ABOVE if len(self.axes_) == 1 else _CORNER if in_pairs else _BOTTOM
-        panel.legend(handles, labels, **(LEGEND | place))
+        place = _CORNER if in_pairs and len(self.axes_) > 1 else ABOVE
+        self.ax_.legend(handles, labels, **(LEGEND | place))
 
-    def _matched(self) -> tuple[Array, Array | None]:
+    def _matched(self, aligned: Callable[[Array, Array], Array]) -> tuple[Array, Array | None]:
         """Return codes and, column by column, the true codes they stand for; NaN where there is none."""
         codes = np.asarray(self.codes)
         if self.truth is None:
@@ -166,7 +185,8 @@ class CodesDisplay(EstimatorDisplay):
         _, permutation, _ = match_components((truth - truth.mean(0)).T, (codes - codes.mean(0)).T)
         found = permutation >= 0
         matched = np.full(codes.shape, np.nan)
-        matched[:, permutation[found]] = truth[:, found]
+        places = permutation[found]
+        matched[:, places] = aligned(truth[:, found], codes[:, places])
         return codes, matched
 
     def _plot_pairs(

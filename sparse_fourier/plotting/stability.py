@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import ArrayLike
 
-from sparse_fourier.diagnostics import Diagnosis
+from sparse_fourier.diagnosis import Diagnosis
 from sparse_fourier.plotting.base import Display, Style
 
 if TYPE_CHECKING:

@@ -263,6 +263,25 @@ class Prior(Configurable, ABC):
             return _compiled(_observed, self, codes, variances)
         return self.log_observed(codes, variances)
 
+    def refitted(self, codes: np.ndarray, weights: np.ndarray, n_samples: float) -> Self:
+        """Return the prior with what it has learned learned once more, from codes that have moved a little.
+
+        Parameters
+        ----------
+        codes : array of shape (n, k)
+            Codes, one row for each signal.
+        weights : array of shape (n,)
+            Of the signals.
+        n_samples : float
+            Sum of the weights.
+
+        Returns
+        -------
+        Prior
+            Itself, where nothing is learned.
+        """
+        return self
+
     def shortfall(self, n_components: int, n_samples: float) -> float:
         """Return by which share of its width the fitted support falls short of the true one.
 

@@ -72,11 +72,11 @@ class Gaussian(LocationScale):
         variances = np.sort(weights @ codes**2)[::-1]
         ratios = np.log(variances[:-1] / variances[1:]) if variances.all() else np.zeros(0)
         close = np.flatnonzero(ratios < _STANDARD_ERRORS * 2 / np.sqrt(n_samples))
-        return [
-            f"components {i} and {i + 1} have variances that the samples cannot tell apart; any rotation "
-            "of the two is as likely"
-            for i in close
-        ]
+        pairs = ", ".join(f"{i} and {i + 1}" for i in close)
+        doubt = (
+            f"components {pairs} have variances that the samples cannot tell apart; any rotation of the two"
+        )
+        return [f"{doubt} is as likely"] * bool(pairs)
 
     def degrees_of_freedom(self, n_samples: float) -> float:
         """Return n - 1: the mean was estimated."""

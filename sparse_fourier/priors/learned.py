@@ -8,7 +8,7 @@ from typing import ClassVar, Self
 
 import numpy as np
 
-from sparse_fourier.densities import Density, fit_smooth
+from sparse_fourier.densities import Density, fit_smooth, refit
 from sparse_fourier.priors.independent import FreeScale, Jet, gaussian_looking
 
 _NATS_OF_A_LEARNED_CODE = 7.0
@@ -99,6 +99,12 @@ class Learned(FreeScale):
         for j, density in enumerate(self._each(free)):
             free[j, j], free[j, k] = density.edges == 2, density.edges > 0
         return np.diag(free.ravel())
+
+    def refitted(self, codes: np.ndarray, weights: np.ndarray, n_samples: float) -> Self:
+        """Return the prior with densities fitted to codes that have moved a little."""
+        columns = zip(np.ascontiguousarray(codes.T), self._each(codes), strict=True)
+        share = weights / n_samples
+        return self.learned([refit(h, share, n_samples, density, frozen=False) for h, density in columns])
 
     def smoothed(self, codes: np.ndarray, share: np.ndarray, n_samples: float) -> Self:
         """Return the prior with smooth densities in place of those that have edges."""

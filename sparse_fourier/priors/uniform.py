@@ -21,6 +21,7 @@ _NATS_OF_A_RIVAL = 10.0
 _ALMOST_AS_SMALL = 1.1
 _FARTHEST = 1e100  # its square over any variance is still a number
 _ONE_FACE = 17.0  # a face half as many standard deviations away has a share of 1e-17
+_FELT = 9.0  # standard deviations, at which the distribution function is one
 _UNDERFLOW = -37.0  # of the normal distribution function
 
 
@@ -62,7 +63,8 @@ class Uniform(IndependentPrior):
         """Return log of the normal probability between the two faces as seen from the code."""
         xp = array_namespace(codes, variances)
         sharpness = 1.0 / xp.sqrt(variances)
-        return _log_between(_depth(codes) * sharpness, sharpness)
+        distance = _depth(codes) * sharpness
+        return _log_between_where_felt(distance, sharpness) if xp is np else _log_between(distance, sharpness)
 
     def jet(self, codes: Array, variances: Array) -> Jet:
         """Return `log_marginals` and derivatives in closed form.
@@ -73,16 +75,22 @@ class Uniform(IndependentPrior):
         """
         xp = array_namespace(codes, variances)
         sharpness = 1.0 / xp.sqrt(variances)
-        upwards = xp.where(codes < 0.5, sharpness, -sharpness)
         distance = _depth(codes) * sharpness
         value = _log_between(distance, sharpness)
         terms = _face(distance, value)
         if _both_are_felt(sharpness):
             beyond = _face(distance - sharpness, value)
             terms = tuple(near - far for near, far in zip(terms, beyond, strict=True))
-        squared = sharpness * sharpness
-        first, third = upwards * terms[0], upwards * squared * terms[2]
-        return jet_of_heat(value, first, squared * terms[1], third, squared * squared * terms[3])
+        jet = jet_of_heat(value, *terms)
+        upwards, squared = xp.where(codes < 0.5, sharpness, -sharpness), sharpness * sharpness
+        return Jet(
+            value,
+            upwards * jet.by_code,
+            squared * jet.by_variance,
+            squared * jet.by_codes,
+            (upwards * squared) * jet.by_code_and_variance,
+            (squared * squared) * jet.by_variances,
+        )
 
     def matters(self, codes: np.ndarray, depth: np.ndarray) -> np.ndarray:
         """Return which codes lie within `depth` of a face, or outside."""
@@ -166,8 +174,17 @@ def _log_between(near: Array, sharpness: Array) -> Array:
     return log_near + xp.log1p(-xp.exp(xp.minimum(log_far - log_near, -1e-12)))
 
 
+def _log_between_where_felt(near: np.ndarray, sharpness: np.ndarray) -> np.ndarray:
+    """Return the same, which is zero far from both faces."""
+    felt = ~(near >= _FELT)
+    values = np.zeros(near.shape)
+    values[felt] = _log_between(near[felt], np.broadcast_to(sharpness, near.shape)[felt])
+    return values
+
+
 def _face(x: Array, value: Array) -> tuple[Array, ...]:
     """Return four derivatives, over the density, of what is above a face x standard deviations away."""
     squares = x * x
     density = array_namespace(x, value).exp(-0.5 * squares - (LOG_SQRT_2PI + value))
-    return density, -x * density, (squares - 1) * density, (3 - squares) * (x * density)
+    slope = -x * density
+    return density, slope, (squares - 1) * density, (squares - 3) * slope

@@ -1,0 +1,170 @@
+"""Rows that stray from a box which all others fill: few signals that would hold its faces far out.
+
+They may lie in the span, and no farther from the middle than a corner, so that no gap among distances tells
+them. What tells them is that codes which fill a box come as near to its faces as there are many of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from sparse_fourier.contamination import Reduce, Settled, fewer
+from sparse_fourier.course import Problem
+from sparse_fourier.dependence import is_even
+from sparse_fourier.objective import Point
+
+_FEWEST_SAMPLES, _SAMPLES_PER_COMPONENT = 100.0, 25.0
+_MOST_ROWS = 1000
+_ROUNDS = 8
+_SPACINGS = 30
+_LEVEL = 1e-4
+_NATS_OF_A_STRAY = 12.0
+_SAME = 1e-9
+_STANDARD_ERRORS, _FAR = 2.0, 4.0
+_SQUARE_OF_A_CORNER, _VARIANCE_OF_SQUARES = 3.0, 0.8
+_FLATTENED = 1e3
+
+Train = Callable[[Problem], Point]
+"""Finds the box that holds signals."""
+
+
+def within_box(settled: Settled, most: float, problem: Problem, reduce: Reduce, train: Train) -> Settled:
+    """Return signals without those that stray from the box that the others fill.
+
+    Strays tilt the box that holds them, so that the search begins with the box of all signals but the
+    outermost; boxes are then found, and rows judged, in turn. If what is left in the end does not fill its
+    box evenly, the outermost rows are the tail of a density, and all are kept.
+
+    Parameters
+    ----------
+    settled : Settled
+    most : float
+        The largest sum of the weights of rows that may be left out.
+    problem : Problem
+        Of these signals.
+    reduce, train : callables
+    """
+    if most <= 0 or not _are_enough(problem) or _is_tight(problem):
+        return settled
+    beyond, before = _outermost(problem, settled.weights, most), np.zeros(len(settled.weights), dtype=bool)
+    for _ in range(_ROUNDS):
+        if not beyond.any() or (beyond == before).all():
+            break
+        box = _box(problem, _some(~beyond), train)
+        if box is None:
+            return settled
+        before, beyond = beyond, outside(box.encode(problem.whitened), settled.weights, most)
+    if not beyond.any() or (beyond != before).any() or not _are_worth_it(problem, beyond, train):
+        return settled
+    left = fewer(settled, ~beyond, reduce)
+    return left if _fills_a_box(left.data.problem(problem.prior), train) else settled
+
+
+def _are_worth_it(problem: Problem, beyond: np.ndarray, train: Train) -> bool:
+    """Return whether all others are likelier without these rows by more than what is broad costs these.
+
+    That is the comparison of likelihoods of which a small share is broad, and of which it is nothing.
+    """
+    rows = _some(~beyond)
+    boxes = [_box(problem, own, train) for own in (rows, np.append(rows, np.flatnonzero(beyond)))]
+    volumes = [np.inf if box is None else -np.linalg.slogdet(box.unmixing)[1] for box in boxes]
+    price = _NATS_OF_A_STRAY * problem.weights[beyond].sum()
+    return bool(volumes[1] - volumes[0] > price)
+
+
+def _are_enough(problem: Problem) -> bool:
+    return problem.n_samples >= max(_FEWEST_SAMPLES, _SAMPLES_PER_COMPONENT * problem.whitened.shape[1])
+
+
+def _is_tight(problem: Problem) -> bool:
+    """Return whether no signal is farther out than those in a box that all fill evenly, with their noise."""
+    k, noise = problem.whitened.shape[1], np.diagonal(problem.noise)
+    farthest = np.einsum("ij,ij->i", problem.whitened, problem.whitened).max()
+    reach = np.sqrt(_SQUARE_OF_A_CORNER * np.maximum(1 - noise, 0)) + _STANDARD_ERRORS * np.sqrt(noise)
+    corner = float(reach @ reach)
+    usual = k + _FAR * np.sqrt(_VARIANCE_OF_SQUARES * k)
+    return bool(farthest <= min(usual, corner))
+
+
+def _outermost(problem: Problem, weights: np.ndarray, most: float) -> np.ndarray:
+    """Return the rows farthest from the middle, as many as may be left out."""
+    distances = np.einsum("ij,ij->i", problem.whitened, problem.whitened)
+    order = _order_of_largest(distances, int(min(most / weights.min(), len(weights))) + 1)
+    found = np.zeros(len(distances), dtype=bool)
+    found[order[np.cumsum(weights[order]) <= most]] = True
+    return found
+
+
+def _some(kept: np.ndarray) -> np.ndarray:
+    """Return few enough of the rows that are kept for a quick search."""
+    rows = np.flatnonzero(kept)
+    return rows if len(rows) <= _MOST_ROWS else np.random.RandomState(0).permutation(rows)[:_MOST_ROWS]
+
+
+def _box(problem: Problem, rows: np.ndarray, train: Train) -> Point | None:
+    """Return the box of some rows, as a map of the coordinates of all; none if they leave a direction out."""
+    own, mean, whitening = problem.among(rows)
+    if np.linalg.norm(whitening, 2) > _FLATTENED:
+        return None
+    found = train(own)
+    unmixing = found.unmixing @ whitening
+    return Point(unmixing, found.offset - unmixing @ mean)
+
+
+def outside(codes: np.ndarray, weights: np.ndarray, most: float) -> np.ndarray:
+    """Return which codes lie beyond a gap before a face that the spacings of the next ones do not explain.
+
+    Near a face of positive density the distances between one code and the next are exponential variables of
+    one mean, that of the next thirty, so that the quotient of the two has an F distribution; where
+    the density falls towards the face, gaps are wider, and `within_box` asks what is left.
+
+    Parameters
+    ----------
+    codes : array of shape (n, k)
+    weights : array of shape (n,)
+        Positive.
+    most : float
+        The largest sum of the weights of rows beyond gaps.
+
+    Returns
+    -------
+    bool array of shape (n,)
+        None where they would be more.
+    """
+    level = _LEVEL / (2 * codes.shape[1])
+    ends = [side * code for code in codes.T for side in (1.0, -1.0)]
+    found = np.any([_beyond_spacings(end, weights, most, level) for end in ends], axis=0)
+    return found if weights[found].sum() <= most else np.zeros_like(found)
+
+
+def _beyond_spacings(values: np.ndarray, weights: np.ndarray, most: float, level: float) -> np.ndarray:
+    """Return which values lie above a gap."""
+    order = _order_of_largest(values, int(min(most / weights.min(), len(values))) + 2 * _SPACINGS)
+    falling = values[order]
+    first = np.flatnonzero(np.diff(falling, prepend=np.inf) < -_SAME * np.ptp(values))
+    lost = np.add.reduceat(weights[order], first).cumsum()
+    levels = falling[first]
+    n_tried = min(int(np.searchsorted(lost, most, side="right")), len(levels) - _SPACINGS - 1)
+    if n_tried <= 0:
+        return np.zeros(len(values), dtype=bool)
+    tried = np.arange(n_tried)
+    gaps = levels[tried] - levels[tried + 1]
+    means = (levels[tried + 1] - levels[tried + 1 + _SPACINGS]) / _SPACINGS
+    chances = (1.0 + gaps / means / _SPACINGS) ** -_SPACINGS
+    beyond = np.flatnonzero(n_tried * chances < level)
+    last = beyond[-1] if len(beyond) else -1
+    return values > 0.5 * (levels[last] + levels[last + 1]) if len(beyond) else np.zeros(len(values), bool)
+
+
+def _order_of_largest(values: np.ndarray, n: int) -> np.ndarray:
+    """Return the places of the n largest values, descending."""
+    places = np.arange(len(values)) if n >= len(values) else np.argpartition(values, -n)[-n:]
+    return places[np.argsort(-values[places], kind="stable")]
+
+
+def _fills_a_box(problem: Problem, train: Train) -> bool:
+    """Return whether the codes of signals fill their box evenly."""
+    box = _box(problem, _some(problem.weights > 0), train)
+    return box is not None and is_even(box.encode(problem.whitened), problem.weights, problem.n_samples)

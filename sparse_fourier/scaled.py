@@ -1,0 +1,227 @@
+"""Signals times a power of two, with weights: sums over them, a block of rows at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from sparse_fourier.signals import Rows, signals_of
+
+FEW_ENTRIES = 1 << 20
+_BLOCK_ENTRIES = 1 << 14
+_FEWEST_ROWS, _FEWEST_WIDE_ROWS, _WIDE = 256, 32, 4096
+_FAR = 4.0
+
+_Product = Callable[[np.ndarray], np.ndarray]
+_Projection = tuple[np.ndarray, np.ndarray, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Scaled:
+    """Data times a power of two, a block of rows at a time, with weights of sum one.
+
+    Attributes
+    ----------
+    X : array or Signals of shape (n, d)
+    exponent : int
+    share : array of shape (n,)
+    n_samples : float
+        Sum of the weights.
+
+    Notes
+    -----
+    Blocks are written into one buffer that stays in a cache, and what was last asked for is remembered: fits
+    of small data look at the same block, and at the same projection, more than once.
+    """
+
+    X: Rows
+    exponent: int
+    share: np.ndarray
+    n_samples: float
+    _blocks: dict[Any, np.ndarray] = field(default_factory=dict, repr=False)
+    _projections: dict[Any, _Projection] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def of(cls, X: Rows, weights: np.ndarray, exponent: int = 0) -> Scaled:
+        """Return the data times 2**exponent."""
+        total = float(weights.sum())
+        return cls(X, exponent, weights / total, total)
+
+    def whole(self) -> np.ndarray:
+        """Return all rows."""
+        return scaled_by_power_of_two(self.X[:], self.exponent) if self.exponent else self.X[:]
+
+    def _rows(self) -> Iterator[slice]:
+        """Yield slices of rows of which a cache holds several."""
+        n, d = self.X.shape
+        fewest = max(d, _FEWEST_ROWS) if d <= _WIDE else _FEWEST_WIDE_ROWS
+        size = max(fewest, _BLOCK_ENTRIES // max(d, 1))
+        return (slice(first, min(first + size, n)) for first in range(0, n, size))
+
+    def centred(self, mean: np.ndarray, dtype: Any) -> Iterator[tuple[slice, np.ndarray]]:
+        """Yield rows and what they hold, less the mean, not to be written to, nor used after the next."""
+        slices = list(self._rows())
+        buffer = np.empty((max(part.stop - part.start for part in slices), self.X.shape[1]), dtype)
+        if len(slices) > 1:
+            for rows in slices:
+                yield rows, self._centred(rows, mean, buffer)
+            return
+        key = mean.tobytes(), np.dtype(dtype)
+        if key not in self._blocks:
+            self._blocks.clear()
+            self._blocks[key] = self._centred(slices[0], mean, buffer)
+        yield slices[0], self._blocks[key]
+
+    def _centred(self, rows: slice, mean: np.ndarray, buffer: np.ndarray) -> np.ndarray:
+        """Return rows, scaled, less the mean, in a buffer."""
+        block = scaled_by_power_of_two(self.X[rows], self.exponent, buffer[: rows.stop - rows.start])
+        return np.subtract(block, mean.astype(block.dtype), out=block)
+
+    def weighted(self, array: np.ndarray, rows: slice, power: float = 1.0) -> np.ndarray:
+        """Return rows times a power of their weights; without them where all are the same."""
+        if self.even:
+            return array
+        return array * (self.share[rows, None] ** power).astype(array.dtype)
+
+    @cached_property
+    def even(self) -> bool:
+        """Whether all weights are the same."""
+        return bool((self.share == self.share[0]).all())
+
+    @property
+    def unit(self) -> float:
+        """What `weighted` leaves to be multiplied by."""
+        return float(self.share[0]) if self.even else 1.0
+
+    def mean(self, dtype: Any) -> np.ndarray:
+        """Return the mean of rows, exact for columns that are constant."""
+        first = np.asarray(self.X[:1], dtype=float)
+        shift, total = scaled_by_power_of_two(first, self.exponent)[0], np.zeros(self.X.shape[1])
+        for rows, block in self.centred(shift, dtype):
+            total += self.share[rows].astype(dtype) @ block
+        return shift + total
+
+    def moments(self, dtype: Any, *, centred: bool) -> tuple[np.ndarray, np.ndarray]:
+        """Return the mean of rows, and the second moments about it if `centred`, else about zero.
+
+        In one pass, about the mean of the first block, unless that is far from the mean of all.
+        """
+        first = next(iter(self._rows()))
+        near = replace(self, X=self.X[first], share=np.full(first.stop, 1.0 / first.stop), _blocks={})
+        shift = near.mean(dtype).astype(dtype).astype(float) * centred
+        if first.stop == len(self.X):
+            mean = self.mean(dtype)
+            return mean, self.covariance(mean * centred, dtype)
+        beside, moments = np.zeros(len(shift)), np.zeros((len(shift), len(shift)))
+        for rows, block in self.centred(shift, dtype):
+            beside += self.share[rows].astype(dtype) @ block
+            scaled = self.weighted(block, rows, 0.5)
+            moments += scaled.T @ scaled
+        moments *= self.unit
+        if not centred:
+            return beside, moments
+        moments -= np.outer(beside, beside)
+        mean = shift + beside
+        far = (beside * beside > _FAR * np.diagonal(moments)).any()
+        return mean, self.covariance(mean, dtype) if far else moments
+
+    def covariance(self, mean: np.ndarray, dtype: Any) -> np.ndarray:
+        """Return the covariance about a mean: products of a type, which double precision adds up."""
+        moments = np.zeros((self.X.shape[1], self.X.shape[1]))
+        for rows, block in self.centred(mean, dtype):
+            scaled = self.weighted(block, rows, 0.5)
+            moments += scaled.T @ scaled
+        return moments * self.unit
+
+    def variances(self, mean: np.ndarray) -> np.ndarray:
+        """Return the mean square of each feature about a mean."""
+        total = np.zeros(self.X.shape[1])
+        for rows, block in self.centred(mean, float):
+            total += np.einsum("i,ij,ij->j", self.share[rows], block, block)
+        return total
+
+    def sums(self, mean: np.ndarray, axes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the second moments of coordinates along axes, (r, r), and with the data, (r, d)."""
+        gram, cross = np.zeros((len(axes), len(axes))), np.zeros(axes.shape)
+        for rows, block in self.centred(mean, float):
+            found = block @ axes.T
+            weighted = self.weighted(found, rows).T
+            gram += weighted @ found
+            cross += weighted @ block
+        return gram * self.unit, cross * self.unit
+
+    def projected(self, mean: np.ndarray, axes: np.ndarray, dtype: Any) -> _Projection:
+        """Return coordinates along orthonormal axes, what they leave of each row, and the cross-covariance.
+
+        Parameters
+        ----------
+        mean : array of shape (d,)
+            Subtracted from the data.
+        axes : array of shape (r, d)
+        dtype : type
+            In which products are computed.
+
+        Returns
+        -------
+        coordinates : array of shape (n, r)
+        squares : array of shape (n,)
+            Squared distance of each row from the span of the axes.
+        cross : array of shape (r, d)
+            Covariance of coordinates and features.
+        """
+        key = mean.tobytes(), axes.tobytes(), np.dtype(dtype)
+        if key not in self._projections:
+            self._projections.clear()
+            self._projections[key] = self._projected(mean, axes, dtype)
+        return self._projections[key]
+
+    def _projected(self, mean: np.ndarray, axes: np.ndarray, dtype: Any) -> _Projection:
+        n = len(self.X)
+        coordinates, squares, cross = np.empty((n, len(axes))), np.empty(n), np.zeros(axes.shape)
+        narrow, room = axes.astype(dtype), None
+        for rows, block in self.centred(mean, dtype):
+            found = block @ narrow.T
+            coordinates[rows] = found
+            cross += self.weighted(found, rows).T @ block
+            room = np.empty_like(block) if room is None else room[: len(block)]
+            left = np.subtract(block, np.matmul(found, narrow, out=room), out=room)
+            squares[rows] = np.einsum("ij,ij->i", left, left)
+        if dtype is not float:
+            coordinates += (mean.astype(dtype) - mean) @ axes.T
+        return coordinates, squares, cross * self.unit
+
+    def operators(self, mean: np.ndarray) -> tuple[_Product, _Product]:
+        """Return products with the data less a mean and weighted, and with their transpose."""
+        signals, root = signals_of(self.X), np.sqrt(self.share)[:, None]
+
+        def forth(matrix: np.ndarray) -> np.ndarray:
+            return root * np.ldexp(signals.times(matrix), self.exponent) - root * (mean @ matrix)
+
+        def back(matrix: np.ndarray) -> np.ndarray:
+            weighted = root * matrix
+            whole = np.ldexp(signals.transposed_times(weighted), self.exponent)
+            return whole - mean[:, None] * weighted.sum(axis=0)
+
+        return forth, back
+
+    def triangle(self, mean: np.ndarray) -> np.ndarray:
+        """Return the triangular factor of the data less a mean, times the roots of the weights."""
+        factor = np.zeros((0, self.X.shape[1]))
+        for rows, block in self.centred(mean, float):
+            factor = np.linalg.qr(np.concatenate([factor, self.weighted(block, rows, 0.5)]), mode="r")
+        return factor * np.sqrt(self.unit)
+
+
+def scaled_by_power_of_two(X: np.ndarray, exponent: int, out: np.ndarray | None = None) -> np.ndarray:
+    """Return X times 2**exponent, exactly where the type can hold it; in an array of another type too."""
+    kind = X.dtype if out is None else out.dtype
+    factor = (
+        np.ldexp(kind.type(1), exponent) if abs(exponent) < np.finfo(kind).maxexp - 8 else kind.type(np.inf)
+    )
+    if np.isfinite(factor):
+        return np.multiply(X, factor, out=out, order="C")
+    return np.ldexp(X.astype(kind, copy=False), exponent, out=out, order="C")
