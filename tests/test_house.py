@@ -121,4 +121,11 @@ def test_wheel_requires_five_packages_unless_extras_are_asked_for(wheel):
 
 def test_extras_are_those_of_the_readme():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    assert set(project["optional-dependencies"]) == {"plot", "progress", "test", "bench", "docs"}
+    assert set(project["optional-dependencies"]) == {
+        "plot",
+        "progress",
+        "dask",
+        "test",
+        "bench",
+        "docs",
+    }
