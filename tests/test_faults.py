@@ -389,6 +389,7 @@ def test_extreme_scales_are_powers_of_two_away(dtype, power):
     assert np.isfinite(scaled.score(np.ldexp(data, power)))
 
 
+@pytest.mark.filterwarnings("ignore::sparse_fourier.exceptions.IdentifiabilityWarning")
 @pytest.mark.parametrize("prior", ["uniform", "laplace", "exponential", "gaussian", "learned", "auto"])
 def test_units_that_are_powers_of_two_change_no_bit(prior):
     rng = np.random.default_rng(1)
