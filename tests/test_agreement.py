@@ -43,7 +43,6 @@ def test_forms_of_arrays(prior, tmp_path):
     np.save(path, X)
     forms = {
         "CSR": sparse.csr_array(X),
-        "CSC": sparse.csc_matrix(X),
         "file": np.load(path, mmap_mode="r"),
     }
     for name, form in forms.items():
@@ -60,6 +59,7 @@ def test_precision(prior):
     assert apart(one, other) < 1e-4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("prior", ["uniform", "laplace", "learned", None])
 def test_arrays_of_jax(prior):
     import jax
@@ -97,6 +97,7 @@ def test_solvers_end_at_one_optimum(prior, solver):
     assert apart(one, other) < 1e-4
 
 
+@pytest.mark.slow
 def test_a_network_of_identities_ends_at_principal_axes_of_least_error():
     X = signals("gaussian")
     one, other = (fitted(X, None, **more) for more in ({}, {"activation": "identity", "solver": "lbfgs"}))

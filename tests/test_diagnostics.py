@@ -351,6 +351,7 @@ def test_networks_are_trained_again_from_where_they_are():
     np.testing.assert_allclose(one.explained_variance, model.explained_variance_)
 
 
+@pytest.mark.slow
 def test_waveforms_of_few_parameters_have_bands_and_errors_of_these():
     """A basis of one's own: its centres and widths by simulation, points of its peaks by coverage."""
     from test_parametric import TRUE, Peaks

