@@ -51,6 +51,9 @@ class Problem:
         Of the whitened coordinates, where that is not zero.
     inflation : array of shape (n,) or None
         How much more variance the noise of each signal has than `noise` says, where some are incomplete.
+    unit : float
+        What the unit of the signals adds to the objective. Training does without, so that its rounding does
+        not depend on the unit.
     """
 
     prior: Prior
@@ -62,6 +65,7 @@ class Problem:
     constant: float
     average: np.ndarray | None = None
     inflation: np.ndarray | None = None
+    unit: float = 0.0
 
     def objective(self, rows: np.ndarray, matters: np.ndarray) -> Objective:
         """Return the objective of some rows, each code with those of them that matter to it.
@@ -252,7 +256,7 @@ class Stages(ABC):
             callback=self.tell if plan.callback else None,
             engine=engine,
         )
-        self._curve = np.concatenate([self._curve, trained.curve])
+        self._curve = np.concatenate([self._curve, trained.curve + self._problem.unit])
         self._rival = min(self._rival, trained.rival * share * self._problem.n_samples)
         return trained._replace(curve=self._curve, rival=self._rival)
 
@@ -261,7 +265,7 @@ class Stages(ABC):
         callback = self._plan.callback
         iteration = len(self._curve) + progress.iteration
         elapsed = time.perf_counter() - self._began
-        return callback and callback(Progress(iteration, progress.loss, elapsed))
+        return callback and callback(Progress(iteration, progress.loss + self._problem.unit, elapsed))
 
 
 class Course(Stages):

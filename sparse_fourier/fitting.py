@@ -284,7 +284,7 @@ def _fit_own_components(
     stopped = bool(free and free.stopped)
     if settings.callback and not stopped:
         elapsed = time.perf_counter() - began
-        stopped = bool(settings.callback(Progress(learned.n_iter, problem.constant, elapsed)))
+        stopped = bool(settings.callback(Progress(learned.n_iter, problem.constant + problem.unit, elapsed)))
     trained = place(problem, replace(plan, callback=None if stopped else plan.callback), rng)
     trained = trained._replace(
         curve=np.append(free.curve if free else [], trained.curve),

@@ -28,6 +28,7 @@ _TOLERANCE, _NATS = 1e-9, 1e-4  # whichever is more: in nats per sample, and of 
 _ROUGH_TOLERANCE, _ROUGH_NATS = 1e-7, 0.5
 _PASSING_TOLERANCE = 1e-5
 _NARROWING = 4.0
+_SAMPLES_AT_AN_EDGE = 0.5
 _FIRST_DAMPING = 1e-3
 _NO_DAMPING = 1e-6
 _SMALLEST_STEP = 1e-6
@@ -143,28 +144,36 @@ def _smooth_from(course: _Course, unmixing: np.ndarray) -> Solution:
 def _sharpen(course: _Course, solution: Solution) -> Solution:
     """Give codes the edges that they are found to have, blurred widely at first."""
     weights, n = course.signals.weights, course.signals.n_samples
-    blur = n**-0.5
     chosen = [
-        density.choose(h, weights, n, blur, each)
+        density.choose(h, weights, n, n**-0.5, each)
         for h, each in zip(solution.codes, solution.densities, strict=True)
     ]
     while True:
-        last = blur <= 1 / n or not any(each.edges for each in chosen)
-        narrowed = [each.narrowed(blur) for each in chosen]
+        last = all(_next_blur(each, n) == each.blur for each in chosen)
         solution = course.alternate(
-            course.fitted(solution.point, solution.codes, narrowed, frozen=False),
+            course.fitted(solution.point, solution.codes, chosen, frozen=False),
             _ROUNDS if last else _ROUNDS_IN_PASSING,
             max(_TOLERANCE, _NATS / n) if last else _PASSING_TOLERANCE,
             _ROUNDS_TO_SMOOTH_AGAIN,
         )
         chosen = [
-            density.keep(h, weights, n, each, blur)
+            density.keep(h, weights, n, each, each.blur)
             for h, each in zip(solution.codes, solution.densities, strict=True)
         ]
         unchanged = all(new is old for new, old in zip(chosen, solution.densities, strict=True))
         if course.over or (last and unchanged):
             return solution
-        blur = max(blur / _NARROWING, 1 / n)
+        chosen = [each.narrowed(_next_blur(each, n)) for each in chosen]
+
+
+def _next_blur(each: Density, n_samples: float) -> float:
+    """Return the width that edges have next: less, until there are hardly any samples within it.
+
+    Where the density begins at an edge with a step, that is about one over the number of samples; where it
+    begins at zero, samples are too far apart to tell edges so sharp from wider ones.
+    """
+    crowded = n_samples * each.mass_at_ends > _SAMPLES_AT_AN_EDGE
+    return max(each.blur / _NARROWING, 1 / n_samples) if crowded else each.blur
 
 
 class _Course:

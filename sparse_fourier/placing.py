@@ -41,6 +41,7 @@ def _parts(problem: Problem) -> list[Problem]:
             whitened=problem.whitened[:, j : j + 1],
             noise=problem.noise[j : j + 1, j : j + 1],
             constant=problem.constant / k,
+            unit=problem.unit / k,
             average=average[j],
         )
         for j in range(k)

@@ -151,12 +151,12 @@ class Reduced:
         left = gaps.n_entries - self.rank + self.surplus
         residual = reconstruction_term(np.array(self.residual / self.n), noise, left)
         unit = gaps.n_entries * self.exponent * np.log(2.0)
-        constant = float(residual) + self.log_volume + unit + gaps.volume
+        constant = float(residual) + self.log_volume + gaps.volume
         share = self.weights / self.n
         floor = prior.resolution(self.n) ** 2
         average = share @ self.whitened if self.anchored else None
         return Problem(
-            prior, self.whitened, share, self.n, self.noise, floor, constant, average, gaps.inflation
+            prior, self.whitened, share, self.n, self.noise, floor, constant, average, gaps.inflation, unit
         )
 
 

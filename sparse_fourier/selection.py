@@ -85,7 +85,8 @@ class Fit(NamedTuple):
         variances = self.problem.blur_of(self.point, np.arange(len(self.problem.weights))) ** 2
         log_prior = self.prior.log_likelihoods(self.codes, variances)
         volume = np.linalg.slogdet(self.point.unmixing)[1]
-        return float(self.problem.weights @ log_prior + volume - self.problem.constant)
+        offset = self.problem.constant + self.problem.unit
+        return float(self.problem.weights @ log_prior + volume - offset)
 
     @property
     def score(self) -> float:

@@ -51,7 +51,7 @@ def _learn(problem: Problem, plan: Plan, rng: np.random.RandomState) -> Trained:
     learned = learn(signals, start, rng, max_iter=plan.max_iter, tell=tell)
     return Trained(
         learned.point,
-        learned.curve + problem.constant,
+        learned.curve + (problem.constant + problem.unit),
         learned.converged,
         learned.decrement,
         learned.stopped,

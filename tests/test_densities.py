@@ -314,6 +314,18 @@ def test_narrowed_edges_are_narrower_and_normalised():
     assert smooth.narrowed(0.1) is smooth
 
 
+@pytest.mark.parametrize(("power", "blurs"), [(1.0, (0.08, 0.01)), (2.0, (0.08,))])
+def test_mass_at_an_edge_is_that_of_the_true_density(power, blurs):
+    truth, n = stats.gamma(power), 4000.0
+    codes = truth.ppf((np.arange(4000) + 0.5) / 4000)
+    found = choose(codes, uniform_weights(4000), n, 0.02)
+    assert found.edges == 1
+    for blur in blurs:
+        wanted = truth.cdf(found.centre + blur * found.scale)
+        assert found.narrowed(blur).mass_at_ends == pytest.approx(wanted, rel=0.1)
+    assert Density.normal().mass_at_ends == 0.0
+
+
 def test_choose_gives_back_a_density_without_edges():
     codes, weights = drawn("normal"), uniform_weights(400)
     own = learned(codes)

@@ -389,6 +389,20 @@ def test_extreme_scales_are_powers_of_two_away(dtype, power):
     assert np.isfinite(scaled.score(np.ldexp(data, power)))
 
 
+@pytest.mark.filterwarnings("ignore::sparse_fourier.exceptions.IdentifiabilityWarning")
+@pytest.mark.parametrize("prior", ["uniform", "laplace", "exponential", "gaussian", "learned", "auto"])
+def test_units_that_are_powers_of_two_change_no_bit(prior):
+    rng = np.random.default_rng(1)
+    data = rng.random((200, 3)) @ rng.standard_normal((3, 12)) + 0.1 * rng.standard_normal((200, 12))
+    found = AutoencoderDecomposer(3, prior=prior, random_state=0).fit(data)
+    for power in (1, -7, 40):
+        scaled = AutoencoderDecomposer(3, prior=prior, random_state=0).fit(np.ldexp(data, power))
+        unit = 0 if found.prior_.has_free_scale else power
+        np.testing.assert_array_equal(scaled.components_, np.ldexp(found.components_, unit))
+        shift = 12 * power * np.log(2)
+        np.testing.assert_allclose(scaled.loss_curve_, found.loss_curve_ + shift, rtol=1e-12, atol=1e-9)
+
+
 @pytest.mark.parametrize(("dtype", "unit"), [(np.float32, 1e-43), (np.float64, 1e-320)])
 def test_denormal_data(dtype, unit):
     data = (X / np.abs(X).max() * unit).astype(dtype)

@@ -168,6 +168,13 @@ class Density:
         return float(masses[codes < low].sum()), float(masses[codes > high].sum())
 
     @property
+    def mass_at_ends(self) -> float:
+        """The larger of the probabilities within a blur of each hard end, about; zero where there is none."""
+        masses, t = self._masses(), fine_nodes_of(self.template, self.blur).t
+        walls = self.template.walls(self.blur)[: self.edges]
+        return max((float(masses[np.abs(t - wall.place) < wall.width].sum()) for wall in walls), default=0.0)
+
+    @property
     def peak(self) -> tuple[float, float]:
         """The likeliest code, about, and minus the curvature of the log-density there."""
         nodes = fine_nodes_of(self.template, self.blur)
