@@ -22,7 +22,7 @@ _SPACINGS = 30
 _LEVEL = 1e-4
 _NATS_OF_A_STRAY = 12.0
 _SAME = 1e-9
-_STANDARD_ERRORS, _FAR = 2.0, 4.0
+_STANDARD_ERRORS, _FAR, _FARTHER = 2.0, 4.0, 0.6
 _SQUARE_OF_A_CORNER, _VARIANCE_OF_SQUARES = 3.0, 0.8
 _FLATTENED = 1e3
 
@@ -84,7 +84,8 @@ def _is_tight(problem: Problem) -> bool:
     farthest = np.einsum("ij,ij->i", problem.whitened, problem.whitened).max()
     reach = np.sqrt(_SQUARE_OF_A_CORNER * np.maximum(1 - noise, 0)) + _STANDARD_ERRORS * np.sqrt(noise)
     corner = float(reach @ reach)
-    usual = k + _FAR * np.sqrt(_VARIANCE_OF_SQUARES * k)
+    most_deviations = max(_FAR, _FARTHER + np.sqrt(2 * np.log(problem.n_samples)))
+    usual = k + most_deviations * np.sqrt(_VARIANCE_OF_SQUARES * k)
     return bool(farthest <= min(usual, corner))
 
 
