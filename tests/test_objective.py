@@ -340,7 +340,7 @@ def both_objectives(prior, k, problem=None):
     [
         (Sparse(), 2),
         (Uniform(), 3),
-        (Laplace(), 2),
+        pytest.param(Laplace(), 2, marks=pytest.mark.slow),
     ],
     ids=str,
 )

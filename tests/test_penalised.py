@@ -48,7 +48,13 @@ SIGNALS = {
 }
 
 
-@pytest.mark.parametrize("prior", sorted(SIGNALS))
+@pytest.mark.parametrize(
+    "prior",
+    [
+        "uniform",
+        *(pytest.param(name, marks=pytest.mark.slow) for name in sorted(SIGNALS) if name != "uniform"),
+    ],
+)
 def test_no_strength_gives_the_fit_without_penalty(prior):
     X, k = SIGNALS[prior], 3 if prior == "simplex" else 2
     without = decomposer(k, prior=prior).fit(X)

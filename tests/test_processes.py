@@ -103,7 +103,7 @@ def interrupted(process, *, delay):
 
 @posix
 @pytest.mark.parametrize(("n", "way"), [(3000, ""), (20_000, COMPILE)], ids=["in NumPy", "compiled"])
-@pytest.mark.parametrize("delay", [0.0, 0.3])
+@pytest.mark.parametrize("delay", [pytest.param(0.0, marks=pytest.mark.slow), 0.3])
 def test_interrupt_during_training(delay, n, way):
     code = way + INTERRUPTED
     code += f"""
@@ -323,6 +323,7 @@ if __name__ == "__main__":
 
 
 @posix
+@pytest.mark.slow
 def test_fork_before_training_leaves_the_child_able_to_fit():
     code = (
         COMPILE
@@ -632,7 +633,9 @@ at_once(import_jax, serve, serve)
 
 
 @posix
-@pytest.mark.parametrize("delay", [0.02, 0.1, 0.4])
+@pytest.mark.parametrize(
+    "delay", [0.02, *(pytest.param(delay, marks=pytest.mark.slow) for delay in (0.1, 0.4))]
+)
 @pytest.mark.parametrize("pause", [0, 4])
 def test_fit_after_an_interrupt_of_the_first_one(delay, pause):
     code = f"""
