@@ -62,7 +62,7 @@ def test_codes_are_the_largest_of_an_affine_map(sparse, affine):
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore:.*used by no signal")  # codes of both signs leave some, under "exponential"
+@pytest.mark.filterwarnings("ignore:.*used by no signal")  # by codes that have both signs
 @pytest.mark.parametrize("prior", ["laplace", "exponential"])
 def test_an_average_is_kept_and_codes_do_not_depend_on_other_signals(sparse, prior):
     X, *_ = sparse
