@@ -26,9 +26,11 @@ VARIANTS = [
     AutoencoderDecomposer(n_components=1, prior=Uniform(), n_init=1, max_iter=100, random_state=0),
     AutoencoderDecomposer(n_components=0.9, prior="uniform", random_state=0),
     AutoencoderDecomposer(basis="fourier", random_state=0),
-    AutoencoderDecomposer(1, prior="laplace", penalty=[Smoothness(0.1), L1(0.01)], random_state=0),
     AutoencoderDecomposer(2, encoder="variational", random_state=0),
     AutoencoderDecomposer(1, prior="laplace", noise="student_t", random_state=0),
+]
+SLOWER_VARIANTS = [
+    AutoencoderDecomposer(1, prior="laplace", penalty=[Smoothness(0.1), L1(0.01)], random_state=0),
     AutoencoderDecomposer(n_components=1, prior="laplace", basis=Fourier(damped=True), random_state=0),
 ]
 NETWORKS = [
@@ -49,6 +51,13 @@ MORE_NETWORKS = [
 @pytest.mark.filterwarnings("ignore::sparse_fourier.exceptions.IdentifiabilityWarning")
 @checks.parametrize_with_checks(VARIANTS)
 def test_scikit_learn_check(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::sparse_fourier.exceptions.IdentifiabilityWarning")
+@checks.parametrize_with_checks(SLOWER_VARIANTS)
+def test_scikit_learn_check_of_slower_variants(estimator, check):
     check(estimator)
 
 

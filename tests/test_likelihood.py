@@ -467,13 +467,15 @@ def test_exponential_fit_ends_where_it_ends_from_the_truth():
 
 VARIANTS = [
     AutoencoderDecomposer(prior="laplace", random_state=0),
-    AutoencoderDecomposer(prior="laplace", random_state=0, fit_intercept=False),
     AutoencoderDecomposer(prior="gaussian", random_state=0),
     AutoencoderDecomposer(prior="gaussian", random_state=0, fit_intercept=False),
     AutoencoderDecomposer(prior="simplex", random_state=0),
     AutoencoderDecomposer(prior="exponential", random_state=0),
-    AutoencoderDecomposer(prior="exponential", random_state=0, fit_intercept=False),
     AutoencoderDecomposer(2, prior="learned", random_state=0),
+]
+WITHOUT_INTERCEPT = [
+    AutoencoderDecomposer(prior="laplace", random_state=0, fit_intercept=False),
+    AutoencoderDecomposer(prior="exponential", random_state=0, fit_intercept=False),
 ]
 
 
@@ -490,4 +492,11 @@ def unfinished(estimator):
 @pytest.mark.filterwarnings("ignore::sparse_fourier.exceptions.IdentifiabilityWarning")
 @checks.parametrize_with_checks(VARIANTS, expected_failed_checks=unfinished)
 def test_scikit_learn_check(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::sparse_fourier.exceptions.IdentifiabilityWarning")
+@checks.parametrize_with_checks(WITHOUT_INTERCEPT, expected_failed_checks=unfinished)
+def test_scikit_learn_check_without_intercept(estimator, check):
     check(estimator)

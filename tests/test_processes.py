@@ -144,7 +144,7 @@ print(json.dumps([answer, digest(old) == before]), flush=True)
 
 
 @posix
-@pytest.mark.parametrize("delay", [0.05, 0.4])
+@pytest.mark.parametrize("delay", [0.05, pytest.param(0.4, marks=pytest.mark.slow)])
 def test_interrupt_during_compilation(delay):
     process = start(COMPILE + COMPILING)
     interrupted(process, delay=delay)
@@ -196,6 +196,7 @@ print(digest(old) == before, digest(old.set_params(n_components=2).fit(X)) == be
 """
 
 
+@pytest.mark.slow
 @posix
 def test_two_interrupts_are_answered_one_after_the_other():
     process = start(COMPILE + TWICE)
@@ -256,6 +257,7 @@ def in_child(action):
 """
 
 
+@pytest.mark.slow
 @posix
 def test_fork_after_a_compiled_fit():
     """Whatever would be fitted there: JAX has started, and may hang."""
@@ -496,6 +498,7 @@ except RuntimeError as error:
     assert "JAX_PLATFORMS=cuda,rocm" in said
 
 
+@pytest.mark.slow
 def test_result_does_not_depend_on_the_hash_seed_or_what_ran_before(healthy):
     code = "fit(WIDE)\n" + HEALTHY.format(changes={})
     assert output(code, PYTHONHASHSEED="3") == healthy
