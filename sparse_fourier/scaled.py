@@ -111,17 +111,12 @@ class Scaled:
         In one pass, about the mean of the first block, unless that is far from the mean of all.
         """
         first = next(iter(self._rows()))
-        near = replace(self, X=self.X[first], share=np.full(first.stop, 1.0 / first.stop), _blocks={})
-        shift = near.mean(dtype).astype(dtype).astype(float) * centred
         if first.stop == len(self.X):
             mean = self.mean(dtype)
             return mean, self.covariance(mean * centred, dtype)
-        beside, moments = np.zeros(len(shift)), np.zeros((len(shift), len(shift)))
-        for rows, block in self.centred(shift, dtype):
-            beside += self.share[rows].astype(dtype) @ block
-            scaled = self.weighted(block, rows, 0.5)
-            moments += scaled.T @ scaled
-        moments *= self.unit
+        near = replace(self, X=self.X[first], share=np.full(first.stop, 1.0 / first.stop), _blocks={})
+        shift = near.mean(dtype).astype(dtype).astype(float) * centred
+        beside, moments = self._moments_about(shift, dtype)
         if not centred:
             return beside, moments
         moments -= np.outer(beside, beside)
@@ -131,11 +126,17 @@ class Scaled:
 
     def covariance(self, mean: np.ndarray, dtype: Any) -> np.ndarray:
         """Return the covariance about a mean: products of a type, which double precision adds up."""
-        moments = np.zeros((self.X.shape[1], self.X.shape[1]))
-        for rows, block in self.centred(mean, dtype):
+        return self._moments_about(mean, dtype)[1]
+
+    def _moments_about(self, centre: np.ndarray, dtype: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Return first and second moments about a point."""
+        d = self.X.shape[1]
+        first, second = np.zeros(d), np.zeros((d, d))
+        for rows, block in self.centred(centre, dtype):
+            first += self.share[rows].astype(dtype) @ block
             scaled = self.weighted(block, rows, 0.5)
-            moments += scaled.T @ scaled
-        return moments * self.unit
+            second += scaled.T @ scaled
+        return first, second * self.unit
 
     def variances(self, mean: np.ndarray) -> np.ndarray:
         """Return the mean square of each feature about a mean."""
@@ -219,9 +220,6 @@ class Scaled:
 def scaled_by_power_of_two(X: np.ndarray, exponent: int, out: np.ndarray | None = None) -> np.ndarray:
     """Return X times 2**exponent, exactly where the type can hold it; in an array of another type too."""
     kind = X.dtype if out is None else out.dtype
-    factor = (
-        np.ldexp(kind.type(1), exponent) if abs(exponent) < np.finfo(kind).maxexp - 8 else kind.type(np.inf)
-    )
-    if np.isfinite(factor):
-        return np.multiply(X, factor, out=out, order="C")
+    if abs(exponent) < np.finfo(kind).maxexp - 8:
+        return np.multiply(X, np.ldexp(kind.type(1), exponent), out=out, order="C")
     return np.ldexp(X.astype(kind, copy=False), exponent, out=out, order="C")

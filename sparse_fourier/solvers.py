@@ -110,7 +110,7 @@ class Newton:
         old = state.expansion
         unseen = xp.isinf(old.value)
         narrow = (state.settled & (state.width > 0)) | unseen
-        ahead = ~narrow & _may_run_ahead(state, objective)
+        ahead = ~narrow & _may_run_ahead(state)
         width = evaluate_either(
             (state.settled & narrow) | ahead, lambda: _narrowed(state, objective), lambda: state.width
         )
@@ -134,7 +134,7 @@ class Newton:
         return NewtonState(point, expansion, width, damping, decrement, settled, converged, stuck)
 
 
-def _may_run_ahead(state: NewtonState, objective: Objective) -> Array:
+def _may_run_ahead(state: NewtonState) -> Array:
     """Return whether a step may be evaluated with narrower faces at once, instead of first with these."""
     return (state.width > 0) & (state.damping < _LITTLE_DAMPING)
 
