@@ -28,7 +28,15 @@ from sparse_fourier.ranks import rank_of
 from sparse_fourier.rebuilding import Found, rebuilt
 from sparse_fourier.reporting import Reporter, warn_of, warn_of_empty_rows, warn_of_unseen
 from sparse_fourier.sharding import ShardedSignals, is_spread, processes_of
-from sparse_fourier.signals import Rows, array_of, contents_of, is_mapped, mapped, rows_with_weight
+from sparse_fourier.signals import (
+    Rows,
+    array_of,
+    contents_of,
+    is_mapped,
+    mapped,
+    rows_with_weight,
+    within_reach,
+)
 from sparse_fourier.steered import fit_by_solver
 from sparse_fourier.streaming import Learn, Stream, advance
 from sparse_fourier.summary import Summary, of_noise, of_prior
@@ -937,7 +945,7 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
     ) -> Fitted:
         def learn(X: Rows, weights: np.ndarray) -> Fitted:
             if network is not None:
-                X = array_of(X, "a network")
+                X = within_reach(X, "a network")
                 return fit_by_solver(X, weights, settings, network, rng, record)
             if self.prior is None:
                 return closed_form(X, weights, settings)
