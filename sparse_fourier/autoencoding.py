@@ -154,7 +154,7 @@ class _Course:
         if isinstance(X, ShardedSignals):
             return SpreadSource(X, weights, record.origin.exponent, record.unit(dtype))
         X, weights = rows_with_weight(X, weights)
-        n = len(X)
+        X, n = array_of(X, "a network"), len(X)
         size = n if self.network.penalties else runtime.bucket(n)
         even = np.zeros(size, dtype)
         even[:n] = weights / weights.mean()

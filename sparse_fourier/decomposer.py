@@ -250,8 +250,8 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
     So are both with more components than features, from a million codes on; in memory are their codes that
     are not zero. Networks, penalties and missing entries need an array: a file is loaded for
     them, a sparse matrix of more than 8 million entries, zeros included, is refused. Batches of `partial_fit`
-    become arrays. A `jax.Array` whose rows are spread over devices, or processes, is fitted where it lies:
-    see "Scaling out" in the documentation.
+    become arrays. A `jax.Array` whose rows are spread over devices, or processes, is fitted where it lies,
+    networks included: see "Scaling out" in the documentation.
 
     Entries of X that are NaN were not observed. Components minimise the squares of the others, over codes of
     each signal's own, so that entries may be missing for any reason that has nothing to do with their

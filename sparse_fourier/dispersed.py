@@ -19,7 +19,7 @@ from sparse_fourier.sources import Source, expand
 from sparse_fourier.stacks import TrainingState
 from sparse_fourier.steps import Steps, advance, take_steps
 
-_SHARES_OF_A_BATCH = 16
+_WIDTHS = 8  # from none to an even share of a batch
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,7 +101,7 @@ class SpreadSource(Source):
         counts = np.zeros((n_steps, self._programs.n_parts + 1), dtype=np.int64)
         parts = np.where(np.arange(size) < seen[:, None], rows // self._rows_of_part, self._programs.n_parts)
         np.add.at(counts, (np.arange(n_steps)[:, None], parts), 1)
-        step = -(-size // _SHARES_OF_A_BATCH)
+        step = -(-size // (_WIDTHS * self._programs.n_parts))
         return min(-(-int(counts[:, :-1].max()) // step) * step, size)
 
     def losses(self, model: Any, loss: Loss, noise: np.ndarray) -> np.ndarray:

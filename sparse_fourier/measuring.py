@@ -14,7 +14,7 @@ from sparse_fourier.losses import Tabulated
 from sparse_fourier.model import Model
 from sparse_fourier.namespace import Array, array_namespace
 from sparse_fourier.sharding import ShardedSignals
-from sparse_fourier.signals import Rows
+from sparse_fourier.signals import Rows, array_of
 
 _ENTRIES_OF_A_BLOCK = 2**18
 _LEAST_SHARE = 1e-9
@@ -115,13 +115,15 @@ class WeightedSignals(ABC):
     @staticmethod
     def of(X: Rows, weights: np.ndarray, exponent: int) -> WeightedSignals:
         """Return signals in the unit 2**exponent, weights as they are where rows have to stay."""
-        return (Apart if isinstance(X, ShardedSignals) else Together)(X, weights, exponent)
+        if isinstance(X, ShardedSignals):
+            return Apart(X, weights, exponent)
+        return Together(array_of(X, "a network"), weights, exponent)
 
     @abstractmethod
     def evenly(self, most: int) -> WeightedSignals:
         """Return every second, third, ... of the signals: about as many as are asked for, or all."""
 
-    @property
+    @cached_property
     @abstractmethod
     def average(self) -> np.ndarray:
         """Mean signal, of shape (d,)."""
@@ -170,7 +172,7 @@ class Together(WeightedSignals):
         chosen = slice(None, None, -(-len(self._X) // most))
         return Together(self._X[chosen], self._weights[chosen], self._exponent)
 
-    @property
+    @cached_property
     def average(self) -> np.ndarray:
         """Mean signal."""
         return sum((self._share[rows] @ x for rows, x in self._blocks()), np.zeros(self.n_features))

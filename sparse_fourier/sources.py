@@ -17,6 +17,7 @@ from sparse_fourier.stacks import TrainingState, evaluate
 from sparse_fourier.steps import Steps, take_steps
 
 _MOST_ENTRIES = 1 << 22
+_ANY = 1 << 30
 
 
 class Source(ABC):
@@ -37,9 +38,9 @@ class Source(ABC):
     in_step: ClassVar[bool] = False
     """Whether several processes train together, so that none may take more steps at a time than others."""
 
-    def most_steps(self, batch_size: int) -> float:
+    def most_steps(self, batch_size: int) -> int:
         """Return how many steps a chunk may have."""
-        return np.inf
+        return _ANY
 
     @abstractmethod
     def advance(
@@ -102,7 +103,7 @@ class Fetched(Held):
         Of `Signals`.
     """
 
-    def most_steps(self, batch_size: int) -> float:
+    def most_steps(self, batch_size: int) -> int:
         """Return how many steps a chunk may have, so that little is read at once."""
         return max(_MOST_ENTRIES // (batch_size * self.n_features), 1)
 

@@ -58,14 +58,15 @@ def _measured(ended: FittedNetwork, model: Model, X: Rows, weights: np.ndarray) 
     n = signals.n
     coded = signals.coded(Layer(model.unmixing, -model.code_offset))
     residual = n * coded.left(model.components, model.intercept)
-    if filled is not X:
-        residual = max(residual - _of_gaps(model, np.asarray(X), filled, weights), 0.0)
+    if isinstance(X, np.ndarray) and filled is not X:
+        residual = max(residual - _of_gaps(model, X, weights), 0.0)
     variances = coded.deviations**2 * n / max(n - 1, 1)
     return replace(ended, model=model, code_variances=variances, residual=residual)
 
 
-def _of_gaps(model: Model, X: np.ndarray, filled: np.ndarray, weights: np.ndarray) -> float:
-    """Return the sum of squared residuals of entries that were not observed."""
+def _of_gaps(model: Model, X: np.ndarray, weights: np.ndarray) -> float:
+    """Return the sum of squared residuals of entries that were not observed, once they are filled."""
+    filled = model.filled(X)
     codes = model.least_squares_codes(filled)
     rest = np.ldexp(filled.astype(float), -model.exponent) - codes @ model.components - model.intercept
     return float(weights @ (np.where(np.isnan(X), rest, 0.0) ** 2).sum(axis=1))
