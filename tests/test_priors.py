@@ -3,6 +3,7 @@
 A new prior is one more line of `PRIORS`.
 """
 
+import itertools
 import pickle
 from dataclasses import dataclass
 from typing import ClassVar
@@ -17,10 +18,13 @@ from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV, KFold
 
 from sparse_fourier import AutoencoderDecomposer, runtime
+from sparse_fourier.canonical import reference_signs
 from sparse_fourier.metrics import amari_distance
-from sparse_fourier.priors import Exponential, Gaussian, IndependentPrior, Laplace, Prior, Uniform
+from sparse_fourier.priors import Exponential, Gaussian, IndependentPrior, Laplace, Learned, Prior, Uniform
+from sparse_fourier.priors import Simplex as SimplexPrior
+from sparse_fourier.priors.base import CodesAsTrained
 from sparse_fourier.priors.checks import check_prior
-from sparse_fourier.priors.independent import automatic_jet
+from sparse_fourier.priors.independent import automatic_jet, gaussian_looking
 from sparse_fourier.supports import SUPPORTS
 
 PRIORS = [
@@ -75,6 +79,91 @@ def test_a_free_scale_adapts_to_the_mean_of_codes(scale):
     adapted = Exponential(scale).adapted(np.array([0.5, 0.0, 3.0]))
     np.testing.assert_allclose(adapted.moments[0], [0.5, np.broadcast_to(scale, 3)[1], 3.0])
     assert Uniform().adapted(np.array([0.1])) == Uniform()
+
+
+def as_trained(components, mean, mean_codes, **others):
+    """A solution, of which little is uncertain."""
+    k = len(components)
+    given = {"deviations": np.ones(k), "noise": np.zeros(k), "n_samples": 1e6, "anchored": False} | others
+    return CodesAsTrained(components, mean, mean_codes, **given)
+
+
+@pytest.mark.parametrize("prior", [Laplace(), Gaussian(), Learned()], ids=str)
+def test_normal_form_of_free_scales_has_centred_codes_and_unit_rows(prior):
+    rng = np.random.default_rng(0)
+    components, mean_codes = rng.normal(size=(3, 6)), np.array([0.5, -2.0, 3.0])
+    components[2] *= -reference_signs(components)[2]
+    mean = np.array([2.0, -1.0, 0.004]) @ components
+    factors, shifts = prior.normal_form(as_trained(components, mean, mean_codes))
+    np.testing.assert_allclose(factors * mean_codes + shifts, 0.0, atol=1e-14)
+    np.testing.assert_allclose(np.linalg.norm(components / factors[:, None], axis=1), 1.0)
+    assert (np.sign(factors) == [1, -1, 1]).all()
+    # Within three standard errors of the mean its sign says nothing.
+    tied = prior.normal_form(as_trained(components, mean, mean_codes, n_samples=5e5))[0]
+    assert (np.sign(tied) == [1, -1, -1]).all()
+
+
+@pytest.mark.parametrize("prior", [Laplace(np.array([1.0, -2.0]), np.array([0.5, 3.0]))], ids=str)
+def test_standard_form_is_a_change_of_variables(prior):
+    codes = np.random.default_rng(0).normal(size=(20, 2))
+    standard, factors, shifts = prior.standard_form(2)
+    assert (standard.location, standard.scale) == (0.0, 1.0)
+    expected = standard.log_density(codes * factors + shifts) + np.log(np.abs(factors)).sum()
+    np.testing.assert_allclose(prior.log_density(codes), expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("anchored", [False, True])
+def test_box_counts_from_its_corner_nearest_to_zero(anchored):
+    """Of all reflections; where the intercept is zero the sign of the mean decides."""
+    rng = np.random.default_rng(1)
+    components = np.linalg.qr(rng.normal(size=(6, 3)))[0].T
+    mean_codes = np.array([0.3, 0.6, 0.5])
+    for signs in itertools.product([1.0, -1.0], repeat=3):
+        turned = components * np.array(signs)[:, None]
+        mean = mean_codes @ turned + (np.array(signs) < 0) @ -turned
+        mean += 0.1 * components.sum(axis=0)
+        factors, shifts = Uniform().normal_form(as_trained(turned, mean, mean_codes, anchored=anchored))
+        assert tuple(factors) == signs
+        expected = np.zeros(3) if anchored else 0.5 * (1 - factors)
+        np.testing.assert_array_equal(shifts, expected)
+
+
+def test_reflections_of_a_box_within_three_standard_errors_are_ties():
+    component, noise, n = -np.ones((1, 5)) / 5**0.5, 0.2, 400.0
+    error = 3 * (noise / np.sqrt(n) + 1 / n)
+    for distance, sign in ((1.02 * error, 1.0), (0.98 * error, -1.0)):
+        given = as_trained(component, distance * component[0], np.array([0.5]), noise=noise, n_samples=n)
+        assert Uniform().normal_form(given)[0][0] == sign
+
+
+def test_codes_that_matter_are_those_within_reach_of_a_face():
+    codes = np.array([[-2.0], [0.0], [0.19], [0.21], [0.5], [0.79], [0.81], [1.0], [3.0]])
+    found = Uniform().matters(codes, np.array([0.2]))
+    np.testing.assert_array_equal(found[:, 0], np.abs(codes[:, 0] - 0.5) > 0.3)
+    assert SimplexPrior().matters(codes, np.array([0.2]))[:, 0].tolist() == [True] * 3 + [False] * 6
+
+
+def test_one_code_starts_between_its_extremes():
+    whitened = np.array([[-1.5], [0.5], [2.5]])
+    unmixing, offset = Uniform().start(whitened, 3.0)
+    np.testing.assert_allclose(whitened @ unmixing[0].T + offset[0], [[0.0], [0.5], [1.0]])
+
+
+def test_codes_that_look_gaussian_are_named():
+    """By nats over the Gaussian of the mean and the variance that the weights give."""
+    rng = np.random.default_rng(0)
+    codes, weights = 5.0 + rng.normal(size=(50, 3)) * [1.0, 2.0, 3.0], rng.integers(1, 4, size=50)
+    repeated = np.repeat(codes, weights, axis=0)
+    law = norm(repeated.mean(axis=0), repeated.std(axis=0))
+    more = np.array([1.9, 1.9, 1.9]) / weights.sum()
+    for nats, words in ((2.0, ["components 0, 1 and 2 look Gaussian"]), (1.8, [])):
+        told = gaussian_looking(law.logpdf(codes) + more, codes, weights, nats)
+        assert len(told) == len(words)
+        assert all(word in text for word, text in zip(words, told, strict=True))
+    pair = gaussian_looking(law.logpdf(codes) + [0.0, 1.0, 0.0], codes, weights, 2.0)
+    assert "components 0 and 2 look" in pair[0]
+    codes[:, 0] = 5.0
+    assert gaussian_looking(law.logpdf(codes) + [0.0, 1.0, 0.0], codes, weights, 2.0) == []
 
 
 def blurred(prior, h, deviation):
