@@ -329,7 +329,7 @@ def _in_span(data: Reduced, settings: Settings, trained: Trained) -> Solution:
     """Return what was trained, with the support corrected for the shortfall of extremes."""
     prior = trained.prior or settings.prior
     free_axes = 1 if settings.basis.has_own_fit else data.rank
-    point = _widened(trained.point, prior, free_axes, data.n)
+    point = _widened(trained, prior, free_axes, data.n)
     components = np.linalg.solve(point.unmixing.T, data.axes)
     noise = np.sqrt(point.noise_variances(data.noise))
     return Solution(prior, components, data.origin, point.offset, point.encode(data.whitened), noise)
@@ -364,6 +364,7 @@ def _finish(data: Reduced, settings: Settings, trained: Trained, solution: Solut
     codes = (factors * codes + shifts)[:, order]
     floor = trained.floor * factors[order] ** 2
     model = _model(data, prior.mapped(factors, shifts).taken(order), components, intercept, floor)
+    model = replace(model, rooted=trained.rooted)
     curve = np.append(trained.curve, _final_loss(model, codes, data) + penalty)
     variances = (factors * deviations)[order] ** 2 * data.n / max(data.n - 1, 1)
     return _fitted(data, model, basis, variances, curve, trained, _doubts(data, basis, model, codes, trained))
@@ -400,10 +401,13 @@ def _doubts(data: Reduced, basis: Basis, model: Model, codes: np.ndarray, traine
     return doubts
 
 
-def _widened(point: Point, prior: Prior, n_free_axes: int, n_samples: float) -> Point:
-    """Return the point with the support widened about its centre by what extremes fall short of it."""
-    centre, _ = prior.moments
-    shrink = 1.0 / (1.0 + prior.shortfall(n_free_axes, n_samples))
+def _widened(trained: Trained, prior: Prior, n_free_axes: int, n_samples: float) -> Point:
+    """Return the point with the support widened by what extremes fall short of it.
+
+    That is about its centre, or about a corner that was held, where one face of each code is free.
+    """
+    point, centre = trained.point, 0.0 if trained.rooted else prior.moments[0]
+    shrink = 1.0 / (1.0 + prior.shortfall(n_free_axes - trained.rooted, n_samples))
     return Point(point.unmixing * shrink, centre + (point.offset - centre) * shrink)
 
 
