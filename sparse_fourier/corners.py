@@ -21,7 +21,7 @@ def cornered(problem: Problem, course: Course, trained: Trained) -> Trained:
     Where a corner is known, its faces are held by fewer samples and tilt less. Codes of signals without an
     intercept need not fill the support up to its faces, though, as signals that were centred do not: the
     corner is held if the likelihood then falls no more than it does in 95 of a hundred cases in which it is
-    there. If what is missing at each face were independent, it would fall by a sum of k exponential variables,
+    there. If what is missing at each face were independent, it would be a sum of k exponential variables,
     of which that is the 0.8 quantile in simulations (k = 2 to 8, n = 300 to 2000); under noise it is half of
     a chi-squared one, of which 0.95 are as much.
 
