@@ -516,6 +516,25 @@ class Prior(Configurable, ABC):
         """
         return self
 
+    def gains_by_following(self, codes: np.ndarray, share: np.ndarray, design: np.ndarray) -> np.ndarray:
+        """Return what what was learned gains, in second order, by being learned anew from codes that move.
+
+        Parameters
+        ----------
+        codes : array of shape (n, k)
+            Codes, one row for each signal.
+        share : array of shape (n,)
+            Weights of sum one.
+        design : array of shape (n, m)
+            Each code may move by any combination of its columns.
+
+        Returns
+        -------
+        array of shape (k, m, m)
+            To be taken from the curvature of the negative log-likelihood; zero where nothing is learned.
+        """
+        return np.zeros((codes.shape[1], design.shape[1], design.shape[1]))
+
     def ends(self, n_components: int) -> list[list[tuple[float, float]]]:
         """Return where the density of each code ends abruptly, and the direction in which it goes on.
 
