@@ -13,6 +13,9 @@ from sparse_fourier.configurable import Configurable
 from sparse_fourier.namespace import Array
 from sparse_fourier.supports import SUPPORTS, Support
 
+SHORTFALL_OF_SOFT_FACES = 0.625
+"""How many samples are beyond a face for each that holds it: blurred by 1/n it gives way to the outermost."""
+
 _SWEEPS = 10
 _NODES_OF_TWO = 200
 _CELLS = 128
@@ -296,6 +299,21 @@ class Prior(Configurable, ABC):
         -------
         float
             Zero unless the support has faces.
+        """
+        return 0.0
+
+    def tilt(self, n_samples: float) -> float:
+        """Return by what share of each other code a code falls short, where a corner of the support is known.
+
+        Parameters
+        ----------
+        n_samples : float
+            Sum of the weights of the samples.
+
+        Returns
+        -------
+        float
+            Zero unless the density ends abruptly there.
         """
         return 0.0
 
