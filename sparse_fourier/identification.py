@@ -136,7 +136,7 @@ def _likelihood(problem: Problem, unmixing: np.ndarray) -> float:
 def gaussian_gains(estimate: Estimate) -> np.ndarray:
     """Return by how many nats the prior explains each code better than a Gaussian of its mean and variance.
 
-    Codes that sum to one are explained together, by a Gaussian of their covariance, and share the gain evenly.
+    Codes that sum to one are explained together, by a Gaussian of their covariance, and share the gain.
 
     Returns
     -------
