@@ -351,6 +351,25 @@ class Prior(Configurable, ABC):
         """
         return None
 
+    def excludes_rivals(self, codes: np.ndarray, weights: np.ndarray, n_samples: float) -> bool:
+        """Return whether codes show by themselves that no other basis can be likelier.
+
+        Parameters
+        ----------
+        codes : array of shape (n, k)
+            Codes, one row for each signal, as they are in training.
+        weights : array of shape (n,)
+            Of sum one.
+        n_samples : float
+            How many rows the weights stand for.
+
+        Returns
+        -------
+        bool
+            False where nothing is known.
+        """
+        return False
+
     def doubts(self, codes: np.ndarray, weights: np.ndarray, n_samples: float) -> list[str]:
         """Return in words what the codes leave undetermined of the basis, one sentence for each thing.
 
