@@ -50,12 +50,13 @@ def search(problem: Problem, plan: Plan, course: Course, rng: np.random.RandomSt
     seen = first_rows(problem)
     seen = n if seen * 2 > n else seen
     order = rng.permutation(n)
-    starts = _rotations(problem, plan.n_starts or problem.prior.n_starts, order[:seen], rng)
-    trained = _from_rotations(problem, plan, course, starts, order[:seen])
+    rows = np.sort(order[:seen])
+    starts = _rotations(problem, plan.n_starts or problem.prior.n_starts, rows, rng)
+    trained = _from_rotations(problem, plan, course, starts, rows)
     while seen < n and not course.over(trained):
         width = width_for_more(problem, trained.point, seen)
         seen = n if seen * _GROWTH * 2 > n else seen * _GROWTH
-        trained = course.stage(stack(trained.point), width, order[:seen])
+        trained = course.stage(stack(trained.point), width, np.sort(order[:seen]))
     return trained if seen == n else trained._replace(converged=False)
 
 

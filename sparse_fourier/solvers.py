@@ -15,7 +15,7 @@ _FAST_SHRINK = 0.5
 _NEGLIGIBLE = 0.05
 _NEGLIGIBLE_IF_FOLLOWED = 1.0
 _NO_WIDTH = 1e-6
-_FIRST_DAMPING = 1.0
+_FIRST_DAMPING, _WIDE = 1.0, 0.3
 _EASED, _EASED_IF_FOLLOWED = 0.1, 0.01
 _LEAST_DAMPING = 1e-8
 _RETRY_DAMPING = 1e-4
@@ -98,13 +98,13 @@ class Newton:
     def init(objective: Objective, starts: Point, widths: np.ndarray) -> NewtonState:
         """Return the states before the first step, one for each start along a leading axis.
 
-        The first step of a start goes nowhere, and only evaluates the objective there. Starts with sharp
-        faces are close to an optimum, so that their steps need little damping.
+        The first step of a start goes nowhere, and only evaluates the objective there. The sharper
+        faces are in the beginning, the closer a start is to an optimum, and the less damping its steps need.
         """
         r = len(starts.offset)
         infinite, no = np.full(r, np.inf), np.zeros(r, dtype=bool)
         nothing = tree_map(lambda part: np.stack([part] * r), objective.nothing())
-        damping = np.where(widths > 0, _FIRST_DAMPING, _LITTLE_DAMPING)
+        damping = np.clip(_FIRST_DAMPING * (widths / _WIDE) ** 2, _RETRY_DAMPING, _FIRST_DAMPING)
         return NewtonState(starts, nothing, widths, damping, infinite, no, no, no)
 
     def step(self, state: NewtonState, objective: Objective) -> NewtonState:

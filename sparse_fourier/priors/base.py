@@ -14,6 +14,7 @@ from sparse_fourier.namespace import Array
 from sparse_fourier.supports import SUPPORTS, Support
 
 _SWEEPS = 10
+_BLOCK_ROWS = 4096
 _NODES_OF_TWO = 200
 _CELLS = 128
 _EXTREMES = 1e-5, 1 - 1e-5
@@ -261,7 +262,12 @@ class Prior(Configurable, ABC):
         """
         if self.needs_jax:
             return _compiled(_observed, self, codes, variances)
-        return self.log_observed(codes, variances)
+        if len(codes) <= _BLOCK_ROWS:
+            return self.log_observed(codes, variances)
+        alike = np.ndim(variances) < 2 or len(variances) == 1
+        blocks = (slice(first, first + _BLOCK_ROWS) for first in range(0, len(codes), _BLOCK_ROWS))
+        parts = [(codes[rows], variances if alike else variances[rows]) for rows in blocks]
+        return np.concatenate([self.log_observed(*part) for part in parts])
 
     def refitted(self, codes: np.ndarray, weights: np.ndarray, n_samples: float) -> Self:
         """Return the prior with what it has learned learned once more, from codes that have moved a little.
