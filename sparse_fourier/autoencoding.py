@@ -12,6 +12,7 @@ from sparse_fourier import runtime
 from sparse_fourier.beginnings import begin_at_closed_form, begin_literally, closed_form
 from sparse_fourier.blueprints import FittedNetwork, Network, Record, TrainedNetwork, is_centred
 from sparse_fourier.descent import Descent
+from sparse_fourier.dispersed import SpreadSource
 from sparse_fourier.finishing import finish
 from sparse_fourier.fitting import Settings, fit
 from sparse_fourier.losses import (
@@ -26,15 +27,19 @@ from sparse_fourier.minibatch import Outcome, Regime, train_in_batches
 from sparse_fourier.optimizers import Optimizer
 from sparse_fourier.penalties.checks import refuse_weights
 from sparse_fourier.quasinewton import minimise
-from sparse_fourier.stacks import TrainingState, chosen, evaluate, stack, taken, unmoved
+from sparse_fourier.sharding import ShardedSignals
+from sparse_fourier.signals import Rows, array_of, rows_with_weight
+from sparse_fourier.sources import Held, Source
+from sparse_fourier.stacks import TrainingState, chosen, stack, taken, unmoved
 from sparse_fourier.training import Progress
 from sparse_fourier.variational import EvidenceBound
 
 _LARGEST_EXPONENT = 1000
+_FEW_TO_EXAMINE = 256
 
 
 def fit_network(
-    X: np.ndarray,
+    X: Rows,
     weights: np.ndarray,
     settings: Settings,
     network: Network,
@@ -45,10 +50,10 @@ def fit_network(
 
     Parameters
     ----------
-    X : array of shape (n, d)
-        Finite, float32 or float64; never written to.
+    X : array or Signals of shape (n, d)
+        Float32 or float64; never written to. Of `Signals`, those that are spread over devices.
     weights : array of shape (n,)
-        Positive.
+        Positive, or zero where rows have to stay.
     settings : Settings
         Of the fit that gives the start.
     network : Network
@@ -57,12 +62,14 @@ def fit_network(
     record : Record, optional
         Training goes on from there.
     """
-    if np.isnan(X).any():
+    if network.penalties:
+        X = array_of(X, "penalties")
+    if isinstance(X, np.ndarray) and np.isnan(X).any():
         X = closed_form(X, weights, settings).model.filled(X)
-    seen, held_out = _split(len(X), network.validation_fraction, rng)
+    seen, held_out = _split(weights, network.validation_fraction, rng)
     if record is None or network.is_settled:
         begin = begin_literally if network.literal else begin_at_closed_form
-        record = begin(X[seen], weights[seen], settings, network, rng)
+        record = begin(*rows_with_weight(X, seen), settings, network, rng)
     if not record.rank:
         plain = fit(X, weights, settings, rng) if network.has_prior else closed_form(X, weights, settings)
         return FittedNetwork(**vars(plain))
@@ -71,17 +78,23 @@ def fit_network(
         _loss(record, network, settings), origin=unit * record.centre, unit=np.float64(unit * record.scale)
     )
     course = _Course(record, network, loss)
-    trained = course.train(X, weights, seen, held_out, settings, rng)
+    trained = course.train(X, seen, held_out, settings, rng)
     return finish(X, weights, settings, network, trained)
 
 
-def _split(n: int, fraction: float, rng: np.random.RandomState) -> tuple[Any, np.ndarray | None]:
-    """Return rows to train on and rows to hold out, at least one of each."""
+def _split(
+    weights: np.ndarray, fraction: float, rng: np.random.RandomState
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return weights of rows to train on and of rows to hold out, at least one of each; zero for others."""
+    present = np.flatnonzero(weights)
+    n = len(present)
     if not fraction or n < 2:
-        return slice(None), None
-    order = rng.permutation(n)
+        return weights, None
+    order = present[rng.permutation(n)]
     n_out = int(np.clip(np.ceil(fraction * n), 1, n - 1))
-    return np.sort(order[n_out:]), np.sort(order[:n_out])
+    held_out = np.zeros_like(weights)
+    held_out[order[:n_out]] = weights[order[:n_out]]
+    return weights - held_out, held_out
 
 
 def _loss(record: Record, network: Network, settings: Settings) -> Loss:
@@ -107,9 +120,8 @@ class _Course:
 
     def train(
         self,
-        X: np.ndarray,
-        weights: np.ndarray,
-        seen: Any,
+        X: Rows,
+        seen: np.ndarray,
         held_out: np.ndarray | None,
         settings: Settings,
         rng: np.random.RandomState,
@@ -117,31 +129,36 @@ class _Course:
         """Return the best of what training found and where it began."""
         network = self.network
         dtype = X.dtype if network.optimizer else np.dtype(float)
-        data = self._batch(X[seen], weights[seen], dtype)
+        data = self._source(X, seen, dtype)
         before = self.record.state
         if network.is_settled:
-            loss = evaluate(before.model, self.loss, data, before.noise)
+            loss = data.losses(before.model, self.loss, before.noise)
             return TrainedNetwork(self.record, loss[:1], True, 0.0, False, 1.0)
-        data = data._replace(signals=runtime.on_device(data.signals))
         if network.penalties:
-            refuse_weights(network.penalties, weights)
-            rows = len(data.weights) if network.optimizer is None else network.batch_size
+            refuse_weights(network.penalties, seen[seen > 0])
+            rows = data.n if network.optimizer is None else network.batch_size
             self.loss = self.loss.drawn((rows, X.shape[1]), rng)
-            examine_penalties(self.loss, taken(before.model, 0), data)
+            few = X[np.flatnonzero(seen)[:_FEW_TO_EXAMINE]]
+            few = self.record.prepared(few, len(few), dtype)
+            examine_penalties(self.loss, taken(before.model, 0), few)
         if network.optimizer is None:
             outcome = self._by_quasi_newton(data, settings)
         else:
-            checked = None if held_out is None else self._batch(X[held_out], weights[held_out], dtype)
+            checked = None if held_out is None else self._source(X, held_out, dtype)
             outcome = self._by_batches(data, checked, network.optimizer, settings, rng)
         return self._chosen(before, outcome, data, held_out is not None)
 
-    def _batch(self, X: np.ndarray, weights: np.ndarray, dtype: Any) -> Batch:
-        """Return signals and weights of mean one; padded, unless a penalty sees rows in relation."""
-        n = len(X)
+    def _source(self, X: Rows, weights: np.ndarray, dtype: Any) -> Source:
+        """Return the rows of positive weight; padded in an array, unless a penalty sees rows in relation."""
+        record = self.record
+        if isinstance(X, ShardedSignals):
+            return SpreadSource(X, weights, record.origin.exponent, record.unit(dtype))
+        X, weights = rows_with_weight(X, weights)
+        X, n = array_of(X, "a network"), len(X)
         size = n if self.network.penalties else runtime.bucket(n)
         even = np.zeros(size, dtype)
         even[:n] = weights / weights.mean()
-        return Batch(self.record.prepared(X, size, dtype), even, dtype.type(n))
+        return Held(Batch(record.prepared(X, size, dtype), even, dtype.type(n)))
 
     def _told(self, settings: Settings) -> Callable[[Progress], Any] | None:
         callback = settings.callback
@@ -156,8 +173,8 @@ class _Course:
 
     def _by_batches(
         self,
-        data: Batch,
-        held_out: Batch | None,
+        data: Source,
+        held_out: Source | None,
         optimizer: Optimizer,
         settings: Settings,
         rng: np.random.RandomState,
@@ -174,7 +191,7 @@ class _Course:
         )
         return train_in_batches(self.loss, optimizer, self.record.state, data, regime, rng)
 
-    def _by_quasi_newton(self, data: Batch, settings: Settings) -> Outcome:
+    def _by_quasi_newton(self, data: Source, settings: Settings) -> Outcome:
         """Return the best of the starts, which are trained one after another."""
         state = self.record.state
         ends: list[tuple[Any, Descent]] = []
@@ -190,13 +207,13 @@ class _Course:
         return Outcome(after, best.curve, 0, best.converged, best.decrement, best.stopped, 1.0)
 
     def _chosen(
-        self, before: TrainingState, outcome: Outcome, data: Batch, is_judged: bool
+        self, before: TrainingState, outcome: Outcome, data: Source, is_judged: bool
     ) -> TrainedNetwork:
         """Return the best start, with the loss of all signals at the end of the curve."""
         state = chosen(outcome.state, outcome.best)
-        loss = float(evaluate(state.model, self.loss, data, state.noise)[0])
+        loss = float(data.losses(state.model, self.loss, state.noise)[0])
         if not (self.network.literal or is_judged):
-            losses = evaluate(before.model, self.loss, data, before.noise)
+            losses = data.losses(before.model, self.loss, before.noise)
             if not losses.min() > loss:
                 state, loss = chosen(before, int(np.argmin(losses))), float(losses.min())
         return TrainedNetwork(

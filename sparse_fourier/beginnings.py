@@ -11,8 +11,9 @@ import numpy as np
 from sparse_fourier.activations import Activation
 from sparse_fourier.blueprints import FittedNetwork, Network, Record, in_unit, is_centred
 from sparse_fourier.fitting import Settings, fit
+from sparse_fourier.measuring import Coded, WeightedSignals
 from sparse_fourier.model import Model
-from sparse_fourier.networks import Autoencoder, Encoder, Layer
+from sparse_fourier.networks import Autoencoder, Coder, Encoder, Layer
 from sparse_fourier.priors import Gaussian
 from sparse_fourier.reduction import checked_init
 from sparse_fourier.signals import Rows
@@ -40,7 +41,7 @@ def closed_form(X: Rows, weights: np.ndarray, settings: Settings) -> FittedNetwo
 
 
 def begin_literally(
-    X: np.ndarray, weights: np.ndarray, settings: Settings, network: Network, rng: np.random.RandomState
+    X: Rows, weights: np.ndarray, settings: Settings, network: Network, rng: np.random.RandomState
 ) -> Record:
     """Return random starts: weights from the standard normal, biases of zero."""
     d, k = X.shape[1], _n_components(X, weights, settings)
@@ -57,7 +58,7 @@ def begin_literally(
     return Record(state, origin, np.zeros(d), 1.0, k, True)
 
 
-def _n_components(X: np.ndarray, weights: np.ndarray, settings: Settings) -> int:
+def _n_components(X: Rows, weights: np.ndarray, settings: Settings) -> int:
     """Return the number of components, which the data settle where the user does not."""
     if isinstance(settings.n_components, int):
         return settings.n_components
@@ -65,7 +66,7 @@ def _n_components(X: np.ndarray, weights: np.ndarray, settings: Settings) -> int
 
 
 def begin_at_closed_form(
-    X: np.ndarray, weights: np.ndarray, settings: Settings, network: Network, rng: np.random.RandomState
+    X: Rows, weights: np.ndarray, settings: Settings, network: Network, rng: np.random.RandomState
 ) -> Record:
     """Return starts whose codes are close to those of the fit without a network."""
     # A generator of its own: what the start draws depends on the number of rows, the layers must not.
@@ -73,25 +74,24 @@ def begin_at_closed_form(
     fitted = fit(X, weights, of_start(settings), own)
     origin = fitted.model
     enough = max(_ROWS_OF_START, _ROWS_OF_START_PER_COMPONENT * len(origin.components))
-    thinned = slice(None, None, -(-len(X) // enough))
+    signals = WeightedSignals.of(X, weights, origin.exponent).evenly(enough)
     if not network.has_prior and settings.init is not None:
         components = checked_init(settings.init, origin.components.shape)
         origin = replace(origin, components=np.ldexp(components, -origin.exponent))
-    centre, scale = _unit_of_training(X[thinned], weights[thinned], origin, settings, network)
+    centre, scale = _unit_of_training(signals, is_centred(network, settings))
     record = Record(
         TrainingState(None, (), np.ones(1), 0), origin, centre, scale, fitted.rank, fitted.trusted
     )
     if not fitted.rank:
         return record
-    Z, share = record.prepared(X[thinned], len(X[thinned]), float), weights[thinned] / weights[thinned].sum()
     models = [
         _variational_start(record, weights.sum(), network, rng)
         if network.variational
-        else _start(Z, share, record, settings, network, rng, number)
+        else _start(signals, record, settings, network, rng, number)
         for number in range(settings.n_starts or 1)
     ]
     n_left = max(X.shape[1] - fitted.rank, 1)
-    errors = [share @ ((Z - model.decode(model.encoder.lean(Z))) ** 2).sum(axis=1) for model in models]
+    errors = [_error(signals, record, model) for model in models]
     noise = np.maximum(np.array(errors) / n_left, origin.resolution / scale**2)
     return record._replace(state=_stacked(models, noise, network, X.dtype))
 
@@ -102,18 +102,22 @@ def of_start(settings: Settings) -> Settings:
     return replace(settings, n_starts=max(settings.n_starts or 1, 2), max_iter=longer, callback=None)
 
 
-def _unit_of_training(
-    X: np.ndarray, weights: np.ndarray, origin: Model, settings: Settings, network: Network
-) -> tuple[np.ndarray, float]:
+def _unit_of_training(signals: WeightedSignals, centred: bool) -> tuple[np.ndarray, float]:
     """Return what is subtracted from signals, and by what they are divided, in the model's unit."""
-    unit, share = np.ldexp(X.astype(float), -origin.exponent), weights / weights.sum()
-    centre = share @ unit * is_centred(network, settings)
-    return centre, float(np.sqrt(share @ ((unit - centre) ** 2).mean(axis=1))) or 1.0
+    centre = signals.average * centred
+    square = signals.off(centre, np.zeros((0, signals.n_features)))
+    return centre, float(np.sqrt(square / signals.n_features)) or 1.0
+
+
+def _error(signals: WeightedSignals, record: Record, model: Autoencoder) -> float:
+    """Return the mean squared length of what a model leaves of signals, in the unit of training."""
+    coded = signals.coded(Coder(record.unit(float), model.encoder.lean))
+    error = coded.left(model.components * record.scale, model.intercept * record.scale + record.centre)
+    return error / record.scale**2
 
 
 def _start(
-    Z: np.ndarray,
-    share: np.ndarray,
+    signals: WeightedSignals,
     record: Record,
     settings: Settings,
     network: Network,
@@ -128,7 +132,7 @@ def _start(
     if network.has_prior:
         skip = _through_tangent(to_codes, activation)
     else:
-        skip = _standardised(to_codes, Z, share, activation)
+        skip = _standardised(to_codes, signals.coded(Coder(record.unit(float), to_codes)), activation)
     if number and not network.hidden_layer_sizes:
         k = len(skip.bias)
         turn = np.linalg.qr(rng.standard_normal((k, k)))[0]
@@ -138,7 +142,9 @@ def _start(
     components = origin.components / record.scale
     intercept = (origin.intercept - record.centre) / record.scale
     if number or not (network.has_prior and activation.is_affine):
-        components, intercept = _best_decoder(encoder.lean(Z), Z, share, is_centred(network, settings))
+        coded = signals.coded(Coder(record.unit(float), encoder.lean))
+        components, intercept = coded.moments.best_decoder(float(is_centred(network, settings)))
+        components, intercept = components / record.scale, (intercept - record.centre) / record.scale
     return Autoencoder(encoder, components, intercept)
 
 
@@ -164,13 +170,10 @@ def _through_tangent(layer: Layer, activation: Activation) -> Layer:
     return Layer(layer.weights / slope, point + (layer.bias - value) / slope)
 
 
-def _standardised(layer: Layer, Z: np.ndarray, share: np.ndarray, activation: Activation) -> Layer:
+def _standardised(layer: Layer, coded: Coded, activation: Activation) -> Layer:
     """Return the layer whose outputs have the spread at which the activation is at home."""
-    codes = layer(Z)
-    mean = share @ codes
-    deviations = np.sqrt(share @ (codes - mean) ** 2)
-    factors = activation.spread / np.where(deviations > 0, deviations, 1.0)
-    return Layer(layer.weights * factors, activation.tangent.point + (layer.bias - mean) * factors)
+    factors = activation.spread / np.where(coded.deviations > 0, coded.deviations, 1.0)
+    return Layer(layer.weights * factors, activation.tangent.point + (layer.bias - coded.mean) * factors)
 
 
 def _hidden(network: Network, d: int, k: int, rng: np.random.RandomState) -> tuple[Layer, ...]:
@@ -187,18 +190,6 @@ def _hidden(network: Network, d: int, k: int, rng: np.random.RandomState) -> tup
 
 def _encoder(skip: Layer, hidden: tuple[Layer, ...], network: Network) -> Encoder:
     return Encoder(skip, hidden, network.hidden_activation, network.activation)
-
-
-def _best_decoder(
-    codes: np.ndarray, Z: np.ndarray, share: np.ndarray, centred: bool
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return components and intercept that reconstruct signals best from given codes."""
-    root = np.sqrt(share)[:, None]
-    design = np.append(codes, np.ones((len(codes), 1)), axis=1) if centred else codes
-    cutoff = np.finfo(float).eps * max(design.shape)
-    found = np.linalg.pinv(design * root, rcond=cutoff) @ (Z * root)
-    k = codes.shape[1]
-    return found[:k], found[k] if centred else np.zeros(Z.shape[1])
 
 
 def _stacked(models: Sequence[Autoencoder], noise: np.ndarray, network: Network, dtype: Any) -> TrainingState:

@@ -12,7 +12,7 @@ from sparse_fourier.activations import Activation
 from sparse_fourier.fitting import Fitted, Settings
 from sparse_fourier.measuring import blocks_of
 from sparse_fourier.model import Model
-from sparse_fourier.networks import Autoencoder
+from sparse_fourier.networks import Autoencoder, Unit
 from sparse_fourier.optimizers import Optimizer
 from sparse_fourier.penalties.base import Penalty
 from sparse_fourier.stacks import TrainingState
@@ -116,16 +116,15 @@ class Record(NamedTuple):
         d = len(self.centre)
         return np.asarray(losses) + d * (np.log(self.scale) + self.origin.exponent * np.log(2.0))
 
-    def in_unit(self, x: np.ndarray, dtype: Any) -> np.ndarray:
-        """Return signals of the model's unit as they are trained on."""
-        return np.divide(x - self.centre, self.scale, dtype=float).astype(dtype, copy=False)
+    def unit(self, dtype: Any) -> Unit:
+        """Return what brings signals of the model's unit into that of training."""
+        return Unit(self.centre, self.scale, np.dtype(dtype))
 
     def prepared(self, X: np.ndarray, n_rows: int, dtype: Any) -> np.ndarray:
         """Return signals as they are trained on, the first ones again where more rows are asked for."""
-        ready = np.empty((n_rows, X.shape[1]), dtype)
+        ready, unit = np.empty((n_rows, X.shape[1]), dtype), self.unit(dtype)
         for rows in blocks_of(X):
-            unit = np.ldexp(X[rows], -self.origin.exponent, dtype=float)
-            ready[rows] = self.in_unit(unit, dtype)
+            ready[rows] = unit(np.ldexp(X[rows], -self.origin.exponent, dtype=float))
         ready[len(X) :] = ready[np.arange(len(X), n_rows) % len(X)]
         return ready
 

@@ -169,7 +169,7 @@ def opened(
         Those that fit together: the first keeps the file, and all go on from what it says.
     """
     if path is None:
-        yield rng
+        yield rng if processes is None else processes.drawing(rng)
         return
     journal = Journal(path, describe()) if processes is None else _shared(path, describe, rng, processes)
     with journal.open(rng) as first:
@@ -189,6 +189,12 @@ class Processes(NamedTuple):
 
     leads: bool
     tell: Callable[[bytes], bytes]
+
+    def drawing(self, rng: np.random.RandomState) -> np.random.RandomState:
+        """Return, in all of them, what draws as that of the first does."""
+        alike = np.random.RandomState()
+        alike.set_state(_unpacked(self.tell(_packed(rng.get_state(legacy=False)))))
+        return alike
 
 
 def _shared(

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable
 from typing import Any
+
+import numpy as np
 
 from sparse_fourier import initialization as start
 from sparse_fourier import runtime
@@ -28,15 +31,80 @@ class Programs:
         everywhere, self.rows = (
             NamedSharding(layout.mesh, PartitionSpec(*part)) for part in ((), (self._axes,))
         )
-        bring = functools.partial(Program, out_shardings=everywhere)
-        self.extent = bring(_extent)
-        self.average = bring(functools.partial(self._summed, _average_of_block))
-        self.covariance = bring(functools.partial(self._summed, _covariance_of_block))
-        self.refinement = bring(functools.partial(self._summed, _refinement_of_block))
-        self.sums, self.taken = bring(functools.partial(self._summed, _sums_of_block)), bring(_taken)
-        self.mean_log_prior = bring(_mean_log_prior)
-        self.advance = bring(advance)
+        self._bring = functools.partial(Program, out_shardings=everywhere)
+        self._kept: dict[Any, Program] = {}
+        self.extent, self.taken = self.of(_extent), self.of(_taken)
+        self.average, self.covariance = self.sum_of(average_of_block), self.sum_of(_covariance_of_block)
+        self.refinement, self.sums = self.sum_of(_refinement_of_block), self.sum_of(_sums_of_block)
+        self.mean_log_prior, self.advance = self.of(_mean_log_prior), self.of(advance)
         self.coordinates = Program(self._coordinates, out_shardings=self.rows, stays=True)
+
+    def of(self, function: Callable[..., Any]) -> Program:
+        """Return the program of a function of arrays, some of which are spread over devices."""
+        return self._kept.setdefault(function, self._bring(function))
+
+    def sum_of(self, function: Callable[..., Any]) -> Program:
+        """Return the program that sums a function of blocks of rows.
+
+        It is called with a tuple of arrays that are spread over devices, and what all devices know alike.
+        """
+        summed = self._bring(functools.partial(self._summed, function))
+        return self._kept.setdefault(("sum", function), summed)
+
+    def staying(self, function: Callable[..., Any]) -> Program:
+        """Return the program of a function that gives a row for each row, which stays where that is."""
+        stays = Program(function, out_shardings=self.rows, stays=True)
+        return self._kept.setdefault(("rows", function), stays)
+
+    def placed(self, values: np.ndarray) -> Any:
+        """Return numbers, one for each row, where the rows are."""
+        import jax
+
+        with runtime.settings():
+            return jax.make_array_from_callback(values.shape, self.rows, lambda part: values[part])
+
+    @property
+    def n_parts(self) -> int:
+        """Number of parts that the rows are split into."""
+        axes = self._axes if isinstance(self._axes, tuple) else (self._axes,)
+        return math.prod(self._mesh.shape[axis] for axis in axes)
+
+    def picked(self, arrays: tuple[Array, ...], rows: Array, seen: Array, width: int) -> Any:
+        """Return of the first `seen` of some rows those that lie on each device, `width` places a device.
+
+        Parameters
+        ----------
+        arrays : tuple of arrays of shape (n, ...)
+            Spread over devices.
+        rows : int array
+        seen : int
+        width : int
+
+        Returns
+        -------
+        picked : tuple of arrays of shape (n_parts * width, ...)
+            Spread alike.
+        present : bool array of shape (n_parts * width,)
+            Which places hold a row.
+        """
+        import jax
+        import jax.numpy as jnp
+        from jax.sharding import PartitionSpec
+
+        def here(arrays: tuple[Array, ...], rows: Array, seen: Array) -> Any:
+            n = len(arrays[0])
+            own = (rows // n == jax.lax.axis_index(self._axes)) & (jnp.arange(len(rows)) < seen)
+            places = jnp.flatnonzero(own, size=width, fill_value=0)
+            present = jnp.arange(width) < own.sum()
+            return tuple(array[rows[places] % n] for array in arrays), present
+
+        spread = PartitionSpec(self._axes)
+        return jax.shard_map(
+            here,
+            mesh=self._mesh,
+            in_specs=(spread, PartitionSpec(), PartitionSpec()),
+            out_specs=(spread, spread),
+        )(arrays, rows, seen)
 
     def _summed(self, function: Callable[..., Any], arrays: tuple[Array, ...], *rest: Array) -> Any:
         """Return the sum of a function of blocks of rows, of arrays that are spread over devices."""
@@ -98,7 +166,8 @@ def _joined_blocks(function: Callable[..., Any], array: Array) -> Any:
     )
 
 
-def _in_unit(X: Array, factor: Array) -> Array:
+def in_unit(X: Array, factor: Array) -> Array:
+    """Return signals of any precision times a factor, in that of the factor."""
     return X.astype(factor.dtype) * factor
 
 
@@ -108,19 +177,20 @@ def _extent(X: Array) -> tuple[Array, Array, Array, Array]:
     return X.min(), X.max(), jnp.isnan(X).any(), X[0]
 
 
-def _average_of_block(X: Array, share: Array, factor: Array, shift: Array) -> Array:
-    return share @ (_in_unit(X, factor) - shift)
+def average_of_block(X: Array, share: Array, factor: Array, shift: Array) -> Array:
+    """Return what a block adds to the mean of signals less a shift."""
+    return share @ (in_unit(X, factor) - shift)
 
 
 def _covariance_of_block(X: Array, share: Array, factor: Array, mean: Array) -> Array:
-    about = _in_unit(X, factor) - mean
+    about = in_unit(X, factor) - mean
     return about.T @ (about * share[:, None])
 
 
 def _refinement_of_block(
     X: Array, share: Array, factor: Array, mean: Array, axes: Array, sizes: Array
 ) -> start.Refinement:
-    data = _in_unit(X, factor) - mean
+    data = in_unit(X, factor) - mean
     coordinates = data @ axes.T / sizes
     weighted = coordinates * share[:, None]
     left = data - (coordinates * sizes) @ axes
@@ -132,7 +202,7 @@ def _coordinates_of_block(
 ) -> tuple[Array, Array]:
     import jax.numpy as jnp
 
-    data = _in_unit(X, factor) - mean
+    data = in_unit(X, factor) - mean
     found = data @ axes.T
     left = data - found @ axes
     ones = jnp.broadcast_to(ones, (len(X), len(ones)))
@@ -143,7 +213,7 @@ def _sums_of_block(
     X: Array, whitened: Array, squares: Array, share: Array, factor: Array, mean: Array
 ) -> tuple[Array, Array, Array, Array]:
     weighted = whitened * share[:, None]
-    cross = weighted.T @ (_in_unit(X, factor) - mean)
+    cross = weighted.T @ (in_unit(X, factor) - mean)
     return weighted.sum(axis=0), weighted.T @ whitened, share @ squares, cross
 
 

@@ -28,7 +28,15 @@ from sparse_fourier.ranks import rank_of
 from sparse_fourier.rebuilding import Found, rebuilt
 from sparse_fourier.reporting import Reporter, warn_of, warn_of_empty_rows, warn_of_unseen
 from sparse_fourier.sharding import ShardedSignals, is_spread, processes_of
-from sparse_fourier.signals import Rows, array_of, contents_of, is_mapped, mapped, rows_with_weight
+from sparse_fourier.signals import (
+    Rows,
+    array_of,
+    contents_of,
+    is_mapped,
+    mapped,
+    rows_with_weight,
+    within_reach,
+)
 from sparse_fourier.steered import fit_by_solver
 from sparse_fourier.streaming import Learn, Stream, advance
 from sparse_fourier.summary import Summary, of_noise, of_prior
@@ -242,8 +250,8 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
     So are both with more components than features, from a million codes on; in memory are their codes that
     are not zero. Networks, penalties and missing entries need an array: a file is loaded for
     them, a sparse matrix of more than 8 million entries, zeros included, is refused. Batches of `partial_fit`
-    become arrays. A `jax.Array` whose rows are spread over devices, or processes, is fitted where it lies:
-    see "Scaling out" in the documentation.
+    become arrays. A `jax.Array` whose rows are spread over devices, or processes, is fitted where it lies,
+    networks included: see "Scaling out" in the documentation.
 
     Entries of X that are NaN were not observed. Components minimise the squares of the others, over codes of
     each signal's own, so that entries may be missing for any reason that has nothing to do with their
@@ -937,7 +945,7 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
     ) -> Fitted:
         def learn(X: Rows, weights: np.ndarray) -> Fitted:
             if network is not None:
-                X = array_of(X, "a network")
+                X = within_reach(X, "a network")
                 return fit_by_solver(X, weights, settings, network, rng, record)
             if self.prior is None:
                 return closed_form(X, weights, settings)

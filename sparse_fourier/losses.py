@@ -22,7 +22,6 @@ from sparse_fourier.supports import SUPPORTS
 _GRID = 1025
 _REACH = 12.0
 _LOWEST = -1e3
-_FEW = 256
 
 
 class Batch(NamedTuple):
@@ -31,6 +30,12 @@ class Batch(NamedTuple):
     signals: Array
     weights: Array
     total: Array
+
+    def taken(self, rows: Array, seen: Array) -> Batch:
+        """Return some of the signals, of which the first `seen` count, where that is traced."""
+        xp = array_namespace(rows)
+        weights = xp.where(xp.arange(len(rows)) < seen, self.weights[rows], 0.0)
+        return Batch(self.signals[rows], weights, seen.astype(weights.dtype))
 
 
 def padded(signals: np.ndarray, weights: np.ndarray) -> Batch:
@@ -98,7 +103,7 @@ class Loss(ABC):
         """Return the same without penalties, given the mean squared length of the residuals."""
 
 
-def examine_penalties(loss: Loss, model: Autoencoder, data: Batch) -> None:
+def examine_penalties(loss: Loss, model: Autoencoder, signals: np.ndarray) -> None:
     """Examine the penalties of a loss numerically, on some of the signals.
 
     Raises
@@ -106,7 +111,6 @@ def examine_penalties(loss: Loss, model: Autoencoder, data: Batch) -> None:
     ValueError
         If one fails.
     """
-    signals = np.asarray(data.signals[:_FEW])
     few = Batch(signals, np.ones(len(signals), signals.dtype), signals.dtype.type(len(signals)))
     examine(
         loss.penalties,

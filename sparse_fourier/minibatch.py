@@ -12,14 +12,13 @@ import numpy as np
 from sparse_fourier import checkpoints, runtime
 from sparse_fourier.losses import Batch, Loss
 from sparse_fourier.optimizers import Optimizer
-from sparse_fourier.signals import Signals
-from sparse_fourier.stacks import TrainingState, evaluate
-from sparse_fourier.steps import Steps, is_finite, learning_rates, take_steps
+from sparse_fourier.sources import Source, source_of
+from sparse_fourier.stacks import TrainingState
+from sparse_fourier.steps import Steps, is_finite, learning_rates
 from sparse_fourier.training import Progress
 
 _CHUNK_SECONDS = 0.1
 _CHUNKS = (32, 512, 4096)
-_MOST_ENTRIES = 1 << 22
 _FLOPS_PER_SECOND = 5e10
 _SECONDS_PER_STEP = 5e-6
 _LEAST_SHARE = 0.01
@@ -42,7 +41,7 @@ class Regime:
     rate : float or callable
         Learning rate; or what gives it for the number of steps taken so far.
     callback : callable or None
-    held_out : Batch or None
+    held_out : Batch, Source or None
         Signals whose loss decides, where training is to stop early.
     """
 
@@ -52,7 +51,7 @@ class Regime:
     patience: int
     rate: float | Callable[[Any], Any]
     callback: Callable[[Progress], Any] | None = None
-    held_out: Batch | None = None
+    held_out: Batch | Source | None = None
 
 
 class Outcome(NamedTuple):
@@ -157,7 +156,7 @@ def train_in_batches(
     loss: Loss,
     optimizer: Optimizer,
     state: TrainingState,
-    data: Batch,
+    data: Batch | Source,
     regime: Regime,
     rng: np.random.RandomState,
 ) -> Outcome:
@@ -168,9 +167,8 @@ def train_in_batches(
     loss : Loss
     optimizer : Optimizer
     state : TrainingState
-    data : Batch
-        The weights add up to the number of rows, which is `total`; rows beyond have weight zero. The signals
-        may be on a device, or `Signals`, which are read for each chunk of steps. All are of one precision.
+    data : Batch or Source
+        As for `sparse_fourier.sources.source_of`.
     regime : Regime
     rng : RandomState
         Draws the order of the rows.
@@ -186,38 +184,6 @@ def train_in_batches(
     return run.outcome()
 
 
-class _Held:
-    """Signals that lie where programs run, all of them."""
-
-    def __init__(self, data: Batch) -> None:
-        self.data = data._replace(signals=runtime.on_device(data.signals))
-
-    def most_steps(self, batch_size: int) -> int:
-        """Return how many steps a chunk may have."""
-        return _CHUNKS[-1]
-
-    def chunk(self, rows: np.ndarray) -> tuple[Batch, np.ndarray]:
-        """Return the signals of a chunk of steps, and where in them its rows, of shape (steps, size), are."""
-        return self.data, rows
-
-
-class _Fetched:
-    """Signals that are read for each chunk of steps."""
-
-    def __init__(self, data: Batch) -> None:
-        self.data = data
-
-    def most_steps(self, batch_size: int) -> int:
-        """Return how many steps a chunk may have, so that little is read at once."""
-        return max(_MOST_ENTRIES // (batch_size * self.data.signals.shape[1]), 1)
-
-    def chunk(self, rows: np.ndarray) -> tuple[Batch, np.ndarray]:
-        """Return the signals of a chunk of steps, and where in them its rows, of shape (steps, size), are."""
-        flat = rows.ravel()
-        fetched = self.data._replace(signals=self.data.signals[flat], weights=self.data.weights[flat])
-        return fetched, np.arange(len(flat), dtype=np.int32).reshape(rows.shape)
-
-
 class _Run:
     """One course of training: the state, what has been seen of the loss, and the clock."""
 
@@ -226,16 +192,16 @@ class _Run:
         loss: Loss,
         optimizer: Optimizer,
         state: TrainingState,
-        data: Batch,
+        data: Batch | Source,
         regime: Regime,
         rng: np.random.RandomState,
     ) -> None:
-        dtype = data.weights.dtype
-        self._loss, self._rng, self._shape = loss, rng, (regime.batch_size, data.signals.shape[1])
+        self._source = source_of(data)
+        dtype = self._source.dtype
+        self._loss, self._rng, self._shape = loss, rng, (regime.batch_size, self._source.n_features)
         self._parts = runtime.in_dtype((loss, optimizer), dtype)
         self._state, self._regime, self._dtype = state, regime, dtype
-        self._source = (_Fetched if isinstance(data.signals, Signals) else _Held)(data)
-        self._feed = _Feed(int(data.total), regime.batch_size, rng)
+        self._feed = _Feed(self._source.n, regime.batch_size, rng)
         self._rule = _Rule(regime.tol, regime.patience)
         self._length = min(
             _chunk_length(state.model, self._feed.batch_size), self._source.most_steps(self._feed.batch_size)
@@ -293,7 +259,7 @@ class _Run:
         tick = time.perf_counter()
         values, seen = self._steps(n_steps)
         pace = n_steps * _CHUNK_SECONDS / max(time.perf_counter() - tick, 1e-9)
-        if not self._place.is_kept:
+        if not (self._place.is_kept or self._source.in_step):
             self._pace = int(np.clip(pace, 1, self._length))
         self._values = np.concatenate([self._values, values])
         self._seen = np.append(self._seen, seen)
@@ -322,15 +288,14 @@ class _Run:
     def _advance(self, rows: np.ndarray, seen: np.ndarray) -> tuple[TrainingState, np.ndarray]:
         n_steps, missing = len(rows), self._length - len(rows)
         rates = self._lowered * learning_rates(self._regime.rate, int(self._state.count), n_steps)
-        shares = np.maximum(seen / float(self._source.data.total), _LEAST_SHARE)
-        data, rows = self._source.chunk(np.pad(rows, ((0, missing), (0, 0))))
+        shares = np.maximum(seen / float(self._source.n), _LEAST_SHARE)
         steps = Steps(
-            rows,
+            np.pad(rows, ((0, missing), (0, 0))),
             np.pad(seen, (0, missing)),
             np.pad(rates, (0, missing)).astype(self._dtype),
             np.pad(shares, (0, missing)).astype(self._dtype),
         )
-        return take_steps(self._state, self._parts, data, steps, n_steps)
+        return self._source.advance(self._state, self._parts, steps, n_steps)
 
     def _end_epoch(self, n_steps: int) -> None:
         weights = self._seen[:n_steps] / self._seen[:n_steps].sum()
@@ -341,8 +306,8 @@ class _Run:
         if self._rule.see(float(np.nanmin(judged))) and held_out is not None:
             self._kept = self._state
 
-    def _losses_of(self, held_out: Batch) -> np.ndarray:
-        return evaluate(self._state.model, self._parts[0], held_out, self._state.noise)
+    def _losses_of(self, held_out: Batch | Source) -> np.ndarray:
+        return source_of(held_out).losses(self._state.model, self._parts[0], self._state.noise)
 
     def _tell(self, recent: float) -> None:
         callback = self._regime.callback

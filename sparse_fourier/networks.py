@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import ClassVar, NamedTuple, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 
@@ -118,6 +118,47 @@ class Autoencoder:
     def decode(self, codes: Array) -> Array:
         """Return the signals of codes."""
         return codes @ self.components + self.intercept
+
+
+@dataclass(frozen=True, eq=False)
+class Unit:
+    """The unit of training: signals less a centre, over a scale, in a precision.
+
+    Attributes
+    ----------
+    centre : array of shape (d,)
+    scale : float
+    dtype : dtype
+    """
+
+    centre: Array
+    scale: Array
+    dtype: Any
+
+    untraced: ClassVar[tuple[str, ...]] = ("dtype",)
+
+    def __call__(self, x: Array) -> Array:
+        """Return signals in double precision as they are trained on."""
+        return ((x - self.centre) / self.scale).astype(self.dtype, copy=False)
+
+
+@dataclass(frozen=True, eq=False)
+class Coder:
+    """What gives the codes of signals as they are before training.
+
+    Attributes
+    ----------
+    unit : Unit
+    encoder : callable
+        Of signals in that unit: an encoder or a layer.
+    """
+
+    unit: Unit
+    encoder: Any
+
+    def __call__(self, x: Array) -> Array:
+        """Return the codes of signals in double precision."""
+        return self.encoder(self.unit(x))
 
 
 def _after(layer: Layer, order: np.ndarray, factors: np.ndarray) -> Layer:

@@ -10,6 +10,7 @@ import numpy as np
 from sparse_fourier import runtime
 from sparse_fourier.descent import Descent, descend
 from sparse_fourier.losses import Batch, Loss
+from sparse_fourier.sources import Source, source_of
 from sparse_fourier.training import Progress
 
 _MEMORY = 20
@@ -18,7 +19,7 @@ _MEMORY = 20
 def minimise(
     loss: Loss,
     model: Any,
-    data: Batch,
+    data: Batch | Source,
     *,
     max_iter: int,
     tol: float,
@@ -30,17 +31,16 @@ def minimise(
     ----------
     loss : Loss
     model : Autoencoder
-    data : Batch
+    data : Batch or Source
         In double precision.
     max_iter, tol, callback
         As for `sparse_fourier.descent.descend`.
     """
-    placed = runtime.on_device((runtime.in_dtype(loss, np.float64), data))
+    expand = source_of(data).expansion(loss, model)
     vector, parted = _as_vector(model)
-    signature = runtime.signature(model, *placed)
 
     def value_and_gradient(vector: np.ndarray) -> tuple[Any, np.ndarray]:
-        value, gradient = _expansion(signature, parted(vector), *placed)
+        value, gradient = expand(parted(vector))
         return value, _as_vector(gradient)[0]
 
     descent = descend(
@@ -62,16 +62,3 @@ def _as_vector(tree: Any) -> tuple[np.ndarray, Callable[[np.ndarray], Any]]:
         return jax.tree_util.tree_unflatten(structure, [part.reshape(leaf.shape) for part, leaf in parts])
 
     return np.concatenate([np.ravel(leaf) for leaf in leaves]), parted
-
-
-def _expand(model: Any, loss: Loss, batch: Batch) -> tuple[Any, Any]:
-    """Return the loss at the noise variance that fits best, and its gradient."""
-    import jax
-    import jax.numpy as jnp
-
-    one = jnp.ones((), dtype=batch.weights.dtype)
-    (value, _), gradient = jax.value_and_grad(loss, has_aux=True)(model, batch, one, one)
-    return value, gradient
-
-
-_expansion = runtime.Program(_expand)

@@ -50,7 +50,7 @@ class ShardedSignals(Signals):
                 f"A jax.Array on several devices must be of float32 or float64. Got {array.dtype} instead; "
                 "use X.astype."
             )
-        self.array, self.shape, self.dtype = array, tuple(array.shape), np.dtype(array.dtype)
+        self.array, self.shape, self.dtype = _plainly(array), tuple(array.shape), np.dtype(array.dtype)
 
     def __getitem__(self, rows: Any) -> np.ndarray:
         """Return some rows as an array."""
@@ -98,6 +98,19 @@ class ShardedSignals(Signals):
     def first(self) -> np.ndarray:
         """The first signal."""
         return self._seen[3]
+
+
+def _plainly(array: Any) -> Any:
+    """Return the same array, nothing moved, on a mesh whose axes leave it to JAX how results are spread."""
+    import jax
+    from jax.sharding import Mesh, NamedSharding
+
+    mesh, spec = array.sharding.mesh, array.sharding.spec
+    layout = NamedSharding(Mesh(mesh.devices, mesh.axis_names), spec)
+    if layout == array.sharding:
+        return array
+    parts = [shard.data for shard in array.addressable_shards]
+    return jax.make_array_from_single_device_arrays(array.shape, layout, parts)
 
 
 def _named(devices: Any) -> str:

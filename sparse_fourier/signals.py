@@ -208,6 +208,11 @@ def array_of(X: Rows, purpose: str) -> np.ndarray:
     return X.whole(purpose) if isinstance(X, Signals) else X
 
 
+def within_reach(X: Rows, purpose: str) -> Rows:
+    """Return all signals as one array, or as they are where rows have to stay."""
+    return X if isinstance(X, Signals) and not X.drops_rows else array_of(X, purpose)
+
+
 def rows_where(X: Rows, mask: np.ndarray) -> Rows:
     """Return the signals of which a mask is true."""
     return X.taken(mask) if isinstance(X, Signals) else X[mask]

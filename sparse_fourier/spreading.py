@@ -41,12 +41,8 @@ class Spread:
     @classmethod
     def of(cls, signals: ShardedSignals, weights: np.ndarray) -> Spread:
         """Return the signals in a unit in which none exceeds one."""
-        import jax
-
         X, total = signals.array, float(weights.sum())
-        rows = programs_of(X.sharding).rows
-        with runtime.settings():
-            share = jax.make_array_from_callback(weights.shape, rows, lambda part: weights[part] / total)
+        share = programs_of(X.sharding).placed(weights / total)
         lowest, highest, _ = signals.extent
         exponent = start.exponent_of(max(abs(lowest), abs(highest)))
         return cls(X, share, total, exponent, signals.first)

@@ -10,11 +10,14 @@ from sparse_fourier.autoencoding import fit_network
 from sparse_fourier.beginnings import of_start
 from sparse_fourier.blueprints import FittedNetwork, Network, Record
 from sparse_fourier.fitting import Fitted, Settings, fit
+from sparse_fourier.measuring import WeightedSignals
 from sparse_fourier.model import Model
+from sparse_fourier.networks import Layer
+from sparse_fourier.signals import Rows
 
 
 def fit_by_solver(
-    X: np.ndarray,
+    X: Rows,
     weights: np.ndarray,
     settings: Settings,
     network: Network,
@@ -38,22 +41,32 @@ def fit_by_solver(
     began = fit(X, weights, of_start(settings), own)
     if not began.rank:
         return FittedNetwork(**vars(began))
-    ended = fit_network(began.model.filled(X), weights, settings, network, rng, record)
+    filled = began.model.filled(X) if isinstance(X, np.ndarray) else X
+    ended = fit_network(filled, weights, settings, network, rng, record)
     model = replace(ended.model, encoder=None)
-    loss = float(np.average(model.losses(X), weights=weights))
+    loss = WeightedSignals.of(X, weights, model.exponent).loss(model)
     likelier = _measured(ended, model, X, weights) if loss < began.curve[-1] else began
     curve = np.append(ended.curve[:-1], min(loss, began.curve[-1]))
     kept = {"record": ended.record, "remarks": ended.remarks, "trained": ended.trained, "curve": curve}
     return FittedNetwork(**{**vars(likelier), **kept, "idle": []})
 
 
-def _measured(ended: FittedNetwork, model: Model, X: np.ndarray, weights: np.ndarray) -> Fitted:
+def _measured(ended: FittedNetwork, model: Model, X: Rows, weights: np.ndarray) -> Fitted:
     """Return the outcome of training with the variances and residuals of least-squares codes."""
-    filled, n = model.filled(X), weights.sum()
+    filled = model.filled(X) if isinstance(X, np.ndarray) else X
+    signals = WeightedSignals.of(filled, weights, model.exponent)
+    n = signals.n
+    coded = signals.coded(Layer(model.unmixing, -model.code_offset))
+    residual = n * coded.left(model.components, model.intercept)
+    if isinstance(X, np.ndarray) and filled is not X:
+        residual = max(residual - _of_gaps(model, X, weights), 0.0)
+    variances = coded.deviations**2 * n / max(n - 1, 1)
+    return replace(ended, model=model, code_variances=variances, residual=residual)
+
+
+def _of_gaps(model: Model, X: np.ndarray, weights: np.ndarray) -> float:
+    """Return the sum of squared residuals of entries that were not observed, once they are filled."""
+    filled = model.filled(X)
     codes = model.least_squares_codes(filled)
     rest = np.ldexp(filled.astype(float), -model.exponent) - codes @ model.components - model.intercept
-    variances = weights @ (codes - weights @ codes / n) ** 2 / max(n - 1, 1)
-    squares = np.where(np.isnan(X), 0.0, rest) ** 2
-    return replace(
-        ended, model=model, code_variances=variances, residual=float(weights @ squares.sum(axis=1))
-    )
+    return float(weights @ (np.where(np.isnan(X), rest, 0.0) ** 2).sum(axis=1))

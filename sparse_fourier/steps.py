@@ -28,22 +28,30 @@ class Steps(NamedTuple):
 
 
 def take_steps(
-    state: TrainingState, parts: tuple[Loss, Optimizer], data: Batch, steps: Steps, n_steps: int
+    state: TrainingState,
+    parts: tuple[Loss, Optimizer],
+    data: Any,
+    steps: Steps,
+    n_steps: int,
+    program: runtime.Program | None = None,
 ) -> tuple[TrainingState, np.ndarray]:
-    """Take steps with a loss and an optimiser; return the state, and the losses before every step."""
+    """Take steps with a loss and an optimiser; return the state, and the losses before every step.
+
+    `data` gives batches of itself, as `Batch.taken` does; `program` is `advance`, compiled for where it lies.
+    """
     packing = Packing.of(state.model, _SMALL if parts[1].elementwise else 0)
     packed = packing.applied(state, packing.packed)
     arguments = packed, packing, *parts, data, steps, np.int32(n_steps)
-    after, values = _program(runtime.signature(*arguments), *arguments)
+    after, values = (program or _program)(runtime.signature(*arguments), *arguments)
     return packing.applied(after, packing.unpacked), values[:n_steps].astype(float)
 
 
-def _advance(
+def advance(
     state: TrainingState,
     packing: Packing,
     loss: Loss,
     optimizer: Optimizer,
-    data: Batch,
+    data: Any,
     steps: Steps,
     n_steps: Any,
 ) -> tuple[TrainingState, Any]:
@@ -52,13 +60,10 @@ def _advance(
     import jax.numpy as jnp
 
     step = _side_by_side(loss, optimizer, packing, len(state.noise))
-    width = steps.rows.shape[1]
 
     def take(i: Any, carry: tuple[TrainingState, Any]) -> tuple[TrainingState, Any]:
         state, values = carry
-        rows = steps.rows[i]
-        weights = jnp.where(jnp.arange(width) < steps.seen[i], data.weights[rows], 0.0)
-        batch = Batch(data.signals[rows], weights, steps.seen[i].astype(weights.dtype))
+        batch = data.taken(steps.rows[i], steps.seen[i])
         model, moments, noise, losses = step(
             state.model, state.moments, state.noise, state.count, batch, steps.rates[i], steps.shares[i]
         )
@@ -156,7 +161,7 @@ def _side_by_side(loss: Loss, optimizer: Optimizer, packing: Packing, n_starts: 
     return alone
 
 
-_program = runtime.Program(_advance)
+_program = runtime.Program(advance)
 
 
 def learning_rates(rate: float | Callable[[Any], Any], count: int, n_steps: int) -> np.ndarray:

@@ -18,7 +18,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 import sparse_fourier.spreading as spreading
-from sparse_fourier import AutoencoderDecomposer
+from sparse_fourier import AutoencoderDecomposer, penalties
 from sparse_fourier.datasets import make_proportions, make_sinusoid_mixtures
 
 spreading._MOST_ROWS = 1000  # so that four thousand signals are many
@@ -139,7 +139,8 @@ def message(X, **parameters):
         AutoencoderDecomposer(2, **parameters).fit(X)
     except (TypeError, ValueError) as error:
         return type(error).__name__ + ": " + str(error)
-asks = [{"basis": "fourier"}, {"basis": "nonnegative"}, {"prior": None, "activation": "sigmoid"}]
+bent = {"hidden_layer_sizes": (4,), "penalty": penalties.L2()}
+asks = [{"basis": "fourier"}, {"basis": "nonnegative"}, bent]
 print(json.dumps([*(message(X, **ask) for ask in asks), message(bad), message(X.at[0, 0].set(np.inf))]))
 """
         )
@@ -159,6 +160,7 @@ def test_row_98_arrays_on_other_devices():
             """
 X = make_sinusoid_mixtures(400, 8, noise=0.05, random_state=0)[0]
 model = AutoencoderDecomposer(2, prior="uniform", random_state=0).fit(X)
+Explicit = jax.sharding.AxisType.Explicit
 devices = jax.devices()
 square = Mesh(np.array(devices).reshape(2, 2), ("one", "two"))
 some = Mesh(np.array(devices[2:]), ("one",))
@@ -166,6 +168,7 @@ layouts = {
     "one device": devices[3],
     "all alike": NamedSharding(square, PartitionSpec()),
     "rows over two axes": NamedSharding(square, PartitionSpec(("one", "two"))),
+    "explicit axes": NamedSharding(jax.make_mesh((4,), ("one",), (Explicit,)), PartitionSpec("one")),
     "rows twice": NamedSharding(square, PartitionSpec("one")),
     "some devices": NamedSharding(some, PartitionSpec("one")),
     "columns": NamedSharding(square, PartitionSpec(None, "one")),
@@ -194,7 +197,7 @@ print(json.dumps(found))
         assert "cpu" in found[name].split(" on ")[-1].lower()
     assert "whose memory was given away" in found["gone"]
     learned = {name: value for name, value in found.items() if isinstance(value, float)}
-    assert len(learned) == 5
+    assert len(learned) == 6
     assert max(learned.values()) < 1e-6, learned
 
 
