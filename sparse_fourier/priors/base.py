@@ -311,12 +311,15 @@ class Prior(Configurable, ABC):
     def tilt(self, n_samples: float) -> float:
         """Return by what share of each other code a code falls short, where a corner of the support is known.
 
-        Zero unless the density ends abruptly there.
-
         Parameters
         ----------
         n_samples : float
             Sum of the weights of the samples.
+
+        Returns
+        -------
+        float
+            Zero unless the density ends abruptly there.
         """
         return 0.0
 
