@@ -999,3 +999,14 @@ def test_gaussian_names_all_axes_of_equal_variance_in_one_sentence():
     (doubt,) = Gaussian().doubts(codes.T, weights, 1000)
     assert doubt.startswith("components 0 and 1, 3 and 4 have variances")
     assert Gaussian().doubts(codes.T * [1, 0.8, 1, 1, 0.8], weights, 1000) == []
+
+
+@every_prior
+@pytest.mark.parametrize("rows", [1, 5000])
+def test_likelihoods_of_many_codes_are_those_of_few_at_a_time(prior, rows):
+    rng = np.random.default_rng(0)
+    codes, variances = rng.normal(size=(5000, 2)), rng.uniform(0.01, 0.1, size=(rows, 2))
+    found = prior.log_likelihoods(codes, variances)
+    for few in (slice(300), slice(4000, 4300)):
+        own = variances if rows == 1 else variances[few]
+        np.testing.assert_allclose(found[few], prior.log_likelihoods(codes[few], own), rtol=1e-12)
