@@ -94,13 +94,14 @@ def test_normal_form_of_free_scales_has_centred_codes_and_unit_rows(prior):
     rng = np.random.default_rng(0)
     components, mean_codes = rng.normal(size=(3, 6)), np.array([0.5, -2.0, 3.0])
     components[2] *= -reference_signs(components)[2]
-    mean = np.array([2.0, -1.0, 0.004]) @ components
-    factors, shifts = prior.normal_form(as_trained(components, mean, mean_codes))
+    mean, deviations = np.array([2.0, -1.0, 0.0064]) @ components, np.full(3, 2.0)
+    solution = as_trained(components, mean, mean_codes, deviations=deviations)
+    factors, shifts = prior.normal_form(solution)
     np.testing.assert_allclose(factors * mean_codes + shifts, 0.0, atol=1e-14)
     np.testing.assert_allclose(np.linalg.norm(components / factors[:, None], axis=1), 1.0)
     assert (np.sign(factors) == [1, -1, 1]).all()
     # Within three standard errors of the mean its sign says nothing.
-    tied = prior.normal_form(as_trained(components, mean, mean_codes, n_samples=5e5))[0]
+    tied = prior.normal_form(solution._replace(n_samples=5e5))[0]
     assert (np.sign(tied) == [1, -1, -1]).all()
 
 
