@@ -24,6 +24,7 @@ REGULAR, IRREGULAR = (0.85, 0.95), (0.85, 1.0)
 D = 30
 TIMES = np.linspace(0, 1, D)
 NOT = "not identified"
+NO_INTERCEPT = {"fit_intercept": False}
 
 
 def laplace(rng, n, k):
@@ -139,6 +140,17 @@ SIMULATIONS = [
     Simulation("uniform, dependent codes", "uniform", dependent, 3, 1000, 0.0, IRREGULAR),
     Simulation("exponential, no noise", "exponential", exponential, 3, 1000, 0.0, IRREGULAR),
     Simulation("simplex, no noise", "simplex", proportions, 3, 1000, 0.0, IRREGULAR, components=spectra),
+    Simulation("uniform, noise, no intercept", "uniform", uniform, 3, 1000, 0.3, parameters=NO_INTERCEPT),
+    Simulation(
+        "exponential, no noise or intercept",
+        "exponential",
+        exponential,
+        3,
+        1000,
+        0.0,
+        IRREGULAR,
+        parameters=NO_INTERCEPT,
+    ),
 ]
 SINUSOIDS = Simulation(
     "fourier",

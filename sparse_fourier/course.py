@@ -11,7 +11,14 @@ from typing import Any, Self
 import numpy as np
 
 from sparse_fourier import runtime
-from sparse_fourier.objective import CodeObjective, JointObjective, Objective, Point, SimplexObjective
+from sparse_fourier.objective import (
+    CodeObjective,
+    JointObjective,
+    Objective,
+    Point,
+    RootedObjective,
+    SimplexObjective,
+)
 from sparse_fourier.priors import Prior
 from sparse_fourier.training import Engine, Progress, Trained, compiles, train
 
@@ -54,6 +61,8 @@ class Problem:
     unit : float
         What the unit of the signals adds to the objective. Training does without, so that its rounding does
         not depend on the unit.
+    rooted : bool
+        Whether codes have no offset: a corner of the support is where the coordinates are zero.
     """
 
     prior: Prior
@@ -66,6 +75,7 @@ class Problem:
     average: np.ndarray | None = None
     inflation: np.ndarray | None = None
     unit: float = 0.0
+    rooted: bool = False
 
     def objective(self, rows: np.ndarray, matters: np.ndarray) -> Objective:
         """Return the objective of some rows, each code with those of them that matter to it.
@@ -92,6 +102,7 @@ class Problem:
     def objective_of(self, rows: Any, weights: Any, inflation: Any = None) -> Objective:
         """Return the objective of rows in the form that `Objective` asks for."""
         kind = SimplexObjective if self.prior.domain.surplus else CodeObjective
+        kind = RootedObjective if self.rooted else kind
         kind = kind if self.prior.factorises else JointObjective
         k = len(self.noise)
         numbers = np.broadcast_to(np.asarray(self.floor, dtype=float), k), np.float64(self.constant)
@@ -213,10 +224,14 @@ class Stages(ABC):
         """Smallest variances of the codes' noise at present."""
         return self._problem.floor
 
+    def on(self, problem: Problem) -> Self:
+        """Return the same stages of another problem from here on."""
+        self._problem = problem
+        return self
+
     def with_floor(self, floor: Any) -> Self:
         """Return the same stages with other smallest variances of the codes' noise from here on."""
-        self._problem = replace(self._problem, floor=floor)
-        return self
+        return self.on(replace(self._problem, floor=floor))
 
     @abstractmethod
     def stage(self, starts: Point, width: float, rows: np.ndarray, most: int | None = None) -> Trained:

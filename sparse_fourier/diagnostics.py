@@ -130,7 +130,8 @@ def _refitted(
     k = estimate.k
     counts = resampling.counts_of(estimate, q.n_draws, q.rng)
     many = counts.size * k > _MOST_CODES_REFITTED
-    if not estimate.prior.identifies_basis or (many and is_regular):
+    to_first_order = is_regular and (many or estimate.prior.learns)
+    if not estimate.prior.identifies_basis or to_first_order:
         return influence.steps(counts)
     drawn = resampling.reweighted(estimate, counts) if is_regular else None
     maps = refit(estimate, drawn or resampling.redrawn(estimate, faces, counts, q.rng))

@@ -53,6 +53,8 @@ class Estimate:
         Whether the intercept is zero by decree.
     rigid : bool
         Whether components are found by their basis, so that their size is all that the codes decide.
+    corner : array of shape (k,) or None
+        Codes of the signal that is zero, where a corner of the support is held there.
     """
 
     prior: Prior
@@ -68,6 +70,7 @@ class Estimate:
     model: Model
     anchored: bool = False
     rigid: bool = False
+    corner: np.ndarray | None = None
 
     @classmethod
     def of(
@@ -108,6 +111,7 @@ class Estimate:
             model,
             anchored,
             rigid,
+            shifts if model.rooted else None,
         )
 
     @property
@@ -181,6 +185,9 @@ class Estimate:
     @cached_property
     def free(self) -> np.ndarray:
         """Projection onto the steps that are free, of shape (k * (k + 1), k * (k + 1))."""
+        if self.corner is not None:
+            steps = np.append(np.eye(self.k), (self.mean - self.corner)[None], axis=0)
+            return np.kron(np.eye(self.k), steps @ np.linalg.pinv(steps))
         free = self.prior.free_steps(self.k)
         if not self.rigid:
             return free

@@ -42,7 +42,7 @@ def search(problem: Problem, plan: Plan, course: Course, rng: np.random.RandomSt
         return Trained(Point(known[0][0], known[1][0]), np.zeros(0), True, 0.0, False)
     if plan.init is not None:
         return course.stage(_from_components(problem, plan.init), _WIDTH_AT_INIT, np.arange(n))
-    if known is not None and problem.average is None:
+    if known is not None:
         points = Point(*known)
         blur = float(problem.blur(Point(points.unmixing[0], points.offset[0])).max())
         width = min(_NOISE_AT_EXTREMES * (blur - np.sqrt(np.max(problem.floor))), FIRST_WIDTH)

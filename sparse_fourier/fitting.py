@@ -47,6 +47,10 @@ _SAMPLES_TO_JUDGE = 25
 _SEARCH = Plan(2, 1e-6, 150, None, None)
 
 
+class ExplainsNothingError(ValueError):
+    """Components that are allowed explain nothing of the signals under a prior."""
+
+
 @dataclass(frozen=True)
 class Settings:
     """What the user decides about a fit.
@@ -167,18 +171,50 @@ def fit(X: Rows, weights: np.ndarray, settings: Settings, rng: np.random.RandomS
     fixed = isinstance(settings.n_components, int)
     candidates = [settings.prior, *settings.rivals]
     prior, scores, trained = choose(data, candidates, lambda: _train(data, settings, rng), fixed=fixed)
+
+    def under(prior: Prior, trained: Trained | None = None) -> Fitted:
+        return _fit_under(prior, data, X, weights, settings, rng, trained)
+
+    if len(scores) > 1 and settings.basis.leaves_span:
+        fitted = _likeliest([each for each in candidates if str(each) in scores], under)
+    else:
+        fitted = replace(under(prior, trained), scores=scores)
+    return replace(fitted, strays=strays, lost=float(1 - weights.sum() / total))
+
+
+def _fit_under(
+    prior: Prior,
+    data: Reduced,
+    X: Rows,
+    weights: np.ndarray,
+    settings: Settings,
+    rng: np.random.RandomState,
+    trained: Trained | None,
+) -> Fitted:
+    """Return the fit of reduced signals under a prior, where that is not the first of the settings too."""
     if prior is not settings.prior:
         settings = replace(settings, prior=prior)
         data = _reduced(X, weights, settings) if prior.domain.surplus else data.under(prior)
     if settings.basis.has_own_fit:
         fitted = _fit_own_components(data, X, weights, settings, rng)
     else:
-        trained = trained or _train(data, settings, rng)
-        fitted = _trained_fit(data, X, settings, trained, rng)
-    fitted = replace(fitted, scores=scores, strays=strays, lost=float(1 - weights.sum() / total))
+        fitted = _trained_fit(data, X, settings, trained or _train(data, settings, rng), rng)
     if data.whole and data.whole.sampled:
         fitted = _with_loss_of_whole(fitted, data, data.whole)
     return fitted if data.gaps is None else _with_loss_of_entries(fitted, X, weights)
+
+
+def _likeliest(priors: list[Prior], fit_under: Callable[[Prior], Fitted]) -> Fitted:
+    """Return the likeliest fit: where components leave their span, codes say little before they have."""
+    fits: dict[str, Fitted] = {}
+    for prior in priors:
+        try:
+            fits[str(prior)] = fit_under(prior)
+        except ExplainsNothingError:
+            if prior is priors[-1] and not fits:
+                raise
+    scores = {name: -float(found.curve[-1]) for name, found in fits.items()}
+    return replace(fits[max(scores, key=lambda name: scores[name])], scores=scores)
 
 
 def _settled(X: Rows, weights: np.ndarray, settings: Settings) -> Settled:
@@ -234,7 +270,7 @@ def _fitted_to_signals(fitted: Fitted, X: Rows, data: Reduced) -> Fitted:
         fitted.model, X, data.weights, anchored=data.anchored, degrees_of_freedom=data.degrees_of_freedom
     )
     if not found.model.live.any():
-        raise ValueError(
+        raise ExplainsNothingError(
             "basis='nonnegative' explains nothing of X: what its components would have to be is negative "
             "everywhere. Use basis='free', or signals that are not negative."
         )
@@ -335,7 +371,7 @@ def _in_span(data: Reduced, settings: Settings, trained: Trained) -> Solution:
     """Return what was trained, with the support corrected for the shortfall of extremes."""
     prior = trained.prior or settings.prior
     free_axes = 1 if settings.basis.has_own_fit else data.rank
-    point = _widened(trained.point, prior, free_axes, data.n)
+    point = _widened(trained, prior, free_axes, data.n)
     components = np.linalg.solve(point.unmixing.T, data.axes)
     noise = np.sqrt(point.noise_variances(data.noise))
     return Solution(prior, components, data.origin, point.offset, point.encode(data.whitened), noise)
@@ -370,6 +406,7 @@ def _finish(data: Reduced, settings: Settings, trained: Trained, solution: Solut
     codes = (factors * codes + shifts)[:, order]
     floor = trained.floor * factors[order] ** 2
     model = _model(data, prior.mapped(factors, shifts).taken(order), components, intercept, floor)
+    model = replace(model, rooted=trained.rooted)
     curve = np.append(trained.curve, _final_loss(model, codes, data) + penalty)
     variances = (factors * deviations)[order] ** 2 * data.n / max(data.n - 1, 1)
     return _fitted(data, model, basis, variances, curve, trained, _doubts(data, basis, model, codes, trained))
@@ -409,10 +446,13 @@ def _doubts(data: Reduced, basis: Basis, model: Model, codes: np.ndarray, traine
     return doubts
 
 
-def _widened(point: Point, prior: Prior, n_free_axes: int, n_samples: float) -> Point:
-    """Return the point with the support widened about its centre by what extremes fall short of it."""
-    centre, _ = prior.moments
-    shrink = 1.0 / (1.0 + prior.shortfall(n_free_axes, n_samples))
+def _widened(trained: Trained, prior: Prior, n_free_axes: int, n_samples: float) -> Point:
+    """Return the point with the support widened by what extremes fall short of it.
+
+    That is about its centre, or about a corner that was held, where one face of each code is free.
+    """
+    point, centre = trained.point, 0.0 if trained.rooted else prior.moments[0]
+    shrink = 1.0 / (1.0 + prior.shortfall(n_free_axes - trained.rooted, n_samples))
     return Point(point.unmixing * shrink, centre + (point.offset - centre) * shrink)
 
 

@@ -17,7 +17,7 @@ References
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -27,6 +27,7 @@ from sparse_fourier.objective import LocalModel
 
 _BLOCK_ENTRIES = 1 << 20
 _FLATTEST = 1e-9
+_MOST_LEVERAGE = 0.9
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +48,8 @@ class Influence:
         Weights of sum one.
     n : float
         How many signals these are.
+    leverage : array of shape (n, k)
+        Share of the curvature of each code that a signal has itself.
     """
 
     scores: np.ndarray
@@ -55,12 +58,20 @@ class Influence:
     hessian: np.ndarray
     share: np.ndarray
     n: float
+    leverage: np.ndarray
 
     @cached_property
     def covariance(self) -> np.ndarray:
         """Covariance of the step that separates estimate and truth."""
-        spread = (self.scores * self.share[:, None]).T @ self.scores
+        scores = self._left_out
+        spread = (scores * self.share[:, None]).T @ scores
         return self.inverse @ spread @ self.inverse.T / self.n
+
+    @property
+    def _left_out(self) -> np.ndarray:
+        """Scores of signals at the estimate that would be without them, to first order."""
+        n, k = self.leverage.shape
+        return (self.scores.reshape(n, k, k + 1) / (1.0 - self.leverage)[:, :, None]).reshape(n, -1)
 
     @property
     def promise(self) -> float:
@@ -109,7 +120,9 @@ def _of_independent_codes(estimate: Estimate) -> Influence:
     hessian = LocalModel.collect(sums, noise).hessian()
     free = estimate.free
     jacobian = hessian + _following_noise(estimate, sums) if held else hessian
-    return _solved(scores.reshape(len(scores), -1), hessian, jacobian, free, estimate)
+    jacobian = jacobian - _following_codes(estimate, extended)
+    found = _solved(scores.reshape(len(scores), -1), hessian, jacobian, free, estimate)
+    return replace(found, leverage=_leverage(estimate, found.inverse, extended))
 
 
 def _sums(estimate: Estimate, extended: np.ndarray, times: np.ndarray) -> np.ndarray:
@@ -137,6 +150,21 @@ def _following_noise(estimate: Estimate, sums: np.ndarray) -> np.ndarray:
     return (np.eye(k)[:, None, :, None] * blocks[:, :, None, :]).reshape(k * (k + 1), -1)
 
 
+def _following_codes(estimate: Estimate, extended: np.ndarray) -> np.ndarray:
+    """Return what learned densities take from the curvature by following a step."""
+    k = estimate.k
+    blocks = estimate.prior.gains_by_following(estimate.codes, estimate.share, extended)
+    return (np.eye(k)[:, None, :, None] * blocks[:, :, None, :]).reshape(k * (k + 1), -1)
+
+
+def _leverage(estimate: Estimate, inverse: np.ndarray, extended: np.ndarray) -> np.ndarray:
+    """Return the share of the curvature of each code that each signal has itself, of shape (n, k)."""
+    k = estimate.k
+    blocks = inverse.reshape(k, k + 1, k, k + 1)
+    own = np.stack([((extended @ blocks[j, :, j]) * extended).sum(axis=1) for j in range(k)], axis=1)
+    return np.minimum(-own * estimate.jet.by_codes / estimate.n, _MOST_LEVERAGE)
+
+
 def _solved(
     scores: np.ndarray, hessian: np.ndarray, jacobian: np.ndarray, free: np.ndarray, estimate: Estimate
 ) -> Influence:
@@ -146,7 +174,8 @@ def _solved(
     scale = float(np.abs(np.diagonal(hessian)).max(initial=1.0))
     matrix = free @ jacobian @ free + (np.eye(len(free)) - free) * scale
     inverse = free @ _inverse(matrix, scale) @ free
-    return Influence(scores, mean, inverse, free @ hessian @ free, estimate.share, estimate.n)
+    still = np.zeros(estimate.codes.shape)
+    return Influence(scores, mean, inverse, free @ hessian @ free, estimate.share, estimate.n, still)
 
 
 def _inverse(matrix: np.ndarray, scale: float) -> np.ndarray:
@@ -180,9 +209,8 @@ def _of_principal_axes(estimate: Estimate) -> Influence:
     size = flat.shape[1]
     curvature = np.zeros((k, k + 1))
     curvature[:, :k] = 0.5 * (variances[:, None] - variances) ** 2 / (variances[:, None] * variances)
-    return Influence(
-        mean - flat, np.zeros(size), np.eye(size), np.diag(curvature.ravel()), estimate.share, estimate.n
-    )
+    hessian, still = np.diag(curvature.ravel()), np.zeros(codes.shape)
+    return Influence(mean - flat, np.zeros(size), np.eye(size), hessian, estimate.share, estimate.n, still)
 
 
 def variances_within(estimate: Estimate, covariance: np.ndarray) -> np.ndarray:

@@ -57,6 +57,8 @@ class Model:
     likelihood : Model or None
         Another model of the same signals, without a network, that scores them: where nothing was assumed
         of the codes, a Gaussian on the span of the components.
+    rooted : bool
+        Whether a corner of the support was held where the signal is zero.
     """
 
     components: np.ndarray
@@ -68,6 +70,7 @@ class Model:
     exponent: int
     encoder: Encoder | None = None
     likelihood: Model | None = None
+    rooted: bool = False
 
     @cached_property
     def gram(self) -> np.ndarray:

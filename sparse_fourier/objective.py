@@ -330,6 +330,23 @@ class CodeObjective(Objective):
         return expansion.value + 2 * xp.abs(change * first) + change * change * xp.abs(second)
 
 
+class RootedObjective(CodeObjective):
+    """The objective of codes that are zero where the coordinates are: no step changes their offset."""
+
+    def local_model(self, point: Point, expansion: Expansion) -> LocalModel:
+        """Return the model of steps without an offset."""
+        model, moving, still = super().local_model(point, expansion), *self._slots()
+        return LocalModel(model.gradient * moving, model.blocks * (moving[:, None] * moving) + still)
+
+    def drift(self, point: Point, expansion: Expansion, width: Array, narrower: Array) -> Array:
+        """Return the change of the gradient in proportion to that of the blur of faces."""
+        return super().drift(point, expansion, width, narrower) * self._slots()[0]
+
+    def _slots(self) -> tuple[np.ndarray, np.ndarray]:
+        moving = np.append(np.ones(len(self.noise)), 0.0)
+        return moving, np.diag(1.0 - moving)
+
+
 class SimplexObjective(CodeObjective):
     """The objective of proportions, whose sum no step may change.
 

@@ -61,6 +61,7 @@ def _joined(problem: Problem, parts: list[Trained]) -> Trained:
         any(part.stopped for part in parts),
         prior=None if None in priors else problem.prior.joined(priors),
         floor=np.ravel([np.broadcast_to(part.floor, 1) for part in parts]),
+        rooted=all(part.rooted for part in parts),
     )
 
 

@@ -86,7 +86,7 @@ class Reduced:
 
     @property
     def anchored(self) -> bool:
-        """Whether the intercept is zero; training has one all the same, or faces would tilt instead."""
+        """Whether the intercept is zero; training has one at first, or faces would tilt instead."""
         return bool(self.surplus) or self.span.mean is not self.span.average
 
     @property

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from sparse_fourier.corners import cornered
 from sparse_fourier.course import Course, Plan, Problem
 from sparse_fourier.faces import search, sharpened
 from sparse_fourier.learning import learn
@@ -30,7 +31,8 @@ def optimise(problem: Problem, plan: Plan, rng: np.random.RandomState) -> Traine
         return unmix(problem, plan, rng)
     course = Course(problem, plan)
     trained = search(problem, plan, course, rng)._replace(floor=problem.floor)
-    return trained if course.over(trained) else sharpened(problem, course, trained)
+    trained = trained if course.over(trained) else sharpened(problem, course, trained)
+    return cornered(problem, course, trained)
 
 
 def _learn(problem: Problem, plan: Plan, rng: np.random.RandomState) -> Trained:

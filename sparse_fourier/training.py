@@ -61,6 +61,8 @@ class Trained(NamedTuple):
         What has become of the prior, where that was learned too.
     floor : float or array of shape (k,)
         Smallest variance of a code's noise that was believed in.
+    rooted : bool
+        Whether a corner of the support was held where the signal is zero.
     """
 
     point: Point
@@ -71,6 +73,7 @@ class Trained(NamedTuple):
     rival: float = np.inf
     prior: Prior | None = None
     floor: Any = 0.0
+    rooted: bool = False
 
 
 def advance(state: NewtonState, objective: Objective, tol: Any, n_steps: Any) -> tuple[Any, Any]:

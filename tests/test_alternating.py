@@ -161,3 +161,15 @@ def test_alternation_does_not_leave_more_than_it_was_given(prior):
     assert found.residual < 0.1 * before
     assert found.model.components.min() >= 0
     np.testing.assert_allclose(found.model.constrained_codes(X), found.codes, atol=1e-9)
+
+
+def test_the_default_prior_is_the_likeliest_once_components_are_nonnegative():
+    X = load_digits().data[:250]
+    model = AutoencoderDecomposer(4, basis="nonnegative", random_state=0).fit(X)
+    by_hand = {
+        prior: AutoencoderDecomposer(4, prior=prior, basis="nonnegative", random_state=0).fit(X).score(X)
+        for prior in ("uniform", "exponential")
+    }
+    assert by_hand["exponential"] > by_hand["uniform"] + 1
+    assert str(model.prior_) == "exponential"
+    assert model.prior_scores_ == pytest.approx(by_hand, rel=1e-9)

@@ -18,9 +18,11 @@ from sparse_fourier.densities import (
     evidence_of_ends,
     fit_density,
     fit_smooth,
+    gain_by_following,
     keep,
     refit,
 )
+from sparse_fourier.densities.fitting import Frame, Sample, fit_in_frame
 
 
 def uniform_weights(n):
@@ -405,6 +407,30 @@ def test_refit_of_reflected_codes_keeps_the_reflection():
     again = refit(-codes, uniform_weights(400), 400.0, density, frozen=True)
     assert again.scale < 0
     np.testing.assert_allclose(again.log_density(-codes), density.log_density(-codes), atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["laplace", "bimodal", "exponential"])
+def test_gain_by_following_is_what_a_new_fit_gains(name):
+    """Against the second difference of the penalised likelihood, held and fitted anew."""
+    codes, weights = drawn(name), uniform_weights(400)
+    density = learned(codes)
+    frame = Frame(density.template, density.centre, density.scale, density.blur)
+    inside = np.abs(codes - np.median(codes)) < 0.6 * np.ptp(codes) / 2
+    moves = np.random.default_rng(1).standard_normal((400, 2)) * inside[:, None]
+
+    def fitted(moved):
+        return fit_in_frame(Sample(moved, weights, 400.0), frame, density, density.strength)
+
+    start = fitted(codes)
+
+    def gained(step):
+        moved = codes + moves @ step
+        again, held = fitted(moved), start.log_density(moved).mean()
+        return again.log_likelihood - again.roughness / 400 - (held - start.roughness / 400)
+
+    expected = gain_by_following(start, codes, weights, moves)
+    for step in 1e-3 * np.array([[1.0, 0.0], [0.0, 1.0], [1.0, -1.0]]):
+        assert gained(step) + gained(-step) == pytest.approx(step @ expected @ step, rel=0.1)
 
 
 @pytest.mark.parametrize("scale", [1e-150, 1e150])

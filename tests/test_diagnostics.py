@@ -173,6 +173,25 @@ def test_well_posed_codes_are_identified(prior, draw):
     assert (diagnosis.stability > 0.99).all()
 
 
+def test_covariance_is_that_of_fits_without_each_signal():
+    """The jackknife: what single signals of heavy tails do is not hidden by their own hold on the fit."""
+    from sparse_fourier.estimates import Estimate
+    from sparse_fourier.influence import influence_of
+    from sparse_fourier.refits import Resamples, refit
+
+    X, _ = mixtures(lambda rng, size: rng.laplace(size=size) ** 3, 150, 2, 0.3, 1)
+    model = fitted(X, 2, "laplace", contamination=0.0)
+    estimate = Estimate.of(model._state, X, np.ones(150))
+    without = (1 - np.eye(150)) / 149
+    maps = refit(estimate, Resamples((estimate.codes - estimate.mean)[None, None], without[:, None]))
+    steps = (maps - maps.mean(axis=0)).reshape(150, -1)
+    chosen, influence = [1, 3], influence_of(estimate)  # what each code takes of the other
+    expected = (steps**2).sum(axis=0)[chosen]
+    np.testing.assert_allclose(np.diagonal(influence.covariance)[chosen], expected, rtol=0.2)
+    held = ((influence.scores @ influence.inverse.T) ** 2).sum(axis=0)[chosen] / 150**2
+    assert (held < 0.7 * expected).all()
+
+
 def test_proportions_have_bands_that_hold_for_their_corners():
     inside = []
     for seed in range(12):

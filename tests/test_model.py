@@ -22,6 +22,7 @@ FIELDS = {
     "exponent",
     "encoder",
     "likelihood",
+    "rooted",
 }
 
 

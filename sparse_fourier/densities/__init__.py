@@ -21,6 +21,7 @@ References
 
 from sparse_fourier.densities.density import Density
 from sparse_fourier.densities.edges import choose, evidence_of_ends, fit_density, fit_smooth, keep, refit
+from sparse_fourier.densities.following import gain_by_following
 from sparse_fourier.densities.templates import HalfLine, Interval, Line, Peak
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "evidence_of_ends",
     "fit_density",
     "fit_smooth",
+    "gain_by_following",
     "keep",
     "refit",
 ]

@@ -221,7 +221,8 @@ def _maximise(
     return _Optimum(point, strength, bool(settled and (decrement < 1e-6 or stuck)))
 
 
-def _objective(sample: Sample, frame: Frame, stiffness: np.ndarray) -> _Objective:
+def objective_of(sample: Sample, frame: Frame, stiffness: np.ndarray) -> _Objective:
+    """Return the penalised log-likelihood of coefficients in a frame."""
     splines = splines_of(frame.template)
     t = (sample.codes - frame.centre) / frame.scale
     cell, u, beyond = splines.locate(t)
@@ -290,7 +291,7 @@ def fit_in_frame(
     if low == high:
         return Density.normal().mapped(_ONE_VALUE * abs(low) or 1.0, low)
     learn, frame = strength is None, frame.covering(low, high)
-    objective = _objective(sample, frame, _stiffness_after(start, frame.template, learn))
+    objective = objective_of(sample, frame, _stiffness_after(start, frame.template, learn))
     if strength is None:
         strength = _FIRST_STRENGTH if start is None else start.strength
     return _resolved(objective, _beginning(objective, start), strength, learn, rounds, _LEAST_STRENGTH)

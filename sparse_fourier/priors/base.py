@@ -13,6 +13,9 @@ from sparse_fourier.configurable import Configurable
 from sparse_fourier.namespace import Array
 from sparse_fourier.supports import SUPPORTS, Support
 
+SHORTFALL_OF_SOFT_FACES = 0.625
+"""How many samples are beyond a face for each that holds it: blurred by 1/n it gives way to the outermost."""
+
 _SWEEPS = 10
 _NODES_OF_TWO = 200
 _CELLS = 128
@@ -299,6 +302,21 @@ class Prior(Configurable, ABC):
         """
         return 0.0
 
+    def tilt(self, n_samples: float) -> float:
+        """Return by what share of each other code a code falls short, where a corner of the support is known.
+
+        Parameters
+        ----------
+        n_samples : float
+            Sum of the weights of the samples.
+
+        Returns
+        -------
+        float
+            Zero unless the density ends abruptly there.
+        """
+        return 0.0
+
     def resolution(self, n_samples: float) -> float:
         """Return the smallest standard deviation of a code's noise that n samples can tell from none.
 
@@ -500,6 +518,25 @@ class Prior(Configurable, ABC):
             This one, where nothing is learned.
         """
         return self
+
+    def gains_by_following(self, codes: np.ndarray, share: np.ndarray, design: np.ndarray) -> np.ndarray:
+        """Return what what was learned gains, in second order, by being learned anew from codes that move.
+
+        Parameters
+        ----------
+        codes : array of shape (n, k)
+            Codes, one row for each signal.
+        share : array of shape (n,)
+            Weights of sum one.
+        design : array of shape (n, m)
+            Each code may move by any combination of its columns.
+
+        Returns
+        -------
+        array of shape (k, m, m)
+            To be taken from the curvature of the negative log-likelihood; zero where nothing is learned.
+        """
+        return np.zeros((codes.shape[1], design.shape[1], design.shape[1]))
 
     def ends(self, n_components: int) -> list[list[tuple[float, float]]]:
         """Return where the density of each code ends abruptly, and the direction in which it goes on.

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from sparse_fourier.namespace import Array, array_namespace, log, log_ndtr
-from sparse_fourier.priors.base import CodesAsTrained
+from sparse_fourier.priors.base import SHORTFALL_OF_SOFT_FACES, CodesAsTrained
 from sparse_fourier.priors.independent import IndependentPrior, Jet, jet_of_heat, normal_over
 
 
@@ -55,6 +55,14 @@ class Exponential(IndependentPrior):
         xp = array_namespace(codes)
         marginals = -codes / self.scale - log(self.scale)
         return xp.where(xp.all(codes >= 0, axis=1), marginals.sum(axis=1), -xp.inf)
+
+    def tilt(self, n_samples: float) -> float:
+        """Return by what share of each other code a code falls short, where the apex is known.
+
+        A face is held by one sample for each other code, and what is beyond it has the probability that is
+        missing.
+        """
+        return SHORTFALL_OF_SOFT_FACES / n_samples
 
     def log_marginals(self, codes: Array, variances: Array) -> Array:
         """Return the log-density of each code seen through noise."""

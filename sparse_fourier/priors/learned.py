@@ -8,7 +8,7 @@ from typing import ClassVar, Self
 
 import numpy as np
 
-from sparse_fourier.densities import Density, fit_smooth, refit
+from sparse_fourier.densities import Density, fit_smooth, gain_by_following, refit
 from sparse_fourier.priors.frozen import Frozen
 from sparse_fourier.priors.independent import FreeScale, Jet, gaussian_looking
 
@@ -119,6 +119,13 @@ class Learned(FreeScale):
                 fit_smooth(np.ascontiguousarray(h), share, n_samples) if density.edges else density
                 for density, h in columns
             ]
+        )
+
+    def gains_by_following(self, codes: np.ndarray, share: np.ndarray, design: np.ndarray) -> np.ndarray:
+        """Return what each density gains as it is fitted anew to codes that move."""
+        columns = zip(self._each(codes), codes.T, strict=True)
+        return np.stack(
+            [gain_by_following(density, np.ascontiguousarray(h), share, design) for density, h in columns]
         )
 
     def ends(self, n_components: int) -> list[list[tuple[float, float]]]:

@@ -12,10 +12,9 @@ from sparse_fourier.canonical import box_signs
 from sparse_fourier.dependence import turning_pairs
 from sparse_fourier.namespace import LOG_SQRT_2PI, Array, array_namespace, log_ndtr
 from sparse_fourier.polytopes import smallest_parallelograms
-from sparse_fourier.priors.base import CodesAsTrained
+from sparse_fourier.priors.base import SHORTFALL_OF_SOFT_FACES, CodesAsTrained
 from sparse_fourier.priors.independent import IndependentPrior, Jet, jet_of_heat
 
-_SHORTFALL_OF_SOFT_FACES = 0.625
 _STANDARD_ERRORS = 3.0
 _NATS_OF_A_RIVAL = 10.0
 _ALMOST_AS_SMALL = 1.1
@@ -113,7 +112,14 @@ class Uniform(IndependentPrior):
         uniform density that probability is the missing width. Faces blurred by 1/n give way to the
         outermost samples, which leaves 5/8 of it (simulated for k = 1 to 10 and n = 100 to 2000).
         """
-        return _SHORTFALL_OF_SOFT_FACES * (n_components + 1) / n_samples
+        return SHORTFALL_OF_SOFT_FACES * (n_components + 1) / n_samples
+
+    def tilt(self, n_samples: float) -> float:
+        """Return the same for faces at a known corner: each is turned by one sample for each other code.
+
+        Of these about half are at the opposite face.
+        """
+        return SHORTFALL_OF_SOFT_FACES / n_samples
 
     def start(self, whitened: np.ndarray, n_samples: float) -> tuple[np.ndarray, np.ndarray] | None:
         """Return the smallest interval or parallelogram of one or two codes, and another as likely one."""
