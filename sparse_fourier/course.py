@@ -20,7 +20,7 @@ from sparse_fourier.objective import (
     SimplexObjective,
 )
 from sparse_fourier.priors import Prior
-from sparse_fourier.training import Engine, Progress, Trained, compiles, train
+from sparse_fourier.training import Engine, Progress, Trained, compiles, same_directions, train
 
 FIRST_WIDTH = 0.3
 """Width of soft faces at which rotations begin, and from which on every row matters."""
@@ -296,6 +296,15 @@ class Course(Stages):
         ):
             trained = self._train(starts, width, rows, np.ones_like(matters), most)
         return trained
+
+    def better(self, one: Trained, other: Trained, rows: np.ndarray) -> Trained:
+        """Return the better of two outcomes of stages on the same rows, its rival the other."""
+        best, worse = (one, other) if one.curve[-1] <= other.curve[-1] else (other, one)
+        if not same_directions(worse.point.unmixing[None], best.point.unmixing)[0]:
+            behind = float(worse.curve[-1] - best.curve[-1])
+            n_samples = self._problem.weights[rows].sum() * self._problem.n_samples
+            self._rival = min(self._rival, behind * n_samples)
+        return best._replace(curve=self._curve, rival=self._rival)
 
     def _train(
         self, starts: Point, width: float, rows: np.ndarray, matters: np.ndarray, most: int | None

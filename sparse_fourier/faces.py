@@ -49,13 +49,14 @@ def search(problem: Problem, plan: Plan, course: Course, rng: np.random.RandomSt
         return course.stage(points, width, np.arange(n))
     seen = first_rows(problem)
     seen = n if seen * 2 > n else seen
-    starts = _rotations(problem, plan.n_starts or problem.prior.n_starts, rng)
     order = rng.permutation(n)
-    trained = course.stage(starts, FIRST_WIDTH, order[:seen])
+    rows = np.sort(order[:seen])
+    starts = _rotations(problem, plan.n_starts or problem.prior.n_starts, rows, rng)
+    trained = _from_rotations(problem, plan, course, starts, rows)
     while seen < n and not course.over(trained):
         width = width_for_more(problem, trained.point, seen)
         seen = n if seen * _GROWTH * 2 > n else seen * _GROWTH
-        trained = course.stage(stack(trained.point), width, order[:seen])
+        trained = course.stage(stack(trained.point), width, np.sort(order[:seen]))
     return trained if seen == n else trained._replace(converged=False)
 
 
@@ -66,22 +67,37 @@ def width_for_more(problem: Problem, point: Point, seen: int) -> float:
     return width if width > _SHARE_OF_BLUR * blur.min() else 0.0
 
 
-def _rotations(problem: Problem, n_starts: int, rng: np.random.RandomState) -> Point:
-    """Return starts, stacked: rotations of the codes, the first of them towards independence.
+def _from_rotations(problem: Problem, plan: Plan, course: Course, starts: Point, rows: np.ndarray) -> Trained:
+    """Return what the best of the starts comes to: the first, where its codes exclude a better one."""
+    if plan.n_starts is not None or len(starts.offset) == 1:
+        return course.stage(starts, FIRST_WIDTH, rows)
+    one, others = (Point(starts.unmixing[part], starts.offset[part]) for part in (slice(1), slice(1, None)))
+    first = course.stage(one, FIRST_WIDTH, rows)
+    share = problem.weights[rows]
+    n_samples, codes = problem.n_samples * share.sum(), first.point.encode(problem.whitened[rows])
+    if course.over(first) or problem.prior.excludes_rivals(codes, share / share.sum(), n_samples):
+        return first
+    return course.better(first, course.stage(others, FIRST_WIDTH, rows), rows)
+
+
+def _rotations(problem: Problem, n_starts: int, rows: np.ndarray, rng: np.random.RandomState) -> Point:
+    """Return starts, stacked: rotations of the codes, the first of them towards independence in some rows.
 
     Codes that cannot be negative are long-tailed upwards.
     """
     mean, whiten = _whitening(problem)
-    white = (problem.whitened - mean) @ whiten.T
+    white, share = (problem.whitened[rows] - mean) @ whiten.T, problem.weights[rows]
+    n_samples, share = problem.n_samples * share.sum(), share / share.sum()
     k = white.shape[1]
     points = start.starting_points(k, n_starts, problem.prior.moments, rng)
-    if not problem.prior.domain.is_bounded and problem.n_samples >= _SAMPLES_PER_ENTROPY * k:
+    if n_samples >= _SAMPLES_PER_ENTROPY * k:
         size = np.linalg.norm(points.unmixing[0, 0])
-        signals = Signals(white, problem.weights, problem.n_samples)
+        signals = Signals(white, share, n_samples)
         skewed = bool(problem.prior.domain.faces)
         points.unmixing[0] = size * (cumulant_rotation(signals) if skewed else first_rotation(signals, rng))
     if problem.prior.domain.faces and not problem.prior.domain.is_bounded:
-        skewness = np.einsum("n,rnj->rj", problem.weights, (white @ points.unmixing.swapaxes(1, 2)) ** 3)
+        codes = white @ points.unmixing.swapaxes(1, 2)
+        skewness = share @ (codes * codes * codes)
         points.unmixing[:] *= np.where(skewness < 0, -1.0, 1.0)[:, :, None]
     unmixing = points.unmixing @ whiten
     return Point(unmixing, points.offset - unmixing @ mean)
@@ -170,12 +186,17 @@ def _robust_least_squares(design: np.ndarray, targets: np.ndarray) -> np.ndarray
     The first guess moves the offset alone, by which rows that lie on a face agree already: a solution for
     all rows could be the one that makes every code zero.
     """
-    left = np.abs(np.median(targets) - targets)
+    left = np.abs(_middle(targets) - targets)
     solution, before = np.zeros(design.shape[1]), np.zeros(len(targets), dtype=bool)
     for _ in range(_TRIMMINGS):
-        kept = left <= 3 * np.median(left) + np.finfo(float).eps
+        kept = left <= 3 * _middle(left) + np.finfo(float).eps
         if (kept == before).all():
             break
         solution = np.linalg.lstsq(design[kept], targets[kept], rcond=_DETERMINED)[0]
         left, before = np.abs(design @ solution - targets), kept
     return solution
+
+
+def _middle(values: np.ndarray) -> float:
+    """Return the median, the upper one of two."""
+    return float(np.partition(values, len(values) // 2)[len(values) // 2])

@@ -44,7 +44,7 @@ from sparse_fourier.training import Progress, Trained
 
 _NATS_OF_A_DOUBT = 3.0
 _SAMPLES_TO_JUDGE = 25
-_SEARCH = Plan(2, 1e-6, 150, None, None)
+_SEARCH = Plan(None, 1e-6, 150, None, None)
 
 
 class ExplainsNothingError(ValueError):

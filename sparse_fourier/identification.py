@@ -136,6 +136,8 @@ def _likelihood(problem: Problem, unmixing: np.ndarray) -> float:
 def gaussian_gains(estimate: Estimate) -> np.ndarray:
     """Return by how many nats the prior explains each code better than a Gaussian of its mean and variance.
 
+    Codes that sum to one are explained together, by a Gaussian of their covariance, and share the gain.
+
     Returns
     -------
     array of shape (k,)
@@ -143,11 +145,22 @@ def gaussian_gains(estimate: Estimate) -> np.ndarray:
     prior = estimate.prior
     if not prior.identifies_basis:
         return np.zeros(estimate.k)
-    value = estimate.jet.value.copy()
-    variances = np.maximum(np.diagonal(estimate.covariance), np.finfo(float).tiny)
-    gaussian = -0.5 * (np.log(2 * np.pi * variances) + 1)
-    gains = estimate.n * (estimate.share @ value - gaussian)
+    if prior.domain.surplus:
+        gains = np.full(estimate.k, _gain_of_all(estimate) / estimate.k)
+    else:
+        variances = np.maximum(np.diagonal(estimate.covariance), np.finfo(float).tiny)
+        gaussian = -0.5 * (np.log(2 * np.pi * variances) + 1)
+        gains = estimate.n * (estimate.share @ estimate.jet.value - gaussian)
     return np.where(_has_edges(estimate, gains), np.inf, gains)
+
+
+def _gain_of_all(estimate: Estimate) -> float:
+    """Return the same for all codes together, where they sum to one and none has a density of its own."""
+    free = slice(estimate.k - 1)
+    _, volume = np.linalg.slogdet(2 * np.pi * estimate.covariance[free, free])
+    gaussian = -0.5 * (volume + estimate.k - 1)
+    likelihoods = estimate.prior.log_likelihoods(estimate.codes, estimate.code_variances)
+    return float(estimate.n * (estimate.share @ likelihoods - gaussian))
 
 
 def _has_edges(estimate: Estimate, gains: np.ndarray) -> np.ndarray:

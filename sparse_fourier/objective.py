@@ -288,10 +288,10 @@ class CodeObjective(Objective):
         jet = self._inflated(jet._make(part.T for part in evaluated_once(jet)))
         moved = self.rows @ point.unmixing.T
         design = xp.concatenate([moved, np.ones((*moved.shape[:2], 1))], axis=2)
+        weighted = design * -self.weights[:, :, None]
+        curved = (jet.by_codes[:, None] * design.swapaxes(1, 2)) @ weighted
         plain = (jet.by_code, jet.by_code_and_variance, jet.by_variance, jet.by_variances, jet.value)
-        curved = jet.by_codes[:, None] * design.swapaxes(1, 2)
-        columns = xp.concatenate([curved, *(part[:, None] for part in plain)], axis=1)
-        return columns @ (design * -self.weights[:, :, None])
+        return xp.concatenate([curved, xp.stack(plain, axis=1) @ weighted], axis=1)
 
     def _inflated(self, jet: Any) -> Any:
         """Return derivatives by the variances of complete signals, from which the others' follow."""

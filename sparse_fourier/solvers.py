@@ -15,7 +15,8 @@ _FAST_SHRINK = 0.5
 _NEGLIGIBLE = 0.05
 _NEGLIGIBLE_IF_FOLLOWED = 1.0
 _NO_WIDTH = 1e-6
-_FIRST_DAMPING = 1.0
+_FIRST_DAMPING, _WIDE = 1.0, 0.3
+_EASED, _EASED_IF_FOLLOWED = 0.1, 0.01
 _LEAST_DAMPING = 1e-8
 _RETRY_DAMPING = 1e-4
 _LITTLE_DAMPING = 1e-2
@@ -97,12 +98,14 @@ class Newton:
     def init(objective: Objective, starts: Point, widths: np.ndarray) -> NewtonState:
         """Return the states before the first step, one for each start along a leading axis.
 
-        The first step of a start goes nowhere, and only evaluates the objective there.
+        The first step of a start goes nowhere, and only evaluates the objective there. The sharper
+        faces are in the beginning, the closer a start is to an optimum, and the less damping its steps need.
         """
         r = len(starts.offset)
         infinite, no = np.full(r, np.inf), np.zeros(r, dtype=bool)
         nothing = tree_map(lambda part: np.stack([part] * r), objective.nothing())
-        return NewtonState(starts, nothing, widths, np.full(r, _FIRST_DAMPING), infinite, no, no, no)
+        damping = np.clip(_FIRST_DAMPING * (widths / _WIDE) ** 2, _RETRY_DAMPING, _FIRST_DAMPING)
+        return NewtonState(starts, nothing, widths, damping, infinite, no, no, no)
 
     def step(self, state: NewtonState, objective: Objective) -> NewtonState:
         """Return the state after one step."""
@@ -122,7 +125,8 @@ class Newton:
         limit = choose(ahead, objective.blurred(old, state.width, width), old.value)
         accepted = narrow | (new.value <= limit + _ROUNDING * xp.abs(old.value))
         faithful = ahead | (old.value - new.value > 0.25 * decrement)
-        damping = choose(narrow, state.damping, _next_damping(state.damping, accepted, faithful))
+        eased = _EASED_IF_FOLLOWED if objective.prior.piles_up_at_faces else _EASED
+        damping = choose(narrow, state.damping, _next_damping(state.damping, accepted, faithful, eased))
         damping = choose(ahead & ~accepted, damping * 0.0 + _LITTLE_DAMPING, damping)
         after = choose(accepted, _Move(point, new, width), _Move(state.point, old, state.width))
         settled = accepted & ~narrow & ~ahead
@@ -210,10 +214,10 @@ def _solve_iteratively(model: LocalModel, damping: Array) -> Array:
     return jax.lax.while_loop(unfinished, improve, first).step
 
 
-def _next_damping(damping: Array, accepted: Array, faithful: Array) -> Array:
-    eased = choose(faithful, damping / 10, damping)
+def _next_damping(damping: Array, accepted: Array, faithful: Array, eased: float) -> Array:
+    less = choose(faithful, damping * eased, damping)
     raised = choose(damping * 10 < _RETRY_DAMPING, damping * 0.0 + _RETRY_DAMPING, damping * 10)
-    changed = choose(accepted, eased, raised)
+    changed = choose(accepted, less, raised)
     return choose(changed < _LEAST_DAMPING, changed * 0.0, changed)
 
 

@@ -265,8 +265,16 @@ def _rival(state: NewtonState, best: int) -> float:
     """Return the distance in value to the best start that ended in other directions."""
     if len(state.value) == 1:
         return np.inf
-    tiny = np.finfo(float).tiny
-    rows = state.point.unmixing / (np.linalg.norm(state.point.unmixing, axis=2, keepdims=True) + tiny)
-    likeness = np.abs(rows @ rows[best].T).max(axis=2).min(axis=1)
-    elsewhere = (likeness < _SAME_DIRECTIONS) & (state.width == 0)
+    elsewhere = ~same_directions(state.point.unmixing, state.point.unmixing[best]) & (state.width == 0)
     return float((state.value - state.value[best])[elsewhere].min(initial=np.inf))
+
+
+def same_directions(unmixing: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Return which of several bases, of shape (r, k, k), have codes in the directions of those of another."""
+    rows, others = _unit_rows(unmixing), _unit_rows(other)
+    return np.abs(rows @ others.T).max(axis=2).min(axis=1) >= _SAME_DIRECTIONS
+
+
+def _unit_rows(unmixing: np.ndarray) -> np.ndarray:
+    tiny = np.finfo(float).tiny
+    return unmixing / (np.linalg.norm(unmixing, axis=-1, keepdims=True) + tiny)

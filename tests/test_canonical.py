@@ -99,6 +99,17 @@ def test_ties_take_the_reference_sign():
         assert box_signs(components, shifted, np.full(3, 1e-3))[2] == sign
 
 
+def test_a_tie_is_a_coefficient_within_the_tolerance():
+    """Of a box: twice that of the centre, which is the code's distance from one half."""
+    component = -np.ones((1, 5)) / 5**0.5
+    assert reference_signs(component)[0] == -1
+    for coefficient, sign in ((0.26, 1.0), (0.24, -1.0), (0.0, -1.0)):
+        assert box_signs(component, coefficient * component[0], np.array([0.5]))[0] == sign
+        assert mean_signs(component, 2 * coefficient * component[0], np.array([0.5]))[0] == sign
+    assert box_signs(component, np.zeros(5), np.zeros(1))[0] == -1
+    assert mean_signs(component, np.zeros(5), np.zeros(1))[0] == -1
+
+
 def test_centred_data_take_all_signs_from_the_reference():
     components, _ = random_box(4, 9, 0)
     signs = box_signs(components, np.zeros(9), np.full(4, 1e-12))

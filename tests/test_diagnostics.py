@@ -200,6 +200,19 @@ def test_proportions_have_bands_that_hold_for_their_corners():
     assert abs(np.mean(inside) - 0.9) < 0.02 + 3 * np.std(inside) / np.sqrt(12)
 
 
+@pytest.mark.filterwarnings("ignore::sparse_fourier.exceptions.IdentifiabilityWarning")
+@pytest.mark.parametrize(("draw", "verdict"), [("dirichlet", "identified"), ("normal", "not identified")])
+def test_proportions_in_noise_are_told_from_gaussian_codes(draw, verdict):
+    rng = np.random.default_rng(0)
+    _, truth = mixtures(laplace, 2, 3, 0.0, 0)
+    codes = {
+        "dirichlet": rng.dirichlet(np.ones(3), size=1500),
+        "normal": rng.normal(size=(1500, 3)) @ (np.eye(3) - 1 / 3) * 0.3 + 1 / 3,
+    }[draw]
+    X = codes @ (1.5 + truth) + 0.1 * rng.standard_normal((1500, truth.shape[1]))
+    assert fitted(X, 3, "simplex").diagnose(X, 3, random_state=0).verdicts == (verdict,) * 3
+
+
 def test_missing_entries_widen_the_bands():
     X, _ = mixtures(laplace, 600, 2, 0.3, 2)
     gappy = np.where(np.random.default_rng(0).uniform(size=X.shape) < 0.4, np.nan, X)

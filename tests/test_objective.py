@@ -1,5 +1,7 @@
 """The likelihood: against a transcription of its formula, integrals over signals, and differences."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.special import ndtr
@@ -232,13 +234,69 @@ def test_curvature_is_the_hessian_times_the_step(k, expand):
     np.testing.assert_allclose(model.hessian(), model.hessian().T, rtol=1e-11, atol=1e-12)
 
 
+def incomplete(k):
+    """An objective some of whose signals carry more noise, and its share of each signal alone."""
+    given, rng = PROBLEMS[k].objective, np.random.default_rng(k)
+    inflation = rng.uniform(1, 4, size=given.weights.shape[1])
+    floor = np.full(k, 0.01)
+    whole = replace(given, noise=20 * given.noise, floor=floor, inflation=np.tile(inflation, (k, 1)))
+    alone = [
+        replace(given, rows=given.rows[:, [i]], noise=20 * times * given.noise, floor=floor)
+        for i, times in enumerate(inflation)
+    ]
+    return whole, [replace(each, weights=np.ones((k, 1))) for each in alone]
+
+
+@pytest.mark.parametrize("k", [1, 3])
+def test_incomplete_signals_have_noise_of_their_own(k):
+    """Each signal alone is a complete one with that noise; the whole is their mean."""
+    whole, alone = incomplete(k)
+    point, share = PROBLEMS[k].point, whole.weights[0]
+    value, model = value_and_model(whole, point, 0.1)
+    values, gradients, hessians = [], [], []
+    for each in alone:
+        own, local = value_and_model(each, point, 0.1)
+        values.append(own)
+        gradients.append(local.gradient)
+        hessians.append(local.hessian())
+    assert value == pytest.approx(share @ values, rel=1e-12)
+    np.testing.assert_allclose(model.gradient, np.tensordot(share, gradients, 1), rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(model.hessian(), np.tensordot(share, hessians, 1), rtol=1e-10, atol=1e-11)
+
+
+@pytest.mark.parametrize("k", [1, 3])
+def test_blocks_of_rows_add_up(k, monkeypatch):
+    whole, _ = incomplete(k)
+    value, model = value_and_model(whole, PROBLEMS[k].point, 0.1)
+    monkeypatch.setattr("sparse_fourier.objective._BLOCK_ENTRIES", 7 * k * (k + 6))
+    parts = whole._parts(np)
+    assert [part.weights.shape[1] for part in parts] == [7] * 5 + [5]
+    again, same = value_and_model(whole, PROBLEMS[k].point, 0.1)
+    assert again == pytest.approx(value, rel=1e-13)
+    assert_same_model(same, model)
+    assert len(replace(whole, rows=whole.rows[:, :7], weights=whole.weights[:, :7])._parts(np)) == 1
+
+
+@pytest.mark.parametrize("narrower", [0.1, 0.5])
+def test_expected_value_at_another_blur_is_its_expansion_taken_twice(narrower):
+    """By differences of the value in the square of the blur."""
+    k, width, e = 2, 0.3, 1e-3
+    objective, point = PROBLEMS[k].objective, PROBLEMS[k].point
+    low, middle, high = (objective.expand(point, np.sqrt(width**2 + s * e)).value for s in (-1, 0, 1))
+    first, second = (high - low) / (2 * e), (high - 2 * middle + low) / e**2
+    change = narrower**2 - width**2
+    expected = middle + 2 * abs(change * first) + change**2 * abs(second)
+    found = objective.blurred(objective.expand(point, width), width, narrower)
+    assert found == pytest.approx(expected, rel=1e-4)
+
+
 @pytest.mark.parametrize("k", [1, 3])
 def test_drift_is_the_change_of_the_gradient_with_the_blur(k):
     """In proportion to the blur, for a change of it that is small."""
     rng = np.random.default_rng(k)
     rows, noise = rng.standard_normal((1, 50, k)), 0.01 * np.eye(k)
     share = np.full((1, 50), 0.02)
-    objective = CodeObjective(Exponential(), rows, share, noise, np.full(k, 1e-3), np.float64(0.0))
+    objective = CodeObjective(Exponential(), rows, share, noise, np.full(k, 0.05), np.float64(0.0))
     point, width = Point(rng.standard_normal((k, k)), np.ones(k)), 0.3
 
     def gradient(width):

@@ -3,6 +3,7 @@
 A new prior is one more line of `PRIORS`.
 """
 
+import itertools
 import pickle
 from dataclasses import dataclass
 from typing import ClassVar
@@ -12,15 +13,19 @@ import numpy as np
 import pytest
 from scipy.integrate import quad
 from scipy.special import roots_legendre
-from scipy.stats import beta, expon, exponnorm, gamma, kstest, laplace, logistic, norm
+from scipy.stats import beta, dirichlet, expon, exponnorm, gamma, kstest, laplace, logistic, norm
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV, KFold
 
 from sparse_fourier import AutoencoderDecomposer, runtime
+from sparse_fourier.canonical import reference_signs
+from sparse_fourier.densities import fit_density
 from sparse_fourier.metrics import amari_distance
-from sparse_fourier.priors import Exponential, Gaussian, IndependentPrior, Laplace, Prior, Uniform
+from sparse_fourier.priors import Exponential, Gaussian, IndependentPrior, Laplace, Learned, Prior, Uniform
+from sparse_fourier.priors import Simplex as SimplexPrior
+from sparse_fourier.priors.base import CodesAsTrained
 from sparse_fourier.priors.checks import check_prior
-from sparse_fourier.priors.independent import automatic_jet
+from sparse_fourier.priors.independent import automatic_jet, gaussian_looking
 from sparse_fourier.supports import SUPPORTS
 
 PRIORS = [
@@ -75,6 +80,160 @@ def test_a_free_scale_adapts_to_the_mean_of_codes(scale):
     adapted = Exponential(scale).adapted(np.array([0.5, 0.0, 3.0]))
     np.testing.assert_allclose(adapted.moments[0], [0.5, np.broadcast_to(scale, 3)[1], 3.0])
     assert Uniform().adapted(np.array([0.1])) == Uniform()
+
+
+def as_trained(components, mean, mean_codes, **others):
+    """A solution, of which little is uncertain."""
+    k = len(components)
+    given = {"deviations": np.ones(k), "noise": np.zeros(k), "n_samples": 1e6, "anchored": False} | others
+    return CodesAsTrained(components, mean, mean_codes, **given)
+
+
+@pytest.mark.parametrize("prior", [Laplace(), Gaussian(), Learned()], ids=str)
+def test_normal_form_of_free_scales_has_centred_codes_and_unit_rows(prior):
+    rng = np.random.default_rng(0)
+    components, mean_codes = rng.normal(size=(3, 6)), np.array([0.5, -2.0, 3.0])
+    components[2] *= -reference_signs(components)[2]
+    mean = np.array([2.0, -1.0, 0.004]) @ components
+    factors, shifts = prior.normal_form(as_trained(components, mean, mean_codes))
+    np.testing.assert_allclose(factors * mean_codes + shifts, 0.0, atol=1e-14)
+    np.testing.assert_allclose(np.linalg.norm(components / factors[:, None], axis=1), 1.0)
+    assert (np.sign(factors) == [1, -1, 1]).all()
+    # Within three standard errors of the mean its sign says nothing.
+    tied = prior.normal_form(as_trained(components, mean, mean_codes, n_samples=5e5))[0]
+    assert (np.sign(tied) == [1, -1, -1]).all()
+
+
+@pytest.mark.parametrize(
+    "prior",
+    [Laplace(np.array([1.0, -2.0]), np.array([0.5, 3.0])), Exponential(np.array([0.5, 3.0]))],
+    ids=str,
+)
+def test_standard_form_is_a_change_of_variables(prior):
+    codes = np.random.default_rng(0).uniform(size=(20, 2))
+    standard, factors, shifts = prior.standard_form(2)
+    assert standard == type(prior)()
+    expected = standard.log_density(codes * factors + shifts) + np.log(np.abs(factors)).sum()
+    np.testing.assert_allclose(prior.log_density(codes), expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("anchored", [False, True])
+def test_box_counts_from_its_corner_nearest_to_zero(anchored):
+    """Of all reflections; where the intercept is zero the sign of the mean decides."""
+    rng = np.random.default_rng(1)
+    components = np.linalg.qr(rng.normal(size=(6, 3)))[0].T
+    mean_codes = np.array([0.3, 0.6, 0.5])
+    for signs in itertools.product([1.0, -1.0], repeat=3):
+        turned = components * np.array(signs)[:, None]
+        mean = mean_codes @ turned + (np.array(signs) < 0) @ -turned
+        mean += 0.1 * components.sum(axis=0)
+        factors, shifts = Uniform().normal_form(as_trained(turned, mean, mean_codes, anchored=anchored))
+        assert tuple(factors) == signs
+        expected = np.zeros(3) if anchored else 0.5 * (1 - factors)
+        np.testing.assert_array_equal(shifts, expected)
+
+
+def test_reflections_of_a_box_within_three_standard_errors_are_ties():
+    component, noise, n = -np.ones((1, 5)) / 5**0.5, 0.2, 400.0
+    error = 3 * (noise / np.sqrt(n) + 1 / n)
+    for distance, sign in ((1.02 * error, 1.0), (0.98 * error, -1.0)):
+        given = as_trained(component, distance * component[0], np.array([0.5]), noise=noise, n_samples=n)
+        assert Uniform().normal_form(given)[0][0] == sign
+
+
+def test_codes_that_matter_are_those_within_reach_of_a_face():
+    codes = np.array([[-2.0], [0.0], [0.19], [0.21], [0.5], [0.79], [0.81], [1.0], [3.0]])
+    found = Uniform().matters(codes, np.array([0.2]))
+    np.testing.assert_array_equal(found[:, 0], np.abs(codes[:, 0] - 0.5) > 0.3)
+    assert SimplexPrior().matters(codes, np.array([0.2]))[:, 0].tolist() == [True] * 3 + [False] * 6
+
+
+def test_one_code_starts_between_its_extremes():
+    whitened = np.array([[-1.5], [0.5], [2.5]])
+    unmixing, offset = Uniform().start(whitened, 3.0)
+    np.testing.assert_allclose(whitened @ unmixing[0].T + offset[0], [[0.0], [0.5], [1.0]])
+
+
+def test_codes_that_look_gaussian_are_named():
+    """By nats over the Gaussian of the mean and the variance that the weights give."""
+    rng = np.random.default_rng(0)
+    codes, weights = 5.0 + rng.normal(size=(50, 3)) * [1.0, 2.0, 3.0], rng.integers(1, 4, size=50)
+    repeated = np.repeat(codes, weights, axis=0)
+    law = norm(repeated.mean(axis=0), repeated.std(axis=0))
+    more = np.array([1.9, 1.9, 1.9]) / weights.sum()
+    for nats, words in ((2.0, ["components 0, 1 and 2 look Gaussian"]), (1.8, [])):
+        told = gaussian_looking(law.logpdf(codes) + more, codes, weights, nats)
+        assert len(told) == len(words)
+        assert all(word in text for word, text in zip(words, told, strict=True))
+    pair = gaussian_looking(law.logpdf(codes) + [0.0, 1.0, 0.0], codes, weights, 2.0)
+    assert "components 0 and 2 look" in pair[0]
+    codes[:, 0] = 5.0
+    assert gaussian_looking(law.logpdf(codes) + [0.0, 1.0, 0.0], codes, weights, 2.0) == []
+
+
+@pytest.mark.parametrize("k", [1, 2, 3, 5])
+def test_proportions_are_those_of_dirichlet(k):
+    prior, law = SimplexPrior(), dirichlet(np.ones(k))
+    np.testing.assert_allclose(prior.code_mean(k), np.ones(k) / k)
+    if k > 1:
+        np.testing.assert_allclose(prior.code_covariance(k), law.cov(), atol=1e-15)
+        inside = np.random.default_rng(0).dirichlet(np.ones(k), size=3)
+        np.testing.assert_allclose(prior.log_density(inside), law.logpdf(inside.T), rtol=1e-12)
+        far = prior.log_observed(np.full((1, k), 1 / k), np.full(k, 1e-6))
+        np.testing.assert_allclose(far, law.logpdf(np.ones(k) / k), rtol=1e-12)
+        assert (prior.log_density(inside * 1.001) == -np.inf).all()
+        negative = np.eye(k)[:1] * 1.1 - 0.1 * np.eye(k)[1:2]
+        assert prior.log_density(negative)[0] == -np.inf
+    assert np.isfinite(prior.log_density(np.eye(k))).all()
+    step = prior.free_steps(k) @ np.random.default_rng(0).normal(size=k * (k + 1))
+    np.testing.assert_allclose(step.reshape(k, k + 1).sum(axis=0), 0.0, atol=1e-14)
+    assert not step.reshape(k, k + 1)[:, k].any()
+    np.testing.assert_allclose(prior.free_steps(k) @ step, step, atol=1e-14)
+
+
+def test_shares_seen_through_noise_have_the_derivatives_of_their_probability():
+    prior, e = SimplexPrior(), 1e-4
+    codes, variances = (part.ravel() for part in np.meshgrid([-0.3, 0.02, 0.4], [0.01, 0.09]))
+
+    def value(a, b):
+        return prior.log_marginals((codes + a * e)[:, None], (variances + b * e)[:, None])[:, 0]
+
+    np.testing.assert_allclose(value(0, 0), norm.logcdf(codes / np.sqrt(variances)), rtol=1e-12)
+    jet = [part[:, 0] for part in prior.jet(codes[:, None], variances[:, None])]
+    expected = [
+        value(0, 0),
+        (value(1, 0) - value(-1, 0)) / (2 * e),
+        (value(0, 1) - value(0, -1)) / (2 * e),
+        (value(1, 0) - 2 * value(0, 0) + value(-1, 0)) / e**2,
+        (value(1, 1) - value(1, -1) - value(-1, 1) + value(-1, -1)) / (4 * e**2),
+        (value(0, 1) - 2 * value(0, 0) + value(0, -1)) / e**2,
+    ]
+    for found, difference in zip(jet, expected, strict=True):
+        np.testing.assert_allclose(found, difference, rtol=5e-3, atol=1e-4)
+
+
+def test_learned_codes_have_the_densities_that_were_learned():
+    rng = np.random.default_rng(0)
+    codes = np.column_stack([rng.normal(size=300), rng.exponential(size=300), rng.uniform(size=300)])
+    densities = [fit_density(h, np.full(300, 1 / 300), 300.0) for h in codes.T.copy()]
+    assert [density.edges for density in densities] == [0, 1, 2]
+    prior = Learned().learned(densities)
+    values, first, second = (np.stack(part, axis=1) for part in _derivatives(densities, codes))
+    np.testing.assert_allclose(prior.log_density(codes), values.sum(axis=1), rtol=1e-12)
+    jet = prior.jet(codes, np.ones(3))
+    np.testing.assert_allclose(np.array([jet.value, jet.by_code, jet.by_codes]), [values, first, second])
+    assert not np.any([jet.by_variance, jet.by_code_and_variance, jet.by_variances])
+    assert prior.ends(3) == [density.ends for density in densities]
+    # Location and scale are the densities' own, but for what their edges hold.
+    expected = [[0, 1, 1, 0], [1, 0, 1, 1], [1, 1, 1, 1]]
+    np.testing.assert_array_equal(np.diagonal(prior.free_steps(3)).reshape(3, 4), expected)
+    again = prior.smoothed(codes, np.full(300, 1 / 300), 300.0)
+    assert [density.edges for density in again.densities] == [0, 0, 0]
+    assert again.densities[0] is densities[0]
+
+
+def _derivatives(densities, codes):
+    return zip(*(density.derivatives(h) for density, h in zip(densities, codes.T, strict=True)), strict=True)
 
 
 def blurred(prior, h, deviation):
@@ -840,3 +999,14 @@ def test_gaussian_names_all_axes_of_equal_variance_in_one_sentence():
     (doubt,) = Gaussian().doubts(codes.T, weights, 1000)
     assert doubt.startswith("components 0 and 1, 3 and 4 have variances")
     assert Gaussian().doubts(codes.T * [1, 0.8, 1, 1, 0.8], weights, 1000) == []
+
+
+@every_prior
+@pytest.mark.parametrize("rows", [1, 5000])
+def test_likelihoods_of_many_codes_are_those_of_few_at_a_time(prior, rows):
+    rng = np.random.default_rng(0)
+    codes, variances = rng.normal(size=(5000, 2)), rng.uniform(0.01, 0.1, size=(rows, 2))
+    found = prior.log_likelihoods(codes, variances)
+    for few in (slice(300), slice(4000, 4300)):
+        own = variances if rows == 1 else variances[few]
+        np.testing.assert_allclose(found[few], prior.log_likelihoods(codes[few], own), rtol=1e-12)

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 from scipy.special import log_ndtr
 
-from sparse_fourier import runtime
-from sparse_fourier.course import Plan, Problem
+from sparse_fourier import course, runtime
+from sparse_fourier.course import Course, Plan, Problem
 from sparse_fourier.objective import Point
 from sparse_fourier.priors import Uniform
 from sparse_fourier.runtime import bucket
 from sparse_fourier.staging import optimise
-from sparse_fourier.training import compiles
+from sparse_fourier.training import Trained, compiles
 
 pytestmark = pytest.mark.usefixtures("both_ways")
 
@@ -240,3 +240,44 @@ def test_other_numbers_of_rows_in_one_bucket_compile_nothing(compiled):
     assert not compiled
     jax.jit(lambda x: x + np.e)(1.0)
     assert compiled, "the listener hears nothing"
+
+
+@pytest.mark.parametrize(("dependent", "n_tried"), [(False, 1), (True, 2)])
+def test_a_second_start_is_tried_unless_codes_fill_their_box(monkeypatch, dependent, n_tried):
+    problem, tried = problem_of(3, 1500, noise=0.01, dependent=dependent), []
+
+    def counting(objective, starts, widths, **options):
+        tried.append(len(starts.offset))
+        return train(objective, starts, widths, **options)
+
+    train = course.train
+    monkeypatch.setattr(course, "train", counting)
+    found = optimum(problem, n_starts=None)
+    assert sum(tried) == n_tried
+    assert np.isinf(found.rival) or dependent
+    best = optimum(problem, n_starts=4)
+    ours, theirs = (value_of(problem, *each.point) for each in (found, best))
+    assert ours == pytest.approx(theirs, abs=1e-9)
+
+
+@pytest.mark.parametrize("turn", [np.pi / 4, np.pi / 7])
+def test_turned_boxes_exclude_no_rival(turn):
+    codes, share = np.random.default_rng(0).uniform(size=(500, 3)), np.full(500, 1 / 500)
+    assert Uniform().excludes_rivals(codes, share, 500.0)
+    turned = codes.copy()
+    turned[:, :2] = codes[:, :2] @ [[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]]
+    turned = (turned - turned.min(axis=0)) / np.ptp(turned, axis=0)
+    assert not Uniform().excludes_rivals(turned, share, 500.0)
+
+
+def test_the_better_outcome_has_the_other_as_its_rival():
+    problem, rows = problem_of(2, 300), np.arange(300)
+    turned = np.array([[1.0, 1.0], [1.0, -1.0]])
+    good = Trained(Point(np.eye(2), np.zeros(2)), np.array([3.0, 1.0]), True, 0.0, False)
+    bad = Trained(Point(turned, np.zeros(2)), np.array([3.0, 1.5]), True, 0.0, False)
+    for pair in ((good, bad), (bad, good)):
+        found = Course(problem, plan_of()).better(*pair, rows)
+        assert found.point is good.point
+        assert found.rival == pytest.approx(0.5 * 300)
+    same = bad._replace(point=good.point)
+    assert np.isinf(Course(problem, plan_of()).better(good, same, rows).rival)

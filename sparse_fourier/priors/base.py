@@ -17,6 +17,7 @@ SHORTFALL_OF_SOFT_FACES = 0.625
 """How many samples are beyond a face for each that holds it: blurred by 1/n it gives way to the outermost."""
 
 _SWEEPS = 10
+_BLOCK_ROWS = 4096
 _NODES_OF_TWO = 200
 _CELLS = 128
 _EXTREMES = 1e-5, 1 - 1e-5
@@ -264,7 +265,12 @@ class Prior(Configurable, ABC):
         """
         if self.needs_jax:
             return _compiled(_observed, self, codes, variances)
-        return self.log_observed(codes, variances)
+        if len(codes) <= _BLOCK_ROWS:
+            return self.log_observed(codes, variances)
+        alike = np.ndim(variances) < 2 or len(variances) == 1
+        blocks = (slice(first, first + _BLOCK_ROWS) for first in range(0, len(codes), _BLOCK_ROWS))
+        parts = [(codes[rows], variances if alike else variances[rows]) for rows in blocks]
+        return np.concatenate([self.log_observed(*part) for part in parts])
 
     def refitted(self, codes: np.ndarray, weights: np.ndarray, n_samples: float) -> Self:
         """Return the prior with what it has learned learned once more, from codes that have moved a little.
@@ -368,6 +374,25 @@ class Prior(Configurable, ABC):
             Unmixing and offset of each: codes are z @ unmixing.T + offset. None where nothing is known.
         """
         return None
+
+    def excludes_rivals(self, codes: np.ndarray, weights: np.ndarray, n_samples: float) -> bool:
+        """Return whether codes show by themselves that no other basis can be likelier.
+
+        Parameters
+        ----------
+        codes : array of shape (n, k)
+            Codes, one row for each signal, as they are in training.
+        weights : array of shape (n,)
+            Of sum one.
+        n_samples : float
+            How many rows the weights stand for.
+
+        Returns
+        -------
+        bool
+            False where nothing is known.
+        """
+        return False
 
     def doubts(self, codes: np.ndarray, weights: np.ndarray, n_samples: float) -> list[str]:
         """Return in words what the codes leave undetermined of the basis, one sentence for each thing.

@@ -9,7 +9,7 @@ import numpy as np
 from scipy.special import ndtr
 
 from sparse_fourier.canonical import box_signs
-from sparse_fourier.dependence import turning_pairs
+from sparse_fourier.dependence import is_even, turning_pairs
 from sparse_fourier.namespace import LOG_SQRT_2PI, Array, array_namespace, log_ndtr
 from sparse_fourier.polytopes import smallest_parallelograms
 from sparse_fourier.priors.base import SHORTFALL_OF_SOFT_FACES, CodesAsTrained
@@ -129,6 +129,10 @@ class Uniform(IndependentPrior):
         if whitened.shape[1] != 2:
             return None
         return smallest_parallelograms(whitened, ratio=float(np.exp(_NATS_OF_A_RIVAL / n_samples)))
+
+    def excludes_rivals(self, codes: np.ndarray, weights: np.ndarray, n_samples: float) -> bool:
+        """Return whether codes fill their box evenly: any other that holds them then holds the box."""
+        return is_even(codes, weights, n_samples)
 
     def doubts(self, codes: np.ndarray, weights: np.ndarray, n_samples: float) -> list[str]:
         """Return which two codes look the same from every side, and have a second box almost as small.
