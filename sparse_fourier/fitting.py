@@ -294,14 +294,18 @@ def _with_loss_of_entries(fitted: Fitted, X: Rows, weights: np.ndarray) -> Fitte
 def _with_loss_of_whole(fitted: Fitted, data: Reduced, whole: Whole) -> Fitted:
     """Return the outcome with the loss of all signals, where training looked for a start in a sample."""
     model = fitted.model
-    if model.prior.learns:
-        return fitted
-    live = np.flatnonzero(model.live)
-    unmixing = model.unmixing[:, live]
-    codes = Point((data.axes @ unmixing).T, data.origin @ unmixing - model.code_offset[live])
-    log_prior = whole.mean_log_prior(model.prior.taken(live), codes, model.code_variances[live])
+    live, codes = np.flatnonzero(model.live), _codes_of(data, model)
+    prior = model.prior.taken(live).traced(len(live))
+    log_prior = whole.mean_log_prior(prior, codes, model.code_variances[live])
     loss = model.terms_of(np.array(log_prior), np.array(whole.mean_square)).total
     return replace(fitted, curve=np.append(fitted.curve[:-1], float(loss)))
+
+
+def _codes_of(data: Reduced, model: Model) -> Point:
+    """Return the codes of a model as a function of coordinates."""
+    live = np.flatnonzero(model.live)
+    unmixing = model.unmixing[:, live]
+    return Point((data.axes @ unmixing).T, data.origin @ unmixing - model.code_offset[live])
 
 
 def _fit_own_components(
@@ -351,8 +355,10 @@ def _reduced(X: Rows, weights: np.ndarray, settings: Settings) -> Reduced:
 
 def _train(data: Reduced, settings: Settings, rng: np.random.RandomState) -> Trained:
     problem, plan = data.problem(settings.prior), _plan(data, settings)
-    trained = optimise(problem, plan, rng)
-    return data.whole.polished(problem, plan, trained) if data.whole else trained
+    if data.whole is None:
+        return optimise(problem, plan, rng)
+    problem = data.whole.searched(problem)
+    return data.whole.polished(problem, plan, optimise(problem, plan, rng))
 
 
 def _plan(data: Reduced, settings: Settings) -> Plan:
@@ -431,7 +437,10 @@ def _doubts(data: Reduced, basis: Basis, model: Model, codes: np.ndarray, traine
         return []
     if not basis.needs_prior:
         return basis.doubts(data.rank, len(data.origin))
-    doubts = model.prior.taken(range(codes.shape[1])).doubts(codes, data.weights / data.n, data.n)
+    weights = data.weights
+    if data.whole and data.whole.sampled:
+        codes, weights = _codes_of(data, model).encode(data.whole.some.whitened), data.whole.some.weights
+    doubts = model.prior.taken(range(codes.shape[1])).doubts(codes, weights / data.n, data.n)
     if trained.rival < _NATS_OF_A_DOUBT:
         doubts.append(f"another basis is only {max(trained.rival, 0.0):.2g} nats less likely")
     return doubts

@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from sparse_fourier.collectives import average_of_block, call, in_unit, programs_of
-from sparse_fourier.losses import Tabulated
 from sparse_fourier.model import Model
 from sparse_fourier.namespace import Array, array_namespace
 from sparse_fourier.sharding import ShardedSignals
@@ -274,8 +273,7 @@ class Apart(WeightedSignals):
         """Return the mean loss of the signals under a model."""
         model = model.likelihood or model
         live = np.flatnonzero(model.live)
-        prior: Any = model.prior.taken(live)
-        prior = Tabulated.of(prior, len(live)) if prior.learns else prior
+        prior = model.prior.taken(live).traced(len(live))
         codes = model.unmixing[:, live], model.code_offset[live], model.code_variances[live][None]
         decoder = model.components[live], model.intercept
         factor = np.ldexp(1.0, -model.exponent)

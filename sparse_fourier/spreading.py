@@ -7,7 +7,7 @@ coordinates of a sample of the signals, in which training looks for a start.
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,6 +17,7 @@ from sparse_fourier import initialization as start
 from sparse_fourier import runtime
 from sparse_fourier.collectives import Programs, call, programs_of
 from sparse_fourier.course import Plan, Problem, Stages, stack
+from sparse_fourier.densities import Density
 from sparse_fourier.faces import width_for_more
 from sparse_fourier.objective import Objective, Point
 from sparse_fourier.priors.base import Prior
@@ -26,6 +27,7 @@ from sparse_fourier.training import Engine, Trained
 
 _MOST_ROWS = 1 << 16
 _STEPS_AT_ONCE = 4
+_TURNS = 2
 
 
 @dataclass(frozen=True)
@@ -120,18 +122,18 @@ class Whole:
     mean_square: float
 
     def sample(self) -> Sample:
-        """Return all signals, or of many a sample with the same moments.
+        """Return all signals, or of many a sample with the same moments."""
+        return self._like_all(self.some) if self.sampled else self.some
 
-        Signals are drawn evenly, and alike in all processes.
-        """
+    @functools.cached_property
+    def some(self) -> Sample:
+        """All signals, or of many a sample: drawn evenly, and alike in all processes."""
         n = len(self.share)
-        few = n <= _MOST_ROWS
-        draws = np.arange(n) if few else (np.arange(_MOST_ROWS) + _jitter()) * (n / _MOST_ROWS)
+        draws = (np.arange(_MOST_ROWS) + _jitter()) * (n / _MOST_ROWS) if self.sampled else np.arange(n)
         rows = draws.astype(np.int64)
         whitened, squares, share = call(self._run.taken, self.whitened, self.squares, self.share, rows)
         seen = share > 0
-        rows = Sample(whitened[seen], squares[seen], share[seen] * (self.n_samples / share.sum()))
-        return rows if few else self._like_all(rows)
+        return Sample(whitened[seen], squares[seen], share[seen] * (self.n_samples / share.sum()))
 
     def _like_all(self, rows: Sample) -> Sample:
         """Return rows with the first and second moments of all."""
@@ -150,19 +152,47 @@ class Whole:
         """Whether `sample` leaves signals out."""
         return len(self.share) > _MOST_ROWS
 
-    def polished(self, problem: Problem, plan: Plan, trained: Trained) -> Trained:
-        """Return the outcome of training on all signals, from that on a sample.
+    def searched(self, problem: Problem) -> Problem:
+        """Return the problem of the sample: densities are learned from no more signals than are looked at.
 
-        A prior that is no function of JAX's arrays stays as it was learned from the sample.
+        Else what lies beyond the extremes of the sample would be taken for missing, and tails for edges.
         """
-        if not self.sampled or problem.prior.learns or trained.stopped or not problem.prior.identifies_basis:
+        if not (self.sampled and problem.prior.learns):
+            return problem
+        return replace(problem, n_samples=problem.n_samples * _MOST_ROWS / len(self.share))
+
+    def polished(self, problem: Problem, plan: Plan, trained: Trained) -> Trained:
+        """Return the outcome of training on all signals, from that on a sample."""
+        if not self.sampled or trained.stopped or not problem.prior.identifies_basis:
             return trained
+        if problem.prior.learns:
+            return self._with_densities(problem, plan, trained)
         if problem.prior.domain.surplus:
             stages = _StagesOnDevices(self, held(problem), plan, trained)
             return settle_blur(problem, stages, trained, seen_all=False)
         stages = _StagesOnDevices(self, problem, plan, trained).with_floor(trained.floor)
         width = width_for_more(problem, trained.point, _MOST_ROWS)
         return stages.stage(stack(trained.point), width, np.zeros(0))._replace(floor=trained.floor)
+
+    def _with_densities(self, problem: Problem, plan: Plan, trained: Trained) -> Trained:
+        """Return the basis that all signals ask for, by turns with densities that follow it in the sample.
+
+        What so many signals leave open of a density matters to the basis in second order alone. The sample is
+        now taken as it is: made to have the moments of all it would have other edges.
+        """
+        prior: Any = trained.prior or problem.prior
+        floor = trained.floor
+        k, nothing = len(problem.noise), np.zeros_like(problem.noise)
+        for turn in range(_TURNS):
+            still = replace(problem, prior=prior.traced(k), noise=nothing, floor=np.zeros(k))
+            stages = _StagesOnDevices(self, still, plan, trained)
+            width = 0.0 if turn else _width_of_edges(prior.densities)
+            trained = stages.stage(stack(trained.point), width, np.zeros(0))
+            codes, share = trained.point.encode(self.some.whitened), self.some.weights / self.n_samples
+            prior = prior.refitted(codes, share * problem.n_samples, problem.n_samples)
+            if stages.over(trained):
+                break
+        return trained._replace(prior=prior, floor=floor)
 
     def objective(self, problem: Problem) -> Objective:
         """Return the objective of all signals."""
@@ -201,6 +231,17 @@ class _StagesOnDevices(Stages):
         objective = self._whole.objective(self._problem)
         engine = self._whole.engine(objective, starts)
         return self._trained(objective, starts, width, most=most, engine=engine)
+
+
+def _width_of_edges(densities: tuple[Density, ...]) -> float:
+    """Return how wide edges have to be for more signals than the sample, some of which stick out."""
+    k = len(densities)
+    reach = [
+        abs(each.scale) * (3 * (k + 1) / _MOST_ROWS + 4 * np.sqrt(each.blur / _MOST_ROWS))
+        for each in densities
+        if each.edges
+    ]
+    return max(reach, default=0.0)
 
 
 def _jitter() -> np.ndarray:

@@ -128,6 +128,35 @@ print(json.dumps(found))
         agree(each, tolerance=1e-5)  # the blur of a simplex settles to a thousandth
 
 
+@pytest.mark.slow
+def test_learned_densities_have_the_basis_that_all_signals_ask_for():
+    """A sixteenth of them, in which the densities are learned, would leave sixteen times the interference."""
+    found = output(
+        run(
+            """
+def interference(seed):
+    rng = np.random.default_rng(seed)
+    codes = [rng.laplace(size=16000), rng.exponential(size=16000), rng.uniform(size=16000)]
+    codes = np.column_stack([each / each.std() for each in codes])
+    mixing = rng.standard_normal((3, 6))
+    def left(X):
+        model = AutoencoderDecomposer(3, prior="learned", contamination=0, random_state=0).fit(X)
+        assert model.converged_
+        power = (mixing @ np.linalg.pinv(model.components_)) ** 2
+        power /= power.max(axis=1, keepdims=True)
+        return float(power.sum() - 3), model.loss_
+    X = codes @ mixing
+    (one, loss), (many, other) = left(X), left(spread(X))
+    return one, many, abs(loss - other)
+print(json.dumps([interference(seed) for seed in range(3)]))
+"""
+        )
+    )
+    one, many, losses = zip(*found, strict=True)
+    assert sum(many) < 1.5 * sum(one), found
+    assert max(losses) < 0.05, found
+
+
 def test_what_needs_all_signals_in_one_place_is_refused_by_name():
     found = output(
         run(

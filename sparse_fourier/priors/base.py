@@ -628,6 +628,21 @@ class Prior(Configurable, ABC):
         """
         return self
 
+    def traced(self, n_components: int) -> Any:
+        """Return the prior as programs of JAX evaluate it.
+
+        Parameters
+        ----------
+        n_components : int
+            Number of codes.
+
+        Returns
+        -------
+        object
+            With `log_observed`; this one, where it is written for JAX.
+        """
+        return self
+
     def padded(self, n_more: int) -> Self:
         """Return the prior with more codes at the end, of components that are zero.
 

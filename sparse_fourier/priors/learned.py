@@ -9,6 +9,7 @@ from typing import ClassVar, Self
 import numpy as np
 
 from sparse_fourier.densities import Density, fit_smooth, gain_by_following, refit
+from sparse_fourier.priors.frozen import Frozen
 from sparse_fourier.priors.independent import FreeScale, Jet, gaussian_looking
 
 _NATS_OF_A_LEARNED_CODE = 7.0
@@ -99,6 +100,10 @@ class Learned(FreeScale):
         for j, density in enumerate(self._each(free)):
             free[j, j], free[j, k] = density.edges == 2, density.edges > 0
         return np.diag(free.ravel())
+
+    def traced(self, n_components: int) -> Frozen:
+        """Return the densities as they are, in tables."""
+        return Frozen.of(self._each(np.empty((0, n_components))))
 
     def refitted(self, codes: np.ndarray, weights: np.ndarray, n_samples: float) -> Self:
         """Return the prior with densities fitted to codes that have moved a little."""

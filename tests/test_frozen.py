@@ -1,0 +1,43 @@
+"""Tables of learned densities: against the densities themselves."""
+
+import numpy as np
+import pytest
+
+from sparse_fourier import runtime
+from sparse_fourier.densities import choose
+from sparse_fourier.priors import Learned
+
+RNG = np.random.default_rng(0)
+SKEWED, EVEN = 3 + RNG.exponential(size=500), -RNG.uniform(size=500)
+DRAWS = np.stack([RNG.laplace(size=500), SKEWED, EVEN, RNG.normal(size=500)], axis=1)
+SHARE = np.full(500, 1 / 500)
+
+
+@pytest.fixture(name="prior", scope="module")
+def learned():
+    prior = Learned().learned([choose(draws, SHARE, 500.0, 2e-3) for draws in DRAWS.T])
+    assert [density.edges for density in prior.densities] == [0, 1, 2, 0]
+    return prior
+
+
+def test_tables_are_the_densities_and_noise_widens_edges_alone(prior):
+    codes = np.concatenate([DRAWS, RNG.uniform(-3, 3, size=(100, 4))])
+    with runtime.settings():
+        tables = prior.traced(4)
+        sharp, soft = (np.array(tables.log_marginals(codes, np.full((1, 4), v))) for v in (0.0, 1e-2))
+        total = np.array(tables.log_observed(codes, np.full((1, 4), 1e-2)))
+    expected = prior.log_marginals(codes, np.zeros((1, 4)))
+    np.testing.assert_allclose(sharp, expected, rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(total, expected.sum(axis=1), rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(soft[:, [0, 3]], sharp[:, [0, 3]], atol=1e-9)
+    near = np.argmin(np.abs(EVEN + 0.95))
+    assert sharp[near, 2] - soft[near, 2] > 0.3  # a third of the noise leads beyond the edge
+
+
+@pytest.mark.slow
+def test_derivatives_are_those_of_the_densities(prior):
+    with runtime.settings():
+        found = prior.traced(4).jet(np.asarray(DRAWS), np.zeros((1, 4)))
+    expected = prior.jet(DRAWS, np.zeros((1, 4)))
+    np.testing.assert_allclose(found.by_code, expected.by_code, rtol=1e-7, atol=1e-7)
+    np.testing.assert_allclose(found.by_codes, expected.by_codes, rtol=1e-3, atol=1e-5)  # of edges
