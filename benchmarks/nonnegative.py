@@ -86,15 +86,23 @@ def plain_fields():
     ]
 
 
-def seed_field():
-    """The seed's signals where all is non-negative."""
-    return Field(
-        "seed [0, π/2], n=300, basis 'nonnegative'",
-        (partial(problems.seed_signals, n=300, interval=problems.HALF),),
-        methods.ours_with(prior="uniform", basis="nonnegative"),
-        NMF,
-        (Criterion("matched error", matched_error, AtMost("median", 0.0085, aim="NMF")),),
-    )
+def seed_fields():
+    """The seed's signals where all is non-negative, with an intercept and, as NMF has it, without."""
+    nonnegative = {"basis": "nonnegative"}
+    settings = {
+        "basis 'nonnegative'": nonnegative,
+        "basis 'nonnegative', no intercept": nonnegative | {"fit_intercept": False},
+    }
+    return [
+        Field(
+            f"seed [0, π/2], n=300, {name}",
+            (partial(problems.seed_signals, n=300, interval=problems.HALF),),
+            methods.ours_with(prior="uniform", **parameters),
+            NMF,
+            (Criterion("matched error", matched_error, AtMost("median", 0.0085, aim="NMF")),),
+        )
+        for name, parameters in settings.items()
+    ]
 
 
 def proportion_field(n, k, snr_db, limit, max_share=1.0, lost=True):
@@ -141,7 +149,7 @@ def acceptance_fields():
     return [
         *gated_fields(),
         *plain_fields(),
-        seed_field(),
+        *seed_fields(),
         *proportion_fields(),
         bars_field(16, AtLeast(15.9)),
         bars_field(32, AtLeast("NMF", aim=15.9)),
