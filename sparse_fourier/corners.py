@@ -12,7 +12,9 @@ from sparse_fourier.objective import Point
 from sparse_fourier.training import Trained
 
 _CONFIDENCE = 0.8
-_REACH = 2.0
+_REACH = 1.5
+_FIRST_STEPS = 4
+_HOPELESS = 50.0
 
 
 def cornered(problem: Problem, course: Course, trained: Trained) -> Trained:
@@ -41,9 +43,16 @@ def cornered(problem: Problem, course: Course, trained: Trained) -> Trained:
     has_to = _has_to(problem, distance)
     if not has_to and distance > _REACH * resolution(problem, n, blur):
         return trained
-    found = course.on(replace(problem, rooted=True)).stage(stack(start), FIRST_WIDTH * has_to, np.arange(n))
-    lost = problem.n_samples * (found.curve[-1] - trained.curve[-1])
-    if not (has_to or lost < gammaincinv(len(start.offset), _CONFIDENCE)):
+    course, limit = course.on(replace(problem, rooted=True)), gammaincinv(len(start.offset), _CONFIDENCE)
+
+    def lost(found: Trained) -> float:
+        return -np.inf if has_to else problem.n_samples * (found.curve[-1] - trained.curve[-1])
+
+    found = course.stage(stack(start), FIRST_WIDTH * has_to, np.arange(n), None if has_to else _FIRST_STEPS)
+    promised = problem.n_samples * found.decrement
+    if not (found.converged or course.over(found)) and lost(found) - promised < _HOPELESS * limit:
+        found = course.stage(stack(found.point), 0.0, np.arange(n))
+    if not lost(found) < limit:
         return trained._replace(curve=np.append(found.curve[:-1], trained.curve[-1]), stopped=found.stopped)
     point = Point(_opened(found.point.unmixing, problem), found.point.offset)
     both = trained.converged and found.converged
