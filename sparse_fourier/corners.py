@@ -48,9 +48,10 @@ def cornered(problem: Problem, course: Course, trained: Trained) -> Trained:
     def lost(found: Trained) -> float:
         return -np.inf if has_to else problem.n_samples * (found.curve[-1] - trained.curve[-1])
 
-    found = course.stage(stack(start), FIRST_WIDTH * has_to, np.arange(n), None if has_to else _FIRST_STEPS)
-    promised = problem.n_samples * found.decrement
-    if not (found.converged or course.over(found)) and lost(found) - promised < _HOPELESS * limit:
+    few = _FIRST_STEPS if problem.prior.piles_up_at_faces and not has_to else None
+    found = course.stage(stack(start), FIRST_WIDTH * has_to, np.arange(n), few)
+    left = 0.25 * problem.n_samples * found.decrement  # half of what the last step promised
+    if few and not (found.converged or course.over(found)) and lost(found) - left < _HOPELESS * limit:
         found = course.stage(stack(found.point), 0.0, np.arange(n))
     if not lost(found) < limit:
         return trained._replace(curve=np.append(found.curve[:-1], trained.curve[-1]), stopped=found.stopped)
