@@ -144,6 +144,14 @@ class Signals:
         blur = 0.1 * self.rng.standard_normal(rows.shape) / np.sqrt(rows.shape[1])
         return unit(unit(rows) + blur), intercept
 
+    def in_single_precision(self) -> Self:
+        """Return the same in single precision, where they are a complete array."""
+        if self.missing is not None or not isinstance(self.X, np.ndarray):
+            return self
+        eps = float(np.finfo(np.float32).eps) / float(np.finfo(self.X.dtype).eps)
+        X = self.X.astype(np.float32, copy=False)
+        return replace(self, X=X, share=self.share, resolution=self.resolution * eps**2)
+
     def spread_out(self, count: int) -> Self:
         """Return some of the signals, spread over them; all where they are not many more."""
         if len(self.X) <= 2 * count:

@@ -49,7 +49,7 @@ def search(problem: Problem, plan: Plan, course: Course, rng: np.random.RandomSt
         return course.stage(points, width, np.arange(n))
     seen = first_rows(problem)
     seen = n if seen * 2 > n else seen
-    order = rng.permutation(n)
+    order = np.random.RandomState(rng.randint(1 << 31)).permutation(n)  # starts do not depend on n
     rows = np.sort(order[:seen])
     starts = _rotations(problem, plan.n_starts or problem.prior.n_starts, rows, rng)
     trained = _from_rotations(problem, plan, course, starts, rows)

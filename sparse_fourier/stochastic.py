@@ -49,6 +49,11 @@ class Dictionary(NamedTuple):
         """Return a dictionary that remembers nothing."""
         return cls(atoms, intercept, np.zeros(len(atoms), atoms.dtype), 0.0)
 
+    def of_kind(self, kind: np.dtype) -> Dictionary:
+        """Return the same with numbers of another type."""
+        atoms, intercept, memory, n_rows = self
+        return Dictionary(atoms.astype(kind), intercept.astype(kind), memory.astype(kind), n_rows)
+
 
 class Seen(NamedTuple):
     """What a batch showed, before the step: codes, residuals, weighted squares of the codes, and the loss."""
@@ -97,14 +102,13 @@ class Stepper:
     course: Course
 
     def learned(self, k: int, sparsity: Sparsity) -> tuple[Dictionary, Search]:
-        """Return a dictionary of k atoms, and how codes are searched for."""
-        atoms, intercept = self.signals.first(k)
-        kind = self.signals.X.dtype
-        dictionary = Dictionary.begun(atoms.astype(kind), intercept.astype(kind))
-        dictionary, count = self._grown(dictionary, sparsity.given)
-        search = self._plain(count)
-        dictionary = self._passed(dictionary, Pace(search, _USES_TO_SETTLE, 0.5, True))
-        dictionary = self._tried(dictionary, search)
+        """Return a dictionary of k atoms, and how codes are searched for.
+
+        All but the last passes are in single precision where that saves time: they only have to find the atoms.
+        """
+        coarse = Stepper(self.signals.in_single_precision(), self.course)
+        dictionary, count = coarse.begun(k, sparsity.given)
+        dictionary, search = dictionary.of_kind(self.signals.X.dtype), self._plain(count)
         for kept in (0.8, 0.95):
             judge = self._judge_of(dictionary)
             search = sparsity.widened(sparsity.priced(self._plain(count), judge), judge)
@@ -112,6 +116,15 @@ class Stepper:
                 break
             dictionary = self._passed(dictionary, Pace(search, _USES_TO_SETTLE, kept, False))
         return dictionary, search
+
+    def begun(self, k: int, n_active: int | None) -> tuple[Dictionary, int]:
+        """Return a dictionary in which all atoms have been found, and the number of active ones."""
+        atoms, intercept = self.signals.first(k)
+        dictionary = Dictionary.begun(atoms, intercept).of_kind(self.signals.X.dtype)
+        dictionary, count = self._grown(dictionary, n_active)
+        search = self._plain(count)
+        dictionary = self._passed(dictionary, Pace(search, _USES_TO_SETTLE, 0.5, True))
+        return self._tried(dictionary, search), count
 
     def _judge_of(self, dictionary: Dictionary) -> Judge:
         some, signals = self._judges, self.signals
