@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 from scipy.special import gammaincinv
 
-from sparse_fourier.course import FIRST_WIDTH, Course, Problem, resolution, stack
+from sparse_fourier.course import FIRST_WIDTH, Problem, Stages, resolution, stack
+from sparse_fourier.namespace import Array, array_namespace
 from sparse_fourier.objective import Point
 from sparse_fourier.training import Trained
 
@@ -17,7 +18,7 @@ _FIRST_STEPS = 4
 _HOPELESS = 50.0
 
 
-def cornered(problem: Problem, course: Course, trained: Trained) -> Trained:
+def cornered(problem: Problem, course: Stages, trained: Trained) -> Trained:
     """Return the basis with a corner of the support at the signal that is zero, if there is no intercept.
 
     Where a corner is known, its faces are held by fewer samples and tilt less. Codes of signals without an
@@ -32,7 +33,7 @@ def cornered(problem: Problem, course: Course, trained: Trained) -> Trained:
     Parameters
     ----------
     problem : Problem
-    course : Course
+    course : Stages
     trained : Trained
         With the corner anywhere.
     """
@@ -55,7 +56,7 @@ def cornered(problem: Problem, course: Course, trained: Trained) -> Trained:
         found = course.stage(stack(found.point), 0.0, np.arange(n))
     if not lost(found) < limit:
         return trained._replace(curve=np.append(found.curve[:-1], trained.curve[-1]), stopped=found.stopped)
-    point = Point(_opened(found.point.unmixing, problem), found.point.offset)
+    point = Point(_opened(found.point.unmixing, problem, course), found.point.offset)
     both = trained.converged and found.converged
     return found._replace(point=point, converged=both, floor=problem.floor, rooted=True)
 
@@ -83,20 +84,32 @@ def _has_to(problem: Problem, distance: float) -> bool:
     return not problem.prior.domain.is_bounded and distance > problem.prior.moments[0]
 
 
-def _opened(unmixing: np.ndarray, problem: Problem) -> np.ndarray:
+def _opened(unmixing: np.ndarray, problem: Problem, course: Stages) -> np.ndarray:
     """Return an unmixing with faces turned outwards by what extremes fall short of them.
 
     Where there is no noise, that is at least so far that no signal is left outside.
     """
     k, prior = len(unmixing), problem.prior
-    codes = problem.whitened @ unmixing.T
-    others = codes.sum(axis=1, keepdims=True) - codes
     exact = ((unmixing @ problem.noise) * unmixing).sum(axis=1) < problem.floor
-    outside = exact & (codes < 0) & (others > 0)
-    needed = np.where(outside, -codes / np.where(outside, others, 1.0), 0.0).max(axis=0)
+    needed = np.where(exact, course.of_all(_needed, unmixing), 0.0)
     tilts = np.maximum(prior.tilt(problem.n_samples), needed)[:, None] * (np.ones((k, k)) - np.eye(k))
     opened = unmixing + tilts @ unmixing
     if prior.domain.is_bounded:
-        farthest = (codes + codes @ tilts.T).max(axis=0) / (1 + prior.shortfall(k - 1, problem.n_samples))
+        farthest = course.of_all(_farthest, opened) / (1 + prior.shortfall(k - 1, problem.n_samples))
         opened /= np.where(exact, np.maximum(farthest, 1.0), 1.0)[:, None]
     return opened
+
+
+def _needed(whitened: Array, share: Array, unmixing: Array) -> Array:
+    """Return by what share of the other codes each has to grow so that none is negative."""
+    xp = array_namespace(whitened)
+    codes = whitened @ unmixing.T
+    others = codes.sum(axis=1, keepdims=True) - codes
+    outside = (codes < 0) & (others > 0) & (share > 0)[:, None]
+    return xp.where(outside, -codes / xp.where(outside, others, 1.0), 0.0).max(axis=0)
+
+
+def _farthest(whitened: Array, share: Array, unmixing: Array) -> Array:
+    """Return the largest value of each code, or zero."""
+    codes = whitened @ unmixing.T
+    return array_namespace(whitened).where((share > 0)[:, None], codes, 0.0).max(axis=0)

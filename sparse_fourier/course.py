@@ -248,6 +248,10 @@ class Stages(ABC):
             Iterations at most.
         """
 
+    @abstractmethod
+    def of_all(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Return a function of the coordinates of all signals, of their weights and of what else it takes."""
+
     def _trained(
         self,
         objective: Objective,
@@ -296,6 +300,10 @@ class Course(Stages):
         ):
             trained = self._train(starts, width, rows, np.ones_like(matters), most)
         return trained
+
+    def of_all(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Return a function of the coordinates of all signals, of their weights and of what else it takes."""
+        return function(self._problem.whitened, self._problem.weights, *arguments)
 
     def better(self, one: Trained, other: Trained, rows: np.ndarray) -> Trained:
         """Return the better of two outcomes of stages on the same rows, its rival the other."""

@@ -7,6 +7,7 @@ coordinates of a sample of the signals, in which training looks for a start.
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -16,6 +17,7 @@ from scipy.linalg import solve_triangular
 from sparse_fourier import initialization as start
 from sparse_fourier import runtime
 from sparse_fourier.collectives import Programs, call, programs_of
+from sparse_fourier.corners import cornered
 from sparse_fourier.course import Plan, Problem, Stages, stack
 from sparse_fourier.densities import Density
 from sparse_fourier.faces import width_for_more
@@ -172,7 +174,8 @@ class Whole:
             return settle_blur(problem, stages, trained, seen_all=False)
         stages = _StagesOnDevices(self, problem, plan, trained).with_floor(trained.floor)
         width = width_for_more(problem, trained.point, _MOST_ROWS)
-        return stages.stage(stack(trained.point), width, np.zeros(0))._replace(floor=trained.floor)
+        found = stages.stage(stack(trained.point), width, np.zeros(0))._replace(floor=trained.floor)
+        return cornered(problem, stages, found)
 
     def _with_densities(self, problem: Problem, plan: Plan, trained: Trained) -> Trained:
         """Return the basis that all signals ask for, by turns with densities that follow it in the sample.
@@ -198,6 +201,10 @@ class Whole:
         """Return the objective of all signals."""
         with runtime.settings():
             return problem.objective_of(self.whitened[None], self.share[None])
+
+    def of_all(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Return a function of all signals and their weights, which lies whole on every device."""
+        return call(self._run.of(function), self.whitened, self.share, *arguments)
 
     def engine(self, objective: Objective, starts: Point) -> Engine:
         """Return what trains on devices, in step in all processes: so many steps at a time, not so long."""
@@ -231,6 +238,10 @@ class _StagesOnDevices(Stages):
         objective = self._whole.objective(self._problem)
         engine = self._whole.engine(objective, starts)
         return self._trained(objective, starts, width, most=most, engine=engine)
+
+    def of_all(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Return a function of the coordinates of all signals, of their weights and of what else it takes."""
+        return self._whole.of_all(function, *arguments)
 
 
 def _width_of_edges(densities: tuple[Density, ...]) -> float:
