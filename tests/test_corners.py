@@ -150,7 +150,11 @@ class Stage:
 
     def on(self, problem):
         assert problem.rooted
+        self.problem = problem
         return self
+
+    def of_all(self, function, *arguments):
+        return function(self.problem.whitened, self.problem.weights, *arguments)
 
     def stage(self, starts, width, rows, most=None):
         assert rows.tolist() == list(range(N))
