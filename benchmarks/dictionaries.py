@@ -141,7 +141,7 @@ def many_atoms(piece):
         began, half = time.process_time(), 0.5 * rival.seconds
 
         def stop(info, began=began, half=half):
-            return time.process_time() - began >= 0.3 * half
+            return time.process_time() - began >= 0.4 * half
 
         model, seconds = fitted(X, 256, callback=stop)
         yield Found(

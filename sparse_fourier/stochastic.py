@@ -104,7 +104,7 @@ class Stepper:
     def learned(self, k: int, sparsity: Sparsity) -> tuple[Dictionary, Search]:
         """Return a dictionary of k atoms, and how codes are searched for.
 
-        All but the last passes are in single precision where that saves time: they only have to find the atoms.
+        All but the last passes only have to find the atoms, in single precision where that saves time.
         """
         coarse = Stepper(self.signals.in_single_precision(), self.course)
         dictionary, count = coarse.begun(k, sparsity.given)
