@@ -19,6 +19,7 @@ from sparse_fourier.training import Progress
 _CLUSTER = 0.8
 _SEEDS_OF_A_SPLIT = 60
 _LEAST_FALL = 1e-6
+_ROUNDING_ERRORS = 128.0
 
 
 @dataclass
@@ -148,9 +149,9 @@ class Signals:
         """Return the same in single precision, where they are a complete array."""
         if self.missing is not None or not isinstance(self.X, np.ndarray):
             return self
-        eps = float(np.finfo(np.float32).eps) / float(np.finfo(self.X.dtype).eps)
+        rounding = rounding_of(self.power * self.d, np.dtype(np.float32))
         X = self.X.astype(np.float32, copy=False)
-        return replace(self, X=X, share=self.share, resolution=self.resolution * eps**2)
+        return replace(self, X=X, resolution=max(self.resolution, rounding))
 
     def spread_out(self, count: int) -> Self:
         """Return some of the signals, spread over them; all where they are not many more."""
@@ -316,6 +317,11 @@ def spread(X: Rows, mass: np.ndarray, count: int, offset: float) -> np.ndarray:
     reached = np.cumsum(mass[order])
     places = (np.arange(count) + offset) / count * reached[-1]
     return order[np.minimum(np.searchsorted(reached, places, side="right"), len(order) - 1)]
+
+
+def rounding_of(square: float, kind: np.dtype) -> float:
+    """Return the squared length that rounding may leave of signals of that mean squared length."""
+    return (_ROUNDING_ERRORS * float(np.finfo(kind).eps)) ** 2 * square
 
 
 def weighted_mean(X: Rows, share: np.ndarray) -> np.ndarray:

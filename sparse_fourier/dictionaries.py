@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from sparse_fourier.atoms import Course, Learned, Signals, spread, weighted_mean
+from sparse_fourier.atoms import Course, Learned, Signals, rounding_of, spread, weighted_mean
 from sparse_fourier.canonical import order_by_variance, reference_signs
 from sparse_fourier.fitting import Fitted, Settings
 from sparse_fourier.initialization import binary_exponent
@@ -23,7 +23,6 @@ from sparse_fourier.training import Trained
 
 _ROWS_PER_ATOM, _FEWEST_ROWS = 20, 2000
 _MOST_CODES_TO_SWEEP = 1_000_000
-_ROUNDING_ERRORS = 128.0
 _ROWS_OF_THE_GAP, _SMALL_GAP = 100, 1e-4
 _N_FIRSTS = 4
 _PURPOSE = "more components than features"
@@ -57,7 +56,7 @@ def fit_overcomplete(X: Rows, weights: np.ndarray, settings: Settings, rng: np.r
     share = weights / n
     total = _variance(unit, share) * n / max(n - 1, 1)
     power = float(share @ mapped(_squares, unit)) / unit.shape[1] or 1.0
-    resolution = (_ROUNDING_ERRORS * float(np.finfo(X.dtype).eps)) ** 2 * power
+    resolution = rounding_of(power, X.dtype)
     signals = Signals(
         X=unit,
         missing=missing,
