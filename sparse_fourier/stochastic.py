@@ -52,7 +52,7 @@ class Dictionary(NamedTuple):
     def of_kind(self, kind: np.dtype) -> Dictionary:
         """Return the same with numbers of another type."""
         atoms, intercept, memory, n_rows = self
-        return Dictionary(atoms.astype(kind), intercept.astype(kind), memory.astype(kind), n_rows)
+        return Dictionary(unit(atoms.astype(kind)), intercept.astype(kind), memory.astype(kind), n_rows)
 
 
 class Seen(NamedTuple):
