@@ -1,13 +1,19 @@
 """Boxes and cones of signals without an intercept."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from scipy.stats import gamma
 
 from sparse_fourier import AutoencoderDecomposer
+from sparse_fourier.corners import cornered
+from sparse_fourier.course import Problem
 from sparse_fourier.datasets import make_nonnegative_mixtures, make_sinusoid_mixtures
 from sparse_fourier.metrics import worst_relative_error
-from sparse_fourier.objective import Point, RootedObjective, move
-from sparse_fourier.priors import Exponential, Uniform
+from sparse_fourier.objective import CodeObjective, Point, RootedObjective, move
+from sparse_fourier.priors import Exponential, Laplace, Uniform
+from sparse_fourier.training import Trained
 
 DRAWS = 30
 
@@ -113,3 +119,207 @@ def test_derivatives_are_those_of_codes_without_offset(prior):
     bend = direction.ravel() @ model.hessian() @ direction.ravel()
     assert bend == pytest.approx(curvature, rel=1e-3)
     assert not model.gradient[:, 2].any()
+
+
+N = 100
+
+
+def problem_of(prior, codes=None, noise=0.0, floor=1e-4):
+    """Codes as they are in coordinates that have not been mixed; their average is not zero."""
+    codes = np.full((N, 2), 0.5) if codes is None else np.asarray(codes)
+    share = np.full(len(codes), 1 / len(codes))
+    arguments = prior, codes, share, float(N), noise * np.eye(codes.shape[1]), floor, 0.0
+    return Problem(*arguments, average=share @ codes)
+
+
+def outcome(problem, value=1.0, offset=(0.0, 0.0), unmixing=((1.0, 0.0), (0.0, 1.0)), **others):
+    """What training ends in; the value before the last was another."""
+    point = Point(np.array(unmixing), np.array(offset))
+    given = {"converged": True, "decrement": 0.0, "stopped": False, "floor": problem.floor} | others
+    return Trained(point, np.array([value + 7.0, value]), **given)
+
+
+class Stage:
+    """Stages that end as they were told to, and note what they were asked."""
+
+    def __init__(self, *outcomes):
+        self.outcomes, self.asked = list(outcomes), []
+
+    def over(self, trained):
+        return trained.stopped
+
+    def on(self, problem):
+        assert problem.rooted
+        self.problem = problem
+        return self
+
+    def of_all(self, function, *arguments):
+        return function(self.problem.whitened, self.problem.weights, *arguments)
+
+    def stage(self, starts, width, rows, most=None):
+        assert rows.tolist() == list(range(N))
+        self.asked.append((starts, width, most))
+        return self.outcomes.pop(0)
+
+
+def worse(problem, loss, before, **others):
+    """An outcome whose likelihood is worse by so many nats."""
+    return outcome(problem, before.curve[-1] + loss / problem.n_samples, **others)
+
+
+LIMITS = 0.99 * gamma(2).ppf(0.8), 1.01 * gamma(2).ppf(0.8)
+
+
+@pytest.mark.parametrize("blurs", [(0.01, 0.01), (0.001, 0.04)])
+@pytest.mark.parametrize("signs", [(1, 1), (1, -1), (-1, 1)])
+@pytest.mark.parametrize("larger", [0, 1])
+def test_a_corner_is_tried_where_zero_is_as_near_to_it_as_fits_are_precise(blurs, signs, larger):
+    """One and a half times as near, and from the side on which it is; both sides of the box are alike."""
+    problem = problem_of(Uniform(), floor=np.square(blurs))
+    precision = 3 * (2 + 1) / N + 4 * np.sqrt(max(blurs) / N)
+    for times, tried in ((1.49, True), (1.51, False)):
+        distances = np.array([1.0, 1 / 3])[[larger, 1 - larger]] * times * precision
+        before = outcome(problem, offset=distances * [signs[0], 0] + [0, 1] + distances * [0, signs[1]])
+        stages = Stage(worse(problem, 0.0, before))
+        assert (cornered(problem, stages, before) is not before) is tried
+        if tried:
+            ((start, width, most),) = stages.asked
+            np.testing.assert_array_equal(start.unmixing, [[[1.0, 0.0], [0.0, -1.0]]])
+            np.testing.assert_array_equal(start.offset, [[0.0, 0.0]])
+            assert (width, most) == (0.0, None)
+
+
+@pytest.mark.parametrize("scale", [1.0, 2.0])
+def test_an_apex_farther_away_than_codes_are_large_is_moved_at_any_price(scale):
+    problem = problem_of(Exponential(scale))
+    for times, moved in ((0.99, False), (1.01, True)):
+        unmixing = ((1.0, 0.0), (0.0, -1.0))
+        before = outcome(problem, offset=(-times * scale, 0.1), unmixing=unmixing)
+        stages = Stage(worse(problem, 1e9, before))
+        found = cornered(problem, stages, before)
+        assert found.rooted is moved
+        if moved:
+            ((start, width, most),) = stages.asked
+            # Turned to where the signals are on average.
+            np.testing.assert_array_equal(start.unmixing, [np.eye(2)])
+            assert (width, most) == (0.3, None)
+
+
+@pytest.mark.parametrize(("loss", "held"), [(LIMITS[0], True), (LIMITS[1], False)])
+@pytest.mark.parametrize("prior", [Uniform(), Exponential()], ids=str)
+@pytest.mark.parametrize("converged", [(True, True), (True, False), (False, True)])
+def test_a_corner_is_held_where_it_costs_no_more_than_in_eighty_of_a_hundred_cases(
+    loss, held, prior, converged
+):
+    """Of sums of two exponential variables."""
+    problem = problem_of(prior)
+    before = outcome(problem, offset=(0.01, 0.01), converged=converged[0])
+    after = worse(problem, loss, before, converged=converged[1], stopped=not converged[1])
+    found = cornered(problem, Stage(after), before)
+    assert found.rooted is held
+    assert found.stopped is after.stopped
+    if held:
+        assert found.converged is all(converged)
+        assert found.floor is problem.floor
+        np.testing.assert_array_equal(found.curve, after.curve)
+    else:
+        assert found.point is before.point
+        np.testing.assert_array_equal(found.curve, [after.curve[0], before.curve[-1]])
+
+
+def test_a_cone_is_given_up_after_four_steps_where_there_is_no_hope():
+    """Where half of what the last step promised leaves more than fifty times of what may be lost."""
+    problem, decrement = problem_of(Exponential()), 4.0
+    before, hope = outcome(problem, offset=(0.01, 0.01)), 50 * gamma(2).ppf(0.8) + N * decrement / 4
+    ends = {"converged": False, "decrement": decrement}
+    for share, tried in ((0.99, 2), (1.01, 1)):
+        first, second = worse(problem, share * hope, before, **ends), worse(problem, 1e9, before)
+        stages = Stage(first, second)
+        assert not cornered(problem, stages, before).rooted
+        assert [most for _, _, most in stages.asked] == [4, None][:tried]
+        assert all(width == 0.0 for _, width, _ in stages.asked)
+    for end in ({"converged": True}, {"stopped": True}):
+        stages = Stage(worse(problem, 5.0, before, **ends | end))
+        assert not cornered(problem, stages, before).rooted
+    box = problem_of(Uniform())
+    assert not cornered(box, Stage(worse(box, 5.0, before, **ends)), outcome(box)).rooted
+
+
+class Dependent(Exponential):
+    """Codes that are not said to be independent."""
+
+    factorises = False
+
+
+@pytest.mark.parametrize("why", ["an intercept", "codes on faces", "no face", "dependent codes", "no time"])
+def test_no_corner_is_looked_for_where_there_can_be_none(why):
+    prior = {"no face": Laplace(), "dependent codes": Dependent()}.get(why, Exponential())
+    problem = problem_of(prior)
+    if why == "an intercept":
+        problem = replace(problem, average=None)
+    before = outcome(problem, stopped=why == "no time")
+    if why == "codes on faces":
+        before = before._replace(floor=1e-8)
+    assert cornered(problem, Stage(), before) is before
+
+
+def opened(problem, unmixing):
+    before = outcome(problem)
+    k = len(unmixing)
+    after = worse(problem, 0.0, before, unmixing=unmixing, offset=np.zeros(k))
+    before = before._replace(point=Point(np.eye(k), np.zeros(k)))
+    return cornered(problem, Stage(after), before).point.unmixing
+
+
+INSIDE = np.full((N, 3), 0.25)
+
+
+@pytest.mark.parametrize("prior", [Uniform(), Exponential()], ids=str)
+@pytest.mark.parametrize(("noise", "exact"), [(0.9, True), (1.1, False)])
+def test_faces_open_by_what_extremes_fall_short_and_by_signals_outside_that_have_no_noise(
+    prior, noise, exact
+):
+    """Five eighths of a sample for each other code; farther where a signal is outside without noise."""
+    unmixing, floor = 2 * np.eye(3), 1e-4
+    codes = INSIDE.copy()
+    codes[3], codes[5], codes[7] = [-0.05, 0.2, 0.2], [-0.01, 0.2, 0.3], [-0.1, -0.2, -0.1]
+    problem = problem_of(prior, codes, 0.25 * noise * floor, floor)
+    plain = unmixing + 0.625 / N * (1 - np.eye(3)) @ unmixing
+    found = opened(problem, unmixing)
+    np.testing.assert_allclose(found[1:], plain[1:], rtol=1e-12)
+    if exact:
+        assert codes[3] @ found[0] == pytest.approx(0.0, abs=1e-12)
+        np.testing.assert_allclose(found[0], [2.0, 0.25, 0.25], rtol=1e-12)
+    else:
+        np.testing.assert_allclose(found[0], plain[0], rtol=1e-12)
+
+
+@pytest.mark.parametrize(("noise", "exact"), [(0.9, True), (1.1, False)])
+def test_a_box_is_widened_to_the_farthest_signal_that_has_no_noise(noise, exact):
+    """Less what a box falls short."""
+    floor, codes = 1e-4, INSIDE.copy()
+    codes[3], codes[4] = [-0.05, 0.3, 0.2], [0.3, 1.2, 0.4]
+    problem = problem_of(Uniform(), codes, noise * floor, floor)
+    found = opened(problem, np.eye(3))
+    largest = (codes @ found.T).max(axis=0)
+    tilted = codes[4, 1] + 0.625 / N * (codes[4, 0] + codes[4, 2])
+    assert largest[1] == pytest.approx(1 + 0.625 * 3 / N if exact else tilted, rel=1e-12)
+    assert found[0, 0] == found[2, 2] == 1.0
+
+
+def test_no_drift_moves_codes_without_offset_and_the_others_drift_as_ever():
+    """As gradients change with the blur."""
+    rows, share = np.random.RandomState(1).exponential(size=(1, 50, 2)), np.full((1, 50), 0.02)
+    arguments = Exponential(), rows, share, 0.01 * np.eye(2), np.full(2, 0.05), 0.0
+    rooted, free = RootedObjective(*arguments), CodeObjective(*arguments)
+    point = Point(np.array([[0.4, 0.05], [-0.02, 0.3]]), np.zeros(2))
+    slope = free.local_model(point, free.expand(point, 0.3)).gradient
+    change = free.local_model(point, free.expand(point, 0.3 - 1e-5)).gradient - slope
+    drift = rooted.drift(point, rooted.expand(point, 0.3), 0.3, 0.3 - 1e-5)
+    np.testing.assert_allclose(drift[:, :2], change[:, :2], rtol=2e-3, atol=1e-10)
+    assert not drift[:, 2].any()
+    model = rooted.local_model(point, rooted.expand(point, 0.3))
+    np.testing.assert_array_equal(model.gradient[:, :2], slope[:, :2])
+    hessian = model.hessian().reshape(2, 3, 2, 3)
+    np.testing.assert_array_equal(hessian[:, 2, :, 2], np.eye(2))
+    assert not hessian[:, 2, :, :2].any()

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy.special import ndtr
@@ -10,6 +11,7 @@ from scipy.stats import norm
 from sparse_fourier import runtime
 from sparse_fourier.objective import (
     CodeObjective,
+    JointExpansion,
     JointObjective,
     Point,
     SimplexObjective,
@@ -415,6 +417,29 @@ def test_joint_objective_of_independent_codes_is_that_of_each(prior, k):
         np.testing.assert_allclose(
             joint_model.hessian(), hessian, rtol=1e-7, atol=1e-9 * np.abs(hessian).max()
         )
+
+
+class Positive(Prior):
+    """Codes that are never zero."""
+
+    support = "real"
+
+    def log_density(self, codes):
+        return jnp.log(jnp.abs(codes)).sum(axis=1)
+
+
+def test_padding_is_not_looked_at_under_a_prior_that_forbids_it():
+    rows = np.array([[[1.0], [-2.0], [0.0]]])
+    point = Point(np.eye(1), np.zeros(1))
+    joint = JointObjective(Positive(), rows, np.array([[0.5, 0.5, 0.0]]), np.eye(1), np.zeros(1), 0.0)
+    value, _ = compiled_value_and_model()(joint, point, 0.0)
+    assert value == pytest.approx(-0.5 * np.log(2))
+
+
+def test_a_joint_density_is_not_expected_to_drift():
+    k, (_, joint) = 2, both_objectives(Sparse(), 2)
+    expansion = JointExpansion(1.0, np.ones((k, k + 1)), np.ones((6, 6)))
+    np.testing.assert_array_equal(joint.drift(PROBLEMS[k].point, expansion, 0.3, 0.1), np.zeros((k, k + 1)))
 
 
 def test_steps_of_proportions_are_those_of_the_free_model_in_their_plane():

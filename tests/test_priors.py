@@ -5,6 +5,7 @@ A new prior is one more line of `PRIORS`.
 
 import itertools
 import pickle
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 from scipy.integrate import quad
 from scipy.special import roots_legendre
-from scipy.stats import beta, dirichlet, expon, exponnorm, gamma, kstest, laplace, logistic, norm
+from scipy.stats import beta, dirichlet, expon, exponnorm, gamma, kstest, kurtosis, laplace, logistic, norm
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV, KFold
 
@@ -1011,3 +1012,190 @@ def test_likelihoods_of_many_codes_are_those_of_few_at_a_time(prior, rows):
     for few in (slice(300), slice(4000, 4300)):
         own = variances if rows == 1 else variances[few]
         np.testing.assert_allclose(found[few], prior.log_likelihoods(codes[few], own), rtol=1e-12)
+
+
+def halfway(nats, gain):
+    """Numbers of samples, of which the gain is just below so many nats, and just above."""
+    return 0.99 * nats / gain, 1.01 * nats / gain
+
+
+def gaussian_gain(log_density, codes):
+    """By how many nats a sample a density is better than the Gaussian of these moments."""
+    return np.mean(log_density) - norm.logpdf(codes, codes.mean(), codes.std()).mean()
+
+
+def test_laplace_codes_have_to_be_two_nats_better_than_gaussian_ones():
+    h = np.tile(laplace.ppf(np.arange(1, 200) / 200)[:, None], 2)
+    weights = np.full(len(h), 1 / len(h))
+    few, more = halfway(2.0, gaussian_gain(laplace.logpdf(h[:, 0]), h[:, 0]))
+    assert "components 0 and 1 look Gaussian" in Laplace().doubts(h, weights, few)[0]
+    assert Laplace().doubts(h, weights, more) == []
+
+
+def test_learned_codes_have_to_be_seven_nats_better_than_gaussian_ones():
+    h, share = expon.ppf(np.arange(1, 200) / 200), np.full(199, 1 / 199)
+    density = fit_density(h, share, 199.0)
+    few, more = halfway(7.0, gaussian_gain(density.log_density(h), h))
+    prior, both = Learned().learned([density, density]), np.stack([h, h], axis=1)
+    assert "components 0 and 1 look Gaussian" in prior.doubts(both, share, few)[0]
+    assert prior.doubts(both, share, more) == []
+
+
+def hexagon(width):
+    """Points between three pairs of parallel lines, two of them one apart and one `width`, and a circle.
+
+    The smallest parallelogram about them has the first two for its sides; any other is larger by `width`.
+    """
+    normals = np.array([[np.cos(angle), np.sin(angle)] for angle in (0, np.pi / 3, 2 * np.pi / 3)])
+    halves = 0.5 * np.array([1.0, 1.0, width])
+    corners = [
+        np.linalg.solve(normals[[i, j]], halves[[i, j]] * [one, other])
+        for i, j in itertools.combinations(range(3), 2)
+        for one, other in itertools.product([-1, 1], repeat=2)
+    ]
+    held = [corner for corner in corners if (np.abs(normals @ corner) <= halves + 1e-12).all()]
+    assert len(held) == 6
+    angles = 2 * np.pi * np.arange(400) / 400
+    return np.concatenate([held, 0.45 * np.stack([np.cos(angles), np.sin(angles)], axis=1)])
+
+
+@pytest.mark.parametrize(("width", "told"), [(1.09, 1), (1.11, 0)])
+def test_a_box_is_doubted_if_another_is_a_tenth_larger_at_most(width, told):
+    codes = hexagon(width)
+    assert len(Uniform().doubts(codes, np.full(len(codes), 1 / len(codes)), len(codes))) == told
+
+
+def test_round_codes_are_not_doubted_where_they_touch_one_box_alone():
+    codes = np.concatenate([hexagon(1.0)[6:], [[-0.5, -0.5], [-0.5, 0.5], [0.5, -0.5], [0.5, 0.5]]])
+    weights = np.append(np.full(400, 1 / 400), np.zeros(4))
+    assert Uniform().doubts(codes, weights, 400) == []
+
+
+@pytest.mark.parametrize(("nats", "starts"), [(9.9, 2), (10.1, 1)])
+def test_a_box_within_ten_nats_is_a_start(nats, starts):
+    unmixing, offset = Uniform().start(hexagon(np.exp(nats / 100)), 100.0)
+    assert len(unmixing) == len(offset) == starts
+
+
+@pytest.mark.parametrize("prior", [Uniform(), Gaussian()], ids=str)
+def test_a_start_has_one_offset_for_each_unmixing(prior):
+    unmixing, offset = prior.start(np.array([[-1.0], [0.0], [1.0]]), 3.0)
+    assert unmixing.shape == (1, 1, 1)
+    assert offset.shape == (1, 1)
+
+
+def test_axes_are_not_compared_where_one_has_no_variance():
+    codes = np.tile([[1.0, 1.0, 0.0], [-1.0, -1.0, 0.0]], (50, 1))
+    assert Gaussian().doubts(codes, np.full(100, 0.01), 100) == []
+    assert Gaussian().doubts(codes[:, :2], np.full(100, 0.01), 100)
+
+
+@pytest.mark.parametrize("k", [2, 3, 5])
+def test_shares_that_carry_noise_have_the_density_of_shares_times_their_chance_to_be_positive(k):
+    rng = np.random.default_rng(k)
+    codes, deviations = rng.normal(1 / k, 0.2, size=(20, k)), rng.uniform(0.05, 0.5, size=k)
+    flat = dirichlet(np.ones(k)).logpdf(np.ones(k) / k)
+    expected = flat + norm.logcdf(codes / deviations).sum(axis=1)
+    np.testing.assert_allclose(SimplexPrior().log_observed(codes, deviations**2), expected, rtol=1e-12)
+
+
+def test_shares_may_miss_their_sum_by_rounding_alone():
+    codes = np.array([[0.5, 0.5 + 0.9e-6], [0.5, 0.5 + 1.1e-6]])
+    np.testing.assert_array_equal(SimplexPrior().log_density(codes), [0.0, -np.inf])
+
+
+def test_a_box_counted_from_a_mean_that_is_not_its_middle():
+    """From -0.55 to 0.45 with a mean of 0.35: the upper corner is nearer to zero."""
+    component = np.array([[0.0, 1.0]])
+    given = as_trained(component, 0.35 * component[0], np.array([0.9]))
+    np.testing.assert_array_equal(np.ravel(Uniform().normal_form(given)), [-1.0, 1.0])
+    aside = given._replace(mean=np.array([1.0, 0.0]), anchored=True)
+    np.testing.assert_array_equal(np.ravel(Uniform().normal_form(aside)), [1.0, 0.0])
+
+
+def test_codes_of_any_location_adapt_to_their_means_without_being_moved():
+    prior = Laplace(np.array([2.0, 4.0]), np.array([1.0, 3.0])).adapted(np.array([1.0, 8.0]))
+    np.testing.assert_allclose(prior.moments[0], [1.0, 8.0])
+    np.testing.assert_allclose(prior.scale, [0.5, 6.0])
+
+
+def test_means_of_codes_are_those_of_their_densities():
+    location = np.array([1.0, -2.0])
+    np.testing.assert_array_equal(Laplace(location, np.ones(2)).code_mean(2), location)
+    np.testing.assert_allclose(Uniform().code_mean(3), beta(1, 1).mean() * np.ones(3))
+    np.testing.assert_allclose(Gamma().code_mean(2), gamma(2).mean() * np.ones(2), rtol=1e-3)
+
+
+@pytest.mark.parametrize("prior", PRIORS, ids=str)
+def test_median_is_where_half_of_the_codes_are_below(prior):
+    law = {"uniform": beta(1, 1), "laplace": laplace, "exponential": expon, "gaussian": norm}[str(prior)]
+    assert prior.quantiles(np.array([0.5]))[0] == pytest.approx(law.median(), abs=1e-15)
+
+
+@every_prior
+def test_what_a_prior_says_of_itself_is_true_of_its_density(prior):
+    rng = np.random.default_rng(0)
+    codes = prior.quantiles(rng.uniform(0.1, 0.9, size=(200, 2)))
+    density = prior.log_density(codes)
+    assert isinstance(density, np.ndarray) is not prior.needs_jax
+    turned = prior.log_density(codes @ np.array([[0.6, 0.8], [-0.8, 0.6]]))
+    assert prior.identifies_basis is not np.allclose(turned, density)
+    blurred = [prior.log_marginals(codes, np.full(2, variance)) for variance in (0.01, 1.0)]
+    assert prior.includes_noise is np.allclose(*blurred)
+    mirrored = [np.allclose(prior.log_density(total - codes), density) for total in (0.0, 1.0, 2.0)]
+    assert [prior.reflection == total for total in (0.0, 1.0, 2.0)] == mirrored
+    tails = kurtosis(prior.quantiles(np.linspace(0.0005, 0.9995, 1000)))
+    assert prior.allows_overcomplete is bool(tails > 0.1)
+    steps = [(place + 0.01 * sign, sign) for place, sign in prior.ends(1)[0]]
+    inside = prior.log_density(np.array([[place] for place, _ in steps]).reshape(-1, 1))
+    assert np.isfinite(inside).all()
+    assert [sign for _, sign in steps] == [1.0, -1.0][: len(steps)]
+    assert prior.piles_up_at_faces is bool(
+        steps and inside[0] > prior.log_density(prior.code_mean(1)[None])[0]
+    )
+    wider = prior.mapped(np.full(2, 3.0), np.zeros(2)).moments[1] / prior.moments[1]
+    assert prior.has_free_scale is np.allclose(wider, 9.0)
+    assert prior.refitted(codes, np.ones(200), 200.0) is prior
+    assert not prior.learns
+    assert prior.n_learned_edges == 0
+
+
+def test_priors_of_users_claim_nothing_that_they_do_not_say():
+    prior = Clusters()
+    assert prior.needs_jax
+    assert prior.identifies_basis
+    claims = [prior.factorises, prior.includes_noise, prior.has_free_scale, prior.learns]
+    assert not any([*claims, prior.allows_overcomplete, prior.piles_up_at_faces])
+    assert prior.reflection is None
+    assert (prior.n_starts, Exponential().n_starts, prior.n_learned_edges) == (2, 1, 0)
+
+
+def test_shares_are_trained_in_numpy_and_one_by_one():
+    prior = SimplexPrior()
+    assert isinstance(prior.log_density(np.full((1, 2), 0.5)), np.ndarray) is not prior.needs_jax
+    codes, variances = np.array([[0.2, 0.8]]), np.array([0.1, 0.2])
+    apart = [prior.log_observed(codes[:, [j]], variances[[j]])[0] for j in range(2)]
+    assert prior.factorises is (sum(apart) == pytest.approx(prior.log_observed(codes, variances)[0]))
+
+
+@pytest.mark.parametrize(
+    ("excess", "refused"), [(0.009, False), (0.011, True), (-0.009, False), (-0.011, True)]
+)
+def test_a_density_may_miss_one_by_a_hundredth(excess, refused):
+    factor = np.log1p(excess)
+
+    def log_density(self, codes):
+        return jnp.sum(-0.5 * codes**2 - 0.9189385332, axis=1) + factor * (codes.shape[1] == 1)
+
+    with pytest.raises(ValueError, match="of one code must integrate to 1") if refused else nullcontext():
+        check_prior(broken("Nearly", log_density=log_density))
+
+
+@pytest.mark.parametrize(("size", "refused"), [(3e-7, False), (1e-5, True)])
+def test_a_density_may_depend_on_the_order_of_codes_within_rounding(size, refused):
+    def log_density(self, codes):
+        order = size * jnp.tanh(codes[:, 0] - codes[:, -1])
+        return jnp.sum(-0.5 * codes**2 - 0.9189385332, axis=1) + order
+
+    with pytest.raises(ValueError, match="depend on the order") if refused else nullcontext():
+        check_prior(broken("Ordered", log_density=log_density))
