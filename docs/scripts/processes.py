@@ -1,12 +1,13 @@
 """Fit signals of which each process holds some rows; start it on one machine, under SLURM or under MPI.
 
-python processes.py --start 2                  two processes of this machine
-srun --ntasks 64 python processes.py           under SLURM
-mpirun -n 64 python processes.py                under Open MPI 4
+python processes.py --start 2                      two processes of this machine
+srun --ntasks 64 python processes.py               under SLURM
+mpirun -n 64 python processes.py                   under Open MPI 4
 mpirun -n 64 python processes.py --detect mpi4py   under other MPI launchers; needs mpi4py
 
 Signals come from ``--signals FILE.npy``, of which every process reads its own rows; without a file they are
-made. JAX holds them in single precision unless JAX_ENABLE_X64=1 is set. ``--result FILE.npz`` receives components and intercept, from the first process.
+made. JAX holds them in single precision unless JAX_ENABLE_X64=1 is set. ``--result FILE.npz`` receives
+components and intercept, from the first process.
 """
 
 import argparse
