@@ -24,7 +24,7 @@ extensions = [
 ]
 source_suffix = {".rst": "restructuredtext", ".md": "markdown"}
 templates_path = ["_templates"]
-exclude_patterns = ["_build", "examples", "snippets"]
+exclude_patterns = ["_build", "examples", "scripts", "snippets"]
 nitpicky = False
 
 myst_enable_extensions = ["colon_fence", "dollarmath"]

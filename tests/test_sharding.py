@@ -7,7 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+from sparse_fourier import AutoencoderDecomposer
+from sparse_fourier.datasets import make_sinusoid_mixtures
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -322,3 +326,35 @@ os._exit(0)
     resumed = [output(process) for process in together(path, "lives")]
     assert [each[0] for each in resumed] == [each[0] for each in whole]
     assert resumed[0][1] < whole[0][1]
+
+
+SCRIPT = ROOT / "docs" / "scripts" / "processes.py"
+
+
+def scripted(*arguments, **environment):
+    """Start the script of the guide, each of its processes with one device."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("JAX_", "XLA_"))}
+    path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
+    return subprocess.Popen(
+        [sys.executable, str(SCRIPT), *map(str, arguments)],
+        env={**inherited, "PYTHONPATH": path, "JAX_PLATFORMS": "cpu", **environment},
+    )
+
+
+@pytest.mark.slow
+def test_script_of_the_guide_runs_as_two_processes_started_by_itself_or_as_slurm_does(tmp_path):
+    X = make_sinusoid_mixtures(3001, noise=0.02, random_state=0)[0]
+    np.save(tmp_path / "signals.npy", X)
+    given = ["--signals", tmp_path / "signals.npy"]
+    assert scripted(*given, "--start", 2, "--result", tmp_path / "itself.npz").wait(timeout=100) == 0
+    job = {"SLURM_JOB_ID": str(os.getpid()), "SLURM_STEP_NODELIST": "localhost", "SLURM_NTASKS": "2"}
+    tasks = [
+        scripted(*given, "--result", tmp_path / "slurm.npz", SLURM_PROCID=rank, SLURM_LOCALID=rank, **job)
+        for rank in "01"
+    ]
+    assert [task.wait(timeout=100) for task in tasks] == [0, 0]
+    model = AutoencoderDecomposer(2, random_state=0).fit(X)
+    for name in ("itself", "slurm"):
+        found = np.load(tmp_path / f"{name}.npz")
+        np.testing.assert_allclose(found["components"], model.components_, rtol=0, atol=1e-5)
+        np.testing.assert_allclose(found["intercept"], model.intercept_, rtol=0, atol=1e-5)
