@@ -12,7 +12,7 @@ from scipy.sparse import csr_array
 
 from sparse_fourier import checkpoints
 from sparse_fourier.pursuit import Search
-from sparse_fourier.signals import Rows, array_of, mapped
+from sparse_fourier.signals import MovedSignals, Rows, array_of, mapped
 from sparse_fourier.signals import Signals as ReadInBlocks
 from sparse_fourier.training import Progress
 
@@ -146,11 +146,12 @@ class Signals:
         return unit(unit(rows) + blur), intercept
 
     def in_single_precision(self) -> Self:
-        """Return the same in single precision, where they are a complete array."""
-        if self.missing is not None or not isinstance(self.X, np.ndarray):
+        """Return the same in single precision, where all entries were observed."""
+        kind = np.dtype(np.float32)
+        if self.missing is not None or self.X.dtype == kind:
             return self
-        rounding = rounding_of(self.power * self.d, np.dtype(np.float32))
-        X = self.X.astype(np.float32, copy=False)
+        rounding = rounding_of(self.power * self.d, kind)
+        X = self.X.astype(kind) if isinstance(self.X, np.ndarray) else MovedSignals(self.X, 0, dtype=kind)
         return replace(self, X=X, resolution=max(self.resolution, rounding))
 
     def spread_out(self, count: int) -> Self:

@@ -163,24 +163,31 @@ class MovedSignals(Signals):
         They are multiplied by two to that power.
     offset : array of shape (d,), default=0.0
         What is subtracted before.
+    dtype : dtype, optional
+        What they are rounded to; by default what they are.
     """
 
-    def __init__(self, signals: Rows, exponent: int, offset: np.ndarray | float = 0.0) -> None:
-        self.dtype, self.shape = np.dtype(signals.dtype), (len(signals), signals.shape[1])
+    def __init__(
+        self, signals: Rows, exponent: int, offset: np.ndarray | float = 0.0, dtype: Any = None
+    ) -> None:
+        self.dtype, self.shape = np.dtype(dtype or signals.dtype), (len(signals), signals.shape[1])
         self._signals, self._exponent = signals, exponent
-        self._offset = np.asarray(offset, dtype=self.dtype)
+        self._offset = np.asarray(offset, dtype=signals.dtype)
 
     def __getitem__(self, rows: Any) -> np.ndarray:
         """Return some rows as an array."""
-        return np.ldexp(self._signals[rows] - self._offset, self._exponent)
+        return self._moved(self._signals[rows])
 
     def taken(self, rows: np.ndarray) -> MovedSignals:
         """Return the signals of which a mask is true."""
-        return MovedSignals(rows_where(self._signals, rows), self._exponent, self._offset)
+        return MovedSignals(rows_where(self._signals, rows), self._exponent, self._offset, self.dtype)
 
     def whole(self, purpose: str) -> np.ndarray:
         """Return all signals as one array, if they may be."""
-        return np.ldexp(array_of(self._signals, purpose) - self._offset, self._exponent)
+        return self._moved(array_of(self._signals, purpose))
+
+    def _moved(self, rows: np.ndarray) -> np.ndarray:
+        return np.ldexp(rows - self._offset, self._exponent).astype(self.dtype, copy=False)
 
 
 Rows = np.ndarray | Signals
