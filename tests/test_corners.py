@@ -133,10 +133,10 @@ def problem_of(prior, codes=None, noise=0.0, floor=1e-4):
 
 
 def outcome(problem, value=1.0, offset=(0.0, 0.0), unmixing=((1.0, 0.0), (0.0, 1.0)), **others):
-    """What training ends in; the value before the last was another."""
+    """What training ends in; the values before the last were others."""
     point = Point(np.array(unmixing), np.array(offset))
     given = {"converged": True, "decrement": 0.0, "stopped": False, "floor": problem.floor} | others
-    return Trained(point, np.array([value + 7.0, value]), **given)
+    return Trained(point, np.array([value + 7.0, value + 3.0, value]), **given)
 
 
 class Stage:
@@ -189,12 +189,13 @@ def test_a_corner_is_tried_where_zero_is_as_near_to_it_as_fits_are_precise(blurs
             assert (width, most) == (0.0, None)
 
 
+@pytest.mark.parametrize("sign", [1, -1])
 @pytest.mark.parametrize("scale", [1.0, 2.0])
-def test_an_apex_farther_away_than_codes_are_large_is_moved_at_any_price(scale):
+def test_an_apex_farther_away_than_codes_are_large_is_moved_at_any_price(scale, sign):
     problem = problem_of(Exponential(scale))
     for times, moved in ((0.99, False), (1.01, True)):
         unmixing = ((1.0, 0.0), (0.0, -1.0))
-        before = outcome(problem, offset=(-times * scale, 0.1), unmixing=unmixing)
+        before = outcome(problem, offset=(sign * times * scale, 0.1), unmixing=unmixing)
         stages = Stage(worse(problem, 1e9, before))
         found = cornered(problem, stages, before)
         assert found.rooted is moved
@@ -224,7 +225,7 @@ def test_a_corner_is_held_where_it_costs_no_more_than_in_eighty_of_a_hundred_cas
         np.testing.assert_array_equal(found.curve, after.curve)
     else:
         assert found.point is before.point
-        np.testing.assert_array_equal(found.curve, [after.curve[0], before.curve[-1]])
+        np.testing.assert_array_equal(found.curve, [*after.curve[:-1], before.curve[-1]])
 
 
 def test_a_cone_is_given_up_after_four_steps_where_there_is_no_hope():
@@ -238,6 +239,7 @@ def test_a_cone_is_given_up_after_four_steps_where_there_is_no_hope():
         assert not cornered(problem, stages, before).rooted
         assert [most for _, _, most in stages.asked] == [4, None][:tried]
         assert all(width == 0.0 for _, width, _ in stages.asked)
+        assert all((start.unmixing == np.eye(2)).all() for start, _, _ in stages.asked)
     for end in ({"converged": True}, {"stopped": True}):
         stages = Stage(worse(problem, 5.0, before, **ends | end))
         assert not cornered(problem, stages, before).rooted
@@ -264,14 +266,27 @@ def test_no_corner_is_looked_for_where_there_can_be_none(why):
 
 
 def opened(problem, unmixing):
+    """By what faces were turned: the map of the codes."""
     before = outcome(problem)
     k = len(unmixing)
     after = worse(problem, 0.0, before, unmixing=unmixing, offset=np.zeros(k))
     before = before._replace(point=Point(np.eye(k), np.zeros(k)))
-    return cornered(problem, Stage(after), before).point.unmixing
+    return cornered(problem, Stage(after), before).point.unmixing @ np.linalg.inv(unmixing)
 
 
-INSIDE = np.full((N, 3), 0.25)
+UNMIXING = np.array([[2.0, 0.3, 0.0], [0.0, 2.0, 0.0], [0.1, 0.0, 2.0]])
+
+
+def signals_of(codes, prior, noise, floor=1e-4):
+    """Signals that have these codes, with noise in units of the floor; the last one has no weight."""
+    problem = problem_of(prior, codes @ np.linalg.inv(UNMIXING).T, 0.25 * noise * floor, floor)
+    return replace(problem, weights=np.append(np.full(N - 1, 1 / (N - 1)), 0.0))
+
+
+def inside(outlier):
+    codes = np.full((N, 3), 0.25)
+    codes[-1] = outlier
+    return codes
 
 
 @pytest.mark.parametrize("prior", [Uniform(), Exponential()], ids=str)
@@ -280,31 +295,26 @@ def test_faces_open_by_what_extremes_fall_short_and_by_signals_outside_that_have
     prior, noise, exact
 ):
     """Five eighths of a sample for each other code; farther where a signal is outside without noise."""
-    unmixing, floor = 2 * np.eye(3), 1e-4
-    codes = INSIDE.copy()
+    codes = inside([0.2, -0.3, 0.3])
     codes[3], codes[5], codes[7] = [-0.05, 0.2, 0.2], [-0.01, 0.2, 0.3], [-0.1, -0.2, -0.1]
-    problem = problem_of(prior, codes, 0.25 * noise * floor, floor)
-    plain = unmixing + 0.625 / N * (1 - np.eye(3)) @ unmixing
-    found = opened(problem, unmixing)
-    np.testing.assert_allclose(found[1:], plain[1:], rtol=1e-12)
-    if exact:
-        assert codes[3] @ found[0] == pytest.approx(0.0, abs=1e-12)
-        np.testing.assert_allclose(found[0], [2.0, 0.25, 0.25], rtol=1e-12)
-    else:
-        np.testing.assert_allclose(found[0], plain[0], rtol=1e-12)
+    codes[9] = [0.125, -0.125, -0.125]
+    turned = opened(signals_of(codes, prior, noise), UNMIXING)
+    tilts = np.array([0.125 if exact else 0.625 / N, 0.625 / N, 0.625 / N])
+    expected = np.eye(3) + tilts[:, None] * (1 - np.eye(3))
+    np.testing.assert_allclose(turned, expected, rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.parametrize(("noise", "exact"), [(0.9, True), (1.1, False)])
 def test_a_box_is_widened_to_the_farthest_signal_that_has_no_noise(noise, exact):
     """Less what a box falls short."""
-    floor, codes = 1e-4, INSIDE.copy()
+    codes = inside([0.5, 0.5, 4.0])
     codes[3], codes[4] = [-0.05, 0.3, 0.2], [0.3, 1.2, 0.4]
-    problem = problem_of(Uniform(), codes, noise * floor, floor)
-    found = opened(problem, np.eye(3))
-    largest = (codes @ found.T).max(axis=0)
+    turned = opened(signals_of(codes, Uniform(), noise), UNMIXING)
+    largest = (codes[:-1] @ turned.T).max(axis=0)
     tilted = codes[4, 1] + 0.625 / N * (codes[4, 0] + codes[4, 2])
-    assert largest[1] == pytest.approx(1 + 0.625 * 3 / N if exact else tilted, rel=1e-12)
-    assert found[0, 0] == found[2, 2] == 1.0
+    assert largest[1] == pytest.approx(1 + 0.625 * 3 / N if exact else tilted, rel=1e-9)
+    assert turned[0, 0] == pytest.approx(1.0)
+    assert turned[2, 2] == pytest.approx(1.0)
 
 
 def test_no_drift_moves_codes_without_offset_and_the_others_drift_as_ever():

@@ -949,6 +949,14 @@ def half_normal(codes):
             "the gradient of 'log_density' must be finite",
         ),
         (
+            broken("Cut", log_density=lambda self, h: jnp.where(h[:, 0] > 1, -jnp.inf, 0.0)),
+            "'log_density' must be finite inside",
+        ),
+        (
+            broken("Kinked", log_density=lambda self, h: 0 * jnp.sqrt(jnp.maximum(h, 0.0)).sum(axis=1)),
+            "the gradient of 'log_density' must be finite",
+        ),
+        (
             broken("Heavy", log_density=lambda self, h: -0.5 * (h**2).sum(axis=1)),
             "of one code must integrate to 1",
         ),
@@ -1199,3 +1207,85 @@ def test_a_density_may_depend_on_the_order_of_codes_within_rounding(size, refuse
 
     with pytest.raises(ValueError, match="depend on the order") if refused else nullcontext():
         check_prior(broken("Ordered", log_density=log_density))
+
+
+def learned_codes():
+    """Codes of three kinds, their densities, and the prior that has these."""
+    rng = np.random.default_rng(0)
+    codes = np.column_stack([rng.normal(size=60), rng.exponential(size=60), rng.uniform(size=60)])
+    densities = [fit_density(h, np.full(60, 1 / 60), 60.0) for h in codes.T.copy()]
+    return codes, densities, Learned().learned(densities)
+
+
+def test_learned_codes_are_moved_chosen_and_joined_with_their_densities():
+    codes, densities, prior = learned_codes()
+    factors, shifts = np.array([2.0, -0.5, 3.0]), np.array([1.0, -1.0, 0.5])
+    apart = np.stack([density.log_density(h) for density, h in zip(densities, codes.T, strict=True)], axis=1)
+    mapped = prior.mapped(factors, shifts)
+    moved = mapped.log_marginals(codes * factors + shifts, np.zeros(3))
+    np.testing.assert_allclose(moved, apart - np.log(np.abs(factors)), rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(mapped.moments[0], factors * prior.moments[0] + shifts)
+    np.testing.assert_allclose(mapped.moments[1], factors**2 * prior.moments[1])
+    assert prior.taken([2, 0]).densities == (densities[2], densities[0])
+    assert prior.joined([prior.taken([1]), prior.taken([0, 2])]).densities == tuple(
+        densities[j] for j in (1, 0, 2)
+    )
+    assert prior.n_learned_edges == sum(density.edges for density in densities)
+    more = prior.padded(2)
+    assert more.densities[:3] == tuple(densities)
+    added = more.log_marginals(np.ones((1, 5)), np.zeros(5))[0, 3:]
+    np.testing.assert_allclose(added, norm.logpdf([1.0, 1.0]), rtol=1e-6)
+
+
+def test_quantiles_of_learned_codes_are_those_of_their_densities():
+    _, _, prior = learned_codes()
+    levels = np.array([[0.1, 0.5, 0.9], [0.3, 0.4, 0.6]])
+    found = prior.quantiles(levels)
+    for j in range(3):
+        alone, start = prior.taken([j]), prior.quantiles(np.full((1, 3), 1e-6))[0, j]
+        for level, place in zip(levels[:, j], found[:, j], strict=True):
+            grid = np.linspace(start, place, 4001)[:, None]
+            mass = np.trapezoid(np.exp(alone.log_density(grid)), grid[:, 0])
+            assert mass == pytest.approx(level, abs=2e-3)
+
+
+def test_nothing_learned_is_the_normal_density():
+    prior = Learned()
+    assert prior.learns
+    assert prior.includes_noise
+    assert not prior.needs_jax
+    codes = np.array([[0.0, 1.0], [-2.0, 0.5]])
+    np.testing.assert_allclose(prior.log_density(codes), norm.logpdf(codes).sum(axis=1), rtol=1e-6)
+    np.testing.assert_allclose(np.ravel(prior.moments), norm.stats(), atol=1e-6)
+    levels = np.array([[0.2, 0.7]])
+    np.testing.assert_allclose(prior.quantiles(levels), norm.ppf(levels), rtol=1e-4)
+    assert prior.taken([1, 0]) is prior
+    assert prior.ends(3) == [[], [], []]
+    assert prior == Learned()
+    assert str(prior) == "learned"
+    assert repr(prior.learned([])) == "Learned()"
+
+
+def test_densities_follow_codes_that_have_moved():
+    """As they are fitted anew: where codes are wider so are the densities, by weights that have any sum."""
+    codes, _, prior = learned_codes()
+    codes = codes[:, :2]
+    weights = np.full(60, 3.0)
+    again = prior.taken([0, 1]).refitted(1.02 * codes, weights, 180.0)
+    widths = np.sqrt(again.moments[1] / prior.taken([0, 1]).moments[1])
+    np.testing.assert_allclose(widths, 1.02, atol=0.005)
+    design = np.stack([codes[:, 0], np.ones(60)], axis=1)
+    gains = prior.taken([0, 1]).gains_by_following(codes, np.full(60, 1 / 60), design)
+    for j in range(2):
+        alone = prior.taken([j]).gains_by_following(codes[:, [j]], np.full(60, 1 / 60), design)
+        np.testing.assert_array_equal(gains[j], alone[0])
+        assert (np.linalg.eigvalsh(gains[j]) > 0).all()
+
+
+def test_noise_blurs_the_faces_of_a_users_density():
+    """One that is flat has the chance to be beyond each face taken from it, for each code."""
+    prior = broken("Even", "unit", lambda self, codes: 0.0 * codes.sum(axis=1))
+    codes, deviations = np.array([[0.05, 0.5], [-0.1, 0.9], [0.3, 1.2]]), np.array([0.1, 0.2])
+    expected = norm.logcdf(codes / deviations) + norm.logcdf((1 - codes) / deviations)
+    found = prior.log_likelihoods(codes, deviations**2)
+    np.testing.assert_allclose(found, expected.sum(axis=1), rtol=1e-6)
