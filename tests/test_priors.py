@@ -949,6 +949,14 @@ def half_normal(codes):
             "the gradient of 'log_density' must be finite",
         ),
         (
+            broken("Cut", log_density=lambda self, h: jnp.where(h[:, 0] > 1, -jnp.inf, 0.0)),
+            "'log_density' must be finite inside",
+        ),
+        (
+            broken("Kinked", log_density=lambda self, h: 0 * jnp.sqrt(jnp.maximum(h, 0.0)).sum(axis=1)),
+            "the gradient of 'log_density' must be finite",
+        ),
+        (
             broken("Heavy", log_density=lambda self, h: -0.5 * (h**2).sum(axis=1)),
             "of one code must integrate to 1",
         ),
@@ -1272,3 +1280,12 @@ def test_densities_follow_codes_that_have_moved():
         alone = prior.taken([j]).gains_by_following(codes[:, [j]], np.full(60, 1 / 60), design)
         np.testing.assert_array_equal(gains[j], alone[0])
         assert (np.linalg.eigvalsh(gains[j]) > 0).all()
+
+
+def test_noise_blurs_the_faces_of_a_users_density():
+    """One that is flat has the chance to be beyond each face taken from it, for each code."""
+    prior = broken("Even", "unit", lambda self, codes: 0.0 * codes.sum(axis=1))
+    codes, deviations = np.array([[0.05, 0.5], [-0.1, 0.9], [0.3, 1.2]]), np.array([0.1, 0.2])
+    expected = norm.logcdf(codes / deviations) + norm.logcdf((1 - codes) / deviations)
+    found = prior.log_likelihoods(codes, deviations**2)
+    np.testing.assert_allclose(found, expected.sum(axis=1), rtol=1e-6)
