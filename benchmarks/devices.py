@@ -3,6 +3,7 @@
 ``python -m benchmarks.devices`` starts fresh processes that
 
 - fit the same signals in one array and spread over 1, 2 and 4 devices of the CPU, and compare;
+- time a step of a network, 100 - 64 - 10 in batches of 1024, on those devices;
 - do the same as two processes that talk through the loopback interface, each with half of the rows;
 - time the passes over the signals and the steps of training, from which `predicted` follows.
 
@@ -16,13 +17,16 @@ import socket
 import subprocess
 import sys
 import time
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
+from sklearn.exceptions import ConvergenceWarning
 
 from benchmarks.report import figure, machine, publish, table
 
 N, D, K = 200_000, 100, 10
+HIDDEN, BATCH = 64, 1024
 
 
 @dataclass(frozen=True)
@@ -94,6 +98,23 @@ def fitted(X, rounds):
     return model, float(np.median(seconds[1:]))
 
 
+def step_of_network(X, rounds):
+    """Milliseconds of a step of a network: what more epochs take beyond one, compilations left out."""
+    from sparse_fourier import AutoencoderDecomposer
+
+    def seconds(epochs):
+        given = {"prior": None, "hidden_layer_sizes": (HIDDEN,), "solver": "adam", "batch_size": BATCH}
+        model = AutoencoderDecomposer(K, **given, max_iter=epochs, tol=1e-12, random_state=0)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            return _seconds(lambda: model.fit(X))
+
+    few, many = 2, 12
+    seconds(few), seconds(many)
+    taken = [seconds(many) - seconds(few) for _ in range(rounds)]
+    return 1e3 * float(np.median(taken)) / ((many - few) * -(-X.shape[0] // BATCH))
+
+
 def layout():
     """Rows over all devices."""
     import jax
@@ -116,7 +137,8 @@ def worker(arguments):
     many, seconds = fitted(spread, arguments.rounds)
     one, alone = fitted(X, arguments.rounds)
     apart = float(np.abs(many.components_ - one.components_).max() / np.abs(one.components_).max())
-    print(json.dumps({"seconds": seconds, "alone": alone, "apart": apart}), flush=True)
+    step = step_of_network(spread, arguments.rounds)
+    print(json.dumps({"seconds": seconds, "alone": alone, "apart": apart, "step": step}), flush=True)
 
 
 def started(n_devices, arguments, *more):
@@ -153,7 +175,13 @@ def agreement(arguments):
     pair = [started(1, arguments, "--port", port, "--process", index) for index in range(2)]
     found["2 processes"] = [outcome(process) for process in pair][0]
     return [
-        (name, figure(each["seconds"]), figure(each["seconds"] / each["alone"]), f"{each['apart']:.1e}")
+        (
+            name,
+            figure(each["seconds"]),
+            figure(each["seconds"] / each["alone"]),
+            f"{each['apart']:.1e}",
+            figure(each["step"]),
+        )
         for name, each in found.items()
     ]
 
@@ -231,7 +259,7 @@ def main():
     if arguments.worker:
         worker(arguments)
         return
-    header = ("devices", "seconds", "over one array", "difference of components")
+    header = ("devices", "seconds", "over one array", "difference of components", "step of a network, ms")
     phases = ("reading, s", "products, s", "steps, s", "network, s")
     parts = [
         machine(),
