@@ -308,6 +308,15 @@ def test_drift_is_the_change_of_the_gradient_with_the_blur(k):
     np.testing.assert_allclose(drift, gradient(width - 1e-5) - gradient(width), rtol=2e-3, atol=1e-10)
 
 
+def test_drift_is_in_proportion_to_the_blur_of_which_the_floor_is_a_part():
+    floor, rows, share = 0.25, np.random.default_rng(0).standard_normal((1, 50, 1)), np.full((1, 50), 0.02)
+    objective = CodeObjective(Exponential(), rows, share, np.zeros((1, 1)), np.full(1, floor), 0.0)
+    point = Point(np.eye(1), np.ones(1))
+    expansion, blurs = objective.expand(point, 0.3), np.sqrt(floor + np.square([0.3, 0.2, 0.1]))
+    near, far = (objective.drift(point, expansion, 0.3, narrower) for narrower in (0.2, 0.1))
+    np.testing.assert_allclose(far * (blurs[1] - blurs[0]), near * (blurs[2] - blurs[0]), rtol=1e-9)
+
+
 def test_move_composes_like_maps_of_codes():
     """Codes after a step are codes + step @ [codes - mean, 1], whichever point they came from."""
     problem, rng = PROBLEMS[3], np.random.default_rng(0)
