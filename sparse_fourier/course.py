@@ -28,6 +28,7 @@ FIRST_WIDTH = 0.3
 COARSE_TOL = 1e-5
 """Tolerance of a stage that others follow."""
 
+_TIE = 1e-9  # nats; less is rounding, which depends on the unit of the signals
 _FIRST_ROWS = 2000
 _FIRST_ROWS_PER_COMPONENT = 100
 _REACH_OF_NOISE = 6.5
@@ -306,8 +307,8 @@ class Course(Stages):
         return function(self._problem.whitened, self._problem.weights, *arguments)
 
     def better(self, one: Trained, other: Trained, rows: np.ndarray) -> Trained:
-        """Return the better of two outcomes of stages on the same rows, its rival the other."""
-        best, worse = (one, other) if one.curve[-1] <= other.curve[-1] else (other, one)
+        """Return the better of two outcomes on the same rows, the first if equal; its rival is the other."""
+        best, worse = (one, other) if one.curve[-1] <= other.curve[-1] + _TIE else (other, one)
         if not same_directions(worse.point.unmixing[None], best.point.unmixing)[0]:
             behind = float(worse.curve[-1] - best.curve[-1])
             n_samples = self._problem.weights[rows].sum() * self._problem.n_samples
