@@ -14,7 +14,7 @@ from sparse_fourier.training import Trained
 
 _CONFIDENCE = 0.8
 _REACH = 1.5
-_FIRST_STEPS = 4
+_FIRST_STEPS, _MOST_STEPS = 4, 200
 _HOPELESS = 50.0
 
 
@@ -28,7 +28,8 @@ def cornered(problem: Problem, course: Stages, trained: Trained) -> Trained:
     of which that is the 0.8 quantile in simulations (k = 2 to 8, n = 300 to 2000); under noise it is half of
     a chi-squared one, of which 0.95 are as much.
 
-    A cone whose apex is farther away than codes are large would have negative codes: it is moved in any case.
+    A cone whose apex is farther away than codes are large would have negative codes: it is moved in any case,
+    if there is one that begins at zero.
 
     Parameters
     ----------
@@ -50,11 +51,11 @@ def cornered(problem: Problem, course: Stages, trained: Trained) -> Trained:
         return -np.inf if has_to else problem.n_samples * (found.curve[-1] - trained.curve[-1])
 
     few = _FIRST_STEPS if problem.prior.piles_up_at_faces and not has_to else None
-    found = course.stage(stack(start), FIRST_WIDTH * has_to, np.arange(n), few)
+    found = course.stage(stack(start), FIRST_WIDTH * has_to, np.arange(n), few or _MOST_STEPS)
     left = 0.25 * problem.n_samples * found.decrement  # half of what the last step promised
     if few and not (found.converged or course.over(found)) and lost(found) - left < _HOPELESS * limit:
-        found = course.stage(stack(found.point), 0.0, np.arange(n))
-    if not lost(found) < limit:
+        found = course.stage(stack(found.point), 0.0, np.arange(n), _MOST_STEPS)
+    if not (lost(found) < limit and (found.converged or found.stopped)):
         return trained._replace(curve=np.append(found.curve[:-1], trained.curve[-1]), stopped=found.stopped)
     point = Point(_opened(found.point.unmixing, problem, course), found.point.offset)
     both = trained.converged and found.converged

@@ -16,7 +16,7 @@ _NEGLIGIBLE = 0.05
 _NEGLIGIBLE_IF_FOLLOWED = 1.0
 _NO_WIDTH = 1e-6
 _FIRST_DAMPING, _WIDE = 1.0, 0.3
-_EASED, _EASED_IF_FOLLOWED = 0.1, 0.01
+_EASED = 0.1
 _LEAST_DAMPING = 1e-8
 _RETRY_DAMPING = 1e-4
 _LITTLE_DAMPING = 1e-2
@@ -125,8 +125,7 @@ class Newton:
         limit = choose(ahead, objective.blurred(old, state.width, width), old.value)
         accepted = narrow | (new.value <= limit + _ROUNDING * xp.abs(old.value))
         faithful = ahead | (old.value - new.value > 0.25 * decrement)
-        eased = _EASED_IF_FOLLOWED if objective.prior.piles_up_at_faces else _EASED
-        damping = choose(narrow, state.damping, _next_damping(state.damping, accepted, faithful, eased))
+        damping = choose(narrow, state.damping, _next_damping(state.damping, accepted, faithful))
         damping = choose(ahead & ~accepted, damping * 0.0 + _LITTLE_DAMPING, damping)
         after = choose(accepted, _Move(point, new, width), _Move(state.point, old, state.width))
         settled = accepted & ~narrow & ~ahead
@@ -214,8 +213,8 @@ def _solve_iteratively(model: LocalModel, damping: Array) -> Array:
     return jax.lax.while_loop(unfinished, improve, first).step
 
 
-def _next_damping(damping: Array, accepted: Array, faithful: Array, eased: float) -> Array:
-    less = choose(faithful, damping * eased, damping)
+def _next_damping(damping: Array, accepted: Array, faithful: Array) -> Array:
+    less = choose(faithful, damping * _EASED, damping)
     raised = choose(damping * 10 < _RETRY_DAMPING, damping * 0.0 + _RETRY_DAMPING, damping * 10)
     changed = choose(accepted, less, raised)
     return choose(changed < _LEAST_DAMPING, changed * 0.0, changed)

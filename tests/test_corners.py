@@ -186,7 +186,7 @@ def test_a_corner_is_tried_where_zero_is_as_near_to_it_as_fits_are_precise(blurs
             ((start, width, most),) = stages.asked
             np.testing.assert_array_equal(start.unmixing, [[[1.0, 0.0], [0.0, -1.0]]])
             np.testing.assert_array_equal(start.offset, [[0.0, 0.0]])
-            assert (width, most) == (0.0, None)
+            assert (width, most) == (0.0, 200)
 
 
 @pytest.mark.parametrize("sign", [1, -1])
@@ -203,7 +203,7 @@ def test_an_apex_farther_away_than_codes_are_large_is_moved_at_any_price(scale, 
             ((start, width, most),) = stages.asked
             # Turned to where the signals are on average.
             np.testing.assert_array_equal(start.unmixing, [np.eye(2)])
-            assert (width, most) == (0.3, None)
+            assert (width, most) == (0.3, 200)
 
 
 @pytest.mark.parametrize(("loss", "held"), [(LIMITS[0], True), (LIMITS[1], False)])
@@ -237,7 +237,7 @@ def test_a_cone_is_given_up_after_four_steps_where_there_is_no_hope():
         first, second = worse(problem, share * hope, before, **ends), worse(problem, 1e9, before)
         stages = Stage(first, second)
         assert not cornered(problem, stages, before).rooted
-        assert [most for _, _, most in stages.asked] == [4, None][:tried]
+        assert [most for _, _, most in stages.asked] == [4, 200][:tried]
         assert all(width == 0.0 for _, width, _ in stages.asked)
         assert all((start.unmixing == np.eye(2)).all() for start, _, _ in stages.asked)
     for end in ({"converged": True}, {"stopped": True}):
