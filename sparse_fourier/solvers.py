@@ -16,7 +16,8 @@ _NEGLIGIBLE = 0.05
 _NEGLIGIBLE_IF_FOLLOWED = 1.0
 _NO_WIDTH = 1e-6
 _FIRST_DAMPING, _WIDE = 1.0, 0.3
-_EASED = 0.1
+_EASED = 0.05
+_LEAST_SHARE = 1e-4  # of twice the promised decrease; a step that keeps less of it may go back and forth
 _LEAST_DAMPING = 1e-8
 _RETRY_DAMPING = 1e-4
 _LITTLE_DAMPING = 1e-2
@@ -122,7 +123,8 @@ class Newton:
             along, lambda: _following(state, objective, width), lambda: _proposal(state, objective)
         )
         new = objective.expand(point, width)
-        limit = choose(ahead, objective.blurred(old, state.width, width), old.value)
+        least = old.value - _LEAST_SHARE * decrement
+        limit = choose(ahead, objective.blurred(old, state.width, width), least)
         accepted = narrow | (new.value <= limit + _ROUNDING * xp.abs(old.value))
         faithful = ahead | (old.value - new.value > 0.25 * decrement)
         damping = choose(narrow, state.damping, _next_damping(state.damping, accepted, faithful))
