@@ -17,7 +17,7 @@ from sparse_fourier.optimizers import Optimizer
 from sparse_fourier.sharding import ShardedSignals
 from sparse_fourier.sources import Source, expand
 from sparse_fourier.stacks import TrainingState
-from sparse_fourier.steps import Steps, advance, take_steps
+from sparse_fourier.steps import Packing, Steps, advance, take_steps
 
 _WIDTHS = 8  # from none to an even share of a batch
 
@@ -113,13 +113,13 @@ class SpreadSource(Source):
             noise = judge(noise.astype(self.dtype), self.dtype.type(1.0))[1] / self.n
         return judge(noise.astype(self.dtype), self.dtype.type(0.0))[0] / self.n
 
-    def expansion(self, loss: Loss, model: Any) -> Callable[[Any], tuple[Any, Any]]:
+    def expansion(self, loss: Loss, packing: Packing) -> Callable[[Any], tuple[Any, Any]]:
         """Return what gives the loss and its gradient."""
         data = self._data
         ready = call(self._programs.staying(_prepared), data.signals, data.factor, data.unit)
         batch = Batch(ready, data.weights, np.float64(self.n))
         loss, program = runtime.in_dtype(loss, np.float64), self._programs.of(expand)
-        return lambda model: call(program, model, loss, batch)
+        return lambda row: call(program, row, packing, loss, batch)
 
 
 def _prepared(signals: Any, factor: Any, unit: Unit) -> Any:

@@ -14,7 +14,7 @@ from sparse_fourier.losses import Batch, Loss
 from sparse_fourier.optimizers import Optimizer
 from sparse_fourier.signals import Signals
 from sparse_fourier.stacks import TrainingState, evaluate
-from sparse_fourier.steps import Steps, take_steps
+from sparse_fourier.steps import Packing, Steps, take_steps
 
 _MOST_ENTRIES = 1 << 22
 _ANY = 1 << 30
@@ -53,10 +53,10 @@ class Source(ABC):
         """Return the losses of stacked models on all signals, as `evaluate` does."""
 
     @abstractmethod
-    def expansion(self, loss: Loss, model: Any) -> Callable[[Any], tuple[Any, Any]]:
-        """Return what gives the loss of all signals, in double precision, and its gradient, of models alike.
+    def expansion(self, loss: Loss, packing: Packing) -> Callable[[Any], tuple[Any, Any]]:
+        """Return what gives the loss of all signals, in double precision, and its gradient.
 
-        The noise variance is the one that fits best.
+        Of models whose arrays are one row, as is the gradient, at the noise variance that fits best.
         """
 
 
@@ -88,10 +88,11 @@ class Held(Source):
         """Return the losses of stacked models."""
         return evaluate(model, loss, self._data, noise)
 
-    def expansion(self, loss: Loss, model: Any) -> Callable[[Any], tuple[Any, Any]]:
+    def expansion(self, loss: Loss, packing: Packing) -> Callable[[Any], tuple[Any, Any]]:
         """Return what gives the loss and its gradient."""
         placed = runtime.on_device((runtime.in_dtype(loss, np.float64), self._placed))
-        return functools.partial(_called, _expansion, runtime.signature(model, *placed), placed)
+        signature = runtime.signature(packing, *placed)
+        return lambda row: _expansion(signature, row, packing, *placed)
 
 
 class Fetched(Held):
@@ -131,18 +132,21 @@ def source_of(data: Batch | Source) -> Source:
     return (Fetched if isinstance(data.signals, Signals) else Held)(data)
 
 
-def expand(model: Any, loss: Loss, batch: Batch) -> tuple[Any, Any]:
-    """Return the loss at the noise variance that fits best, and its gradient, where that is traced."""
+def expand(row: Any, packing: Packing, loss: Loss, batch: Batch) -> tuple[Any, Any]:
+    """Return the loss at the noise variance that fits best, and its gradient, where that is traced.
+
+    Both of a model whose arrays are one row.
+    """
     import jax
     import jax.numpy as jnp
 
     one = jnp.ones((), dtype=batch.weights.dtype)
-    (value, _), gradient = jax.value_and_grad(loss, has_aux=True)(model, batch, one, one)
+
+    def valued(row: Any) -> Any:
+        return loss(packing.unpacked((row,)), batch, one, one)
+
+    (value, _), gradient = jax.value_and_grad(valued, has_aux=True)(row)
     return value, gradient
 
 
 _expansion = runtime.Program(expand)
-
-
-def _called(program: runtime.Program, signature: Any, placed: tuple[Any, ...], model: Any) -> Any:
-    return program(signature, model, *placed)

@@ -58,7 +58,7 @@ def taken(model: Any, index: int, dtype: Any = None) -> Any:
     import jax
 
     runtime.register(model)
-    return jax.tree_util.tree_map(lambda part: np.array(part[index], dtype=dtype), model)
+    return jax.tree_util.tree_map(lambda part: np.array(part[index], dtype=dtype, order="C"), model)
 
 
 def chosen(state: TrainingState, index: int) -> TrainingState:
@@ -66,7 +66,9 @@ def chosen(state: TrainingState, index: int) -> TrainingState:
     import jax
 
     parts = state.model, state.moments, state.noise
-    model, moments, noise = jax.tree_util.tree_map(lambda part: np.array(part[index : index + 1]), parts)
+    model, moments, noise = jax.tree_util.tree_map(
+        lambda part: np.array(part[index : index + 1], order="C"), parts
+    )
     return TrainingState(model, moments, noise, state.count)
 
 

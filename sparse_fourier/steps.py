@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
@@ -75,9 +76,11 @@ def advance(
 
 @dataclass(frozen=True)
 class Packing:
-    """Arrays of models, the small ones of each in a row: one loop moves them all.
+    """Arrays of models as programs hold them: the small ones of each in a row, tall ones turned.
 
-    Programs with fewer loops compile faster. Large arrays stay as they are, since copies of them cost time.
+    One loop moves all small arrays: programs with fewer loops compile faster. Large arrays stay in one place,
+    since copies of them cost time; where they have more rows than columns, as weights of many features have,
+    columns and rows change places, for products with them and their gradients are quicker then.
 
     Attributes
     ----------
@@ -85,28 +88,41 @@ class Packing:
         JAX's description of a model.
     shapes : tuple of tuple
         Of its arrays.
-    small : tuple of bool
-        Which of them are small.
+    small, tall : tuple of bool
+        Which of them are small, and which are turned.
     """
 
     structure: Any
     shapes: tuple[tuple[int, ...], ...]
     small: tuple[bool, ...]
+    tall: tuple[bool, ...]
 
-    untraced: ClassVar[tuple[str, ...]] = ("structure", "shapes", "small")
+    untraced: ClassVar[tuple[str, ...]] = ("structure", "shapes", "small", "tall")
 
     @classmethod
     def of(cls, model: Any, large: int) -> Packing:
-        """Return the packing of a stacked model whose arrays are large from a number of entries on."""
+        """Return the packing of a stacked model whose arrays are large from a number of entries on.
+
+        If that is zero, all stay as they are.
+        """
         import jax
 
         leaves, structure = jax.tree_util.tree_flatten(model)
         shapes = tuple(leaf.shape[1:] for leaf in leaves)
-        return cls(structure, shapes, tuple(math.prod(shape) < large for shape in shapes))
+        small = tuple(math.prod(shape) < large for shape in shapes)
+        tall = tuple(
+            large > 0 and not few and _is_tall(shape) for shape, few in zip(shapes, small, strict=True)
+        )
+        return cls(structure, shapes, small, tall)
+
+    @classmethod
+    def in_rows(cls, model: Any) -> Packing:
+        """Return the packing of a stacked model all of whose arrays are in a row."""
+        return cls.of(model, sys.maxsize)
 
     def applied(self, state: TrainingState, change: Callable[[Any], Any]) -> TrainingState:
         """Return the state with its model, and moments that look like it, packed or unpacked."""
-        if not any(self.small):
+        if self._is_idle:
             return state
         return state._replace(model=change(state.model), moments=tuple(map(change, state.moments)))
 
@@ -116,24 +132,39 @@ class Packing:
 
         leaves = jax.tree_util.tree_leaves(model)
         rows = [leaf.reshape(len(leaf), -1) for leaf in self._chosen(leaves, small=True)]
-        return *self._chosen(leaves, small=False), np.concatenate(rows, axis=1)
+        return *self._turned(self._chosen(leaves, small=False)), np.concatenate(rows, axis=1)
 
     def unpacked(self, packed: Any) -> Any:
         """Return the model, or the stacked models, for NumPy and JAX alike."""
         import jax
 
-        if not any(self.small):
+        if self._is_idle:
             return packed
         *large, row = packed
         ends = np.cumsum(self._chosen([math.prod(shape) for shape in self.shapes], small=True))
         parts = array_namespace(row).split(row, ends[:-1], axis=-1)
         shapes = self._chosen(list(self.shapes), small=True)
         small = [part.reshape(row.shape[:-1] + shape) for part, shape in zip(parts, shapes, strict=True)]
-        sources = {True: iter(small), False: iter(large)}
+        sources = {True: iter(small), False: iter(self._turned(large))}
         return jax.tree_util.tree_unflatten(self.structure, [next(sources[each]) for each in self.small])
+
+    @property
+    def _is_idle(self) -> bool:
+        return not any(self.small)
+
+    def _turned(self, large: list[Any]) -> list[Any]:
+        """Return large arrays with the last two axes of tall ones exchanged, which undoes itself."""
+        tall = self._chosen(list(self.tall), small=False)
+        return [
+            array.swapaxes(-1, -2) if is_tall else array for array, is_tall in zip(large, tall, strict=True)
+        ]
 
     def _chosen(self, items: list[Any], *, small: bool) -> list[Any]:
         return [item for item, is_small in zip(items, self.small, strict=True) if is_small is small]
+
+
+def _is_tall(shape: tuple[int, ...]) -> bool:
+    return len(shape) == 2 and shape[0] > shape[1]
 
 
 def _side_by_side(loss: Loss, optimizer: Optimizer, packing: Packing, n_starts: int) -> Callable[..., Any]:
