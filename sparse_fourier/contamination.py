@@ -22,7 +22,7 @@ _TAIL = 30
 _LEVEL = 1e-4
 _SMALLEST_GAP = 1.5
 _LEAST_SPREAD = 0.05
-_SAME = 1e-9
+_SAME, _SAME_LEVERAGE = 1e-9, 1e-6
 _NEAR_PER_COMPONENT, _NEAR = 5.0, 10.0
 _RESIDUALS_OF_NOISE = 12.0
 _ROWS_PER_COMPONENT = 10.0
@@ -107,21 +107,28 @@ def strays(data: Reduced, most: float) -> np.ndarray:
         return found
     inside = np.einsum("ij,ij->i", data.whitened, data.whitened)
     if inside.max() > _NEAR_PER_COMPONENT * data.rank + _NEAR:
-        found = found | beyond_gap(np.sqrt(inside), data.weights, most)
+        found = found | beyond_gap(np.sqrt(inside), data.weights, most, _alone(data, inside))
     noise = data.residual / data.n
     if data.n_left and data.squares.max() > _RESIDUALS_OF_NOISE * max(noise, data.n_left * data.resolution):
         found = found | beyond_gap(np.sqrt(data.squares), data.weights, most)
     return found if data.weights[found].sum() <= most else np.zeros_like(found)
 
 
-def beyond_gap(distances: np.ndarray, weights: np.ndarray, most: float) -> np.ndarray:
+def _alone(data: Reduced, squares: np.ndarray) -> np.ndarray:
+    """Return which rows have a direction of the span to themselves: their leverage is one."""
+    return data.weights * (squares + (not data.anchored)) > (1 - _SAME_LEVERAGE) * data.n
+
+
+def beyond_gap(
+    distances: np.ndarray, weights: np.ndarray, most: float, alone: np.ndarray | None = None
+) -> np.ndarray:
     """Return which distances lie beyond a gap that the tail of the others does not explain.
 
     Where the tail of a density falls like a power, logarithms of the j largest distances exceed that of the
     next by an exponential variable of mean s / j [1]_; tails that fall faster end in gaps that are smaller
     still. The spread s is that of the following distances, so that the quotient of the two has an F
     distribution. Distances that occur more than once, as those of repeated rows do, are one, and so are those
-    that rounding does not tell apart.
+    that rounding does not tell apart, unless their rows are known to be others.
 
     Parameters
     ----------
@@ -131,6 +138,9 @@ def beyond_gap(distances: np.ndarray, weights: np.ndarray, most: float) -> np.nd
         Positive.
     most : float
         The largest sum of the weights beyond the gap.
+    alone : bool array of shape (n,), optional
+        Rows that are repeated nowhere, at whatever distance others are. Whitened, rows that each have a
+        direction to themselves are equally far.
 
     References
     ----------
@@ -139,7 +149,8 @@ def beyond_gap(distances: np.ndarray, weights: np.ndarray, most: float) -> np.nd
     """
     order = np.argsort(-distances, kind="stable")
     logs = np.log(np.maximum(distances[order], np.finfo(float).tiny))
-    first = np.flatnonzero(np.diff(logs, prepend=np.inf) < -_SAME)
+    begins = np.diff(logs, prepend=np.inf) < -_SAME
+    first = np.flatnonzero(begins if alone is None else begins | alone[order])
     lost = np.add.reduceat(weights[order], first).cumsum()
     n_tried = int(np.searchsorted(lost, most, side="right"))
     logs = np.pad(logs[first], (0, _TAIL + 1), mode="edge")

@@ -113,6 +113,31 @@ def test_a_gap_is_judged_by_the_tail_of_the_others():
         assert beyond_gap(distances, np.ones(101), 1.0).tolist() == 100 * [False] + [beyond]
 
 
+def test_rows_that_each_have_a_direction_to_themselves_are_not_one_row():
+    """Whitened, they are equally far, as repeated rows are; beside codes of wide tails one would be kept."""
+    tail = (np.arange(1, 101) / 100.0) ** -0.5
+    spread = np.mean(np.log(tail[:30])) - np.log(tail[30])
+    surprise = 30 * (3e4 ** (1 / 30) - 1)  # of three values, where 3 (1 + surprise / 30) ** -30 is 1e-4
+    for factor, beyond in ((0.99, False), (1.01, True)):
+        distances = np.append(tail, np.full(3, tail[0] * np.exp(factor * surprise * spread / 3)))
+        alone = distances > tail[0]
+        assert beyond_gap(distances, np.ones(103), 3.0, alone).tolist() == 100 * [False] + 3 * [beyond]
+        assert not beyond_gap(distances, np.ones(103), 3.0).any()
+
+
+@pytest.mark.parametrize("centred", [True, False])
+def test_three_rows_off_the_span_are_found_whatever_the_tail_of_the_others(centred):
+    def reduced(X, weights):
+        return reduce_signals(X, weights, Uniform(), None, centred=centred)
+
+    for seed in (4, 108, 142, 190):
+        X, _, _ = make_sinusoid_mixtures(300, 30, random_state=seed)
+        rng = np.random.RandomState(seed)
+        rows = np.sort(rng.choice(300, 3, replace=False))
+        X[rows] = rng.standard_normal((3, 30))
+        assert without_strays(X, np.ones(300), 0.03, reduced).strays.tolist() == rows.tolist()
+
+
 def test_more_than_may_be_left_out_are_kept():
     X, _, _ = make_sinusoid_mixtures(300, 30, random_state=0)
     X[:15] *= 100

@@ -409,8 +409,8 @@ def test_refit_of_reflected_codes_keeps_the_reflection():
     np.testing.assert_allclose(again.log_density(-codes), density.log_density(-codes), atol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["laplace", "bimodal", "exponential"])
-def test_gain_by_following_is_what_a_new_fit_gains(name):
+@pytest.mark.parametrize(("name", "rel"), [("laplace", 1e-4), ("bimodal", 1e-4), ("exponential", 1e-2)])
+def test_gain_by_following_is_what_a_new_fit_gains(name, rel):
     """Against the second difference of the penalised likelihood, held and fitted anew."""
     codes, weights = drawn(name), uniform_weights(400)
     density = learned(codes)
@@ -429,8 +429,8 @@ def test_gain_by_following_is_what_a_new_fit_gains(name):
         return again.log_likelihood - again.roughness / 400 - (held - start.roughness / 400)
 
     expected = gain_by_following(start, codes, weights, moves)
-    for step in 1e-3 * np.array([[1.0, 0.0], [0.0, 1.0], [1.0, -1.0]]):
-        assert gained(step) + gained(-step) == pytest.approx(step @ expected @ step, rel=0.1)
+    for step in 1e-4 * np.array([[1.0, 0.0], [0.0, 1.0], [1.0, -1.0]]):
+        assert gained(step) + gained(-step) == pytest.approx(step @ expected @ step, rel=rel)
 
 
 @pytest.mark.parametrize("scale", [1e-150, 1e150])

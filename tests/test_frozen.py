@@ -2,10 +2,13 @@
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from sparse_fourier import runtime
-from sparse_fourier.densities import choose
+from sparse_fourier.densities import Density, choose
+from sparse_fourier.densities.splines import splines_of
 from sparse_fourier.priors import Learned
+from sparse_fourier.priors.frozen import Frozen
 
 RNG = np.random.default_rng(0)
 SKEWED, EVEN = 3 + RNG.exponential(size=500), -RNG.uniform(size=500)
@@ -32,6 +35,20 @@ def test_tables_are_the_densities_and_noise_widens_edges_alone(prior):
     np.testing.assert_allclose(soft[:, [0, 3]], sharp[:, [0, 3]], atol=1e-9)
     near = np.argmin(np.abs(EVEN + 0.95))
     assert sharp[near, 2] - soft[near, 2] > 0.3  # a third of the noise leads beyond the edge
+
+
+@pytest.mark.slow
+def test_densities_of_very_different_lengths_share_tables():
+    long, short = Density.normal(), choose(DRAWS[:, 3], SHARE, 500.0, 2e-3)
+    many, few = (splines_of(density.template).n_cells for density in (long, short))
+    assert few < 128 < many
+    tables = Frozen.of((long, short))
+    assert tables.table.last.tolist() == [many - 1, few - 1]
+    codes = np.stack([np.linspace(-40, 40, 81), np.linspace(-5, 5, 81)], axis=1)
+    with runtime.settings():
+        found = np.array(tables.log_marginals(codes, np.zeros((1, 2))))
+    np.testing.assert_allclose(found[:, 0], stats.norm.logpdf(codes[:, 0]), rtol=1e-9)
+    np.testing.assert_allclose(found[:, 1], short.log_density(codes[:, 1]), rtol=1e-9)
 
 
 @pytest.mark.slow
