@@ -18,6 +18,7 @@ from benchmarks.report import figure
 from sparse_fourier import AutoencoderDecomposer
 from sparse_fourier.bases import Fourier
 from sparse_fourier.metrics import match_components
+from sparse_fourier.priors import Prior
 
 QUICK = 20
 REGULAR, IRREGULAR = (0.85, 0.95), (0.85, 1.0)
@@ -53,6 +54,10 @@ def exponential(rng, n, k):
     return rng.exponential(size=(n, k))
 
 
+def logistic(rng, n, k):
+    return rng.logistic(size=(n, k))
+
+
 def proportions(rng, n, k):
     return rng.dirichlet(np.ones(k), size=n)
 
@@ -74,9 +79,26 @@ def spectra(rng, k):
     return 1.5 + waves(rng, k)
 
 
+def positive(rng, k):
+    return np.abs(rng.standard_normal((k, D)))
+
+
 def tones(rng, k):
     cycles = np.arange(1, k + 1) * 1.7 + rng.uniform(0, 0.5, k)
     return np.sin(2 * np.pi * np.outer(cycles, TIMES) + rng.uniform(-3, 3, (k, 1)))
+
+
+@dataclass
+class Logistic(Prior):
+    """A density of one's own, given for all codes together."""
+
+    support = "real"
+
+    def log_density(self, codes):
+        """Return that of independent codes, which the library is not told."""
+        import jax.numpy as jnp
+
+        return (-codes - 2 * jnp.log1p(jnp.exp(-codes))).sum(axis=1)
 
 
 @dataclass(frozen=True)
@@ -84,7 +106,7 @@ class Simulation:
     """Data of which the truth is known, and the coverage that is asked for."""
 
     name: str
-    prior: str
+    prior: str | Prior
     codes: Callable
     k: int
     n: int
@@ -94,11 +116,12 @@ class Simulation:
     missing: float = 0.0
     weighted: bool = False
     parameters: dict = field(default_factory=dict)
+    refits: int = 5
 
     @property
     def draws(self):
         """Number of refits: few where bands come from a closed form."""
-        return 50 if self.bar is IRREGULAR else 5
+        return 50 if self.bar is IRREGULAR else self.refits
 
     def draw(self, seed):
         """Signals, true components and weights."""
@@ -125,6 +148,8 @@ class Simulation:
         return errors, half, model, diagnosis, places
 
 
+POSITIVE = ("exponential", exponential, 2, 300, 0.1)
+NONNEGATIVE = {"basis": "nonnegative", **NO_INTERCEPT}
 SIMULATIONS = [
     Simulation("gaussian", "gaussian", unequal, 3, 1000, 0.3, components=orthogonal),
     Simulation("laplace", "laplace", laplace, 3, 1000, 0.3),
@@ -150,6 +175,21 @@ SIMULATIONS = [
         0.0,
         IRREGULAR,
         parameters=NO_INTERCEPT,
+    ),
+    Simulation("uniform, 20 % missing", "uniform", uniform, 3, 1000, 0.3, missing=0.2),
+    Simulation("learned, 20 % missing", "learned", skewed, 3, 1000, 0.3, missing=0.2),
+    Simulation(
+        "simplex, 20 % missing", "simplex", proportions, 3, 3000, 0.1, components=spectra, missing=0.2
+    ),
+    Simulation("joint density", Logistic(), logistic, 2, 1000, 0.3),
+    Simulation("nonnegative basis", *POSITIVE, components=positive, parameters=NONNEGATIVE, refits=20),
+    Simulation(
+        "nonnegative basis, 20 % missing",
+        *POSITIVE,
+        components=positive,
+        missing=0.2,
+        parameters=NONNEGATIVE,
+        refits=20,
     ),
 ]
 SINUSOIDS = Simulation(

@@ -638,9 +638,9 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         Standard errors are those of the sandwich formula, from the first two derivatives of the likelihood,
         plus what noise does to the span of the components. Where single signals hold the faces of a support
         in place they come from the refits instead, which draw the codes near faces anew. Where the basis is
-        not free, under penalties, and under densities of a user's own that are not independent, refits are
-        complete fits to signals drawn from the model, and take their time. So do networks, and more
-        components than features, which are fitted to resampled signals, going on from this fit. With
+        not free, under penalties, and under bounded densities of a user's own that are not independent,
+        refits are complete fits to signals drawn from the model, and take their time. So do networks, and
+        more components than features, which are fitted to resampled signals, going on from this fit. With
         `prior=None` errors are those of principal axes.
 
         References

@@ -67,8 +67,7 @@ class Question(NamedTuple):
     @property
     def in_code_space(self) -> bool:
         """Whether the likelihood picks the components from their span, or the basis by least squares."""
-        basis, prior = self.settings.basis, self.model.prior
-        return prior.factorises and not (basis.leaves_span or self.settings.penalties)
+        return not (self.settings.basis.leaves_span or self.settings.penalties)
 
 
 class _Errors(NamedTuple):
@@ -93,16 +92,15 @@ def diagnose(question: Question) -> Diagnosis:
     """
     q = question
     estimate = Estimate.of(q.model, q.X, q.weights, anchored=q.anchored, rigid=q.basis.has_own_fit)
-    faces = resampling.faces_of(estimate) if q.model.prior.factorises else []
+    faces = resampling.faces_of(estimate)
     is_regular = resampling.is_regular(estimate, faces)
     estimate = estimate.smoothed() if is_regular else estimate
-    influence = influence_of(estimate) if q.model.prior.factorises else None
-    by_prior = q.basis.needs_prior and influence is not None
-    if influence is not None and q.in_code_space:
+    influence = influence_of(estimate)
+    if q.in_code_space and (q.model.prior.factorises or not faces):
         errors = _analytic(q, estimate, influence, faces, is_regular)
     else:
         errors = _by_fits(q, estimate)
-    return _summary(q, estimate, influence, errors, by_prior=by_prior)
+    return _summary(q, estimate, influence, errors)
 
 
 def _analytic(
@@ -130,7 +128,7 @@ def _refitted(
     k = estimate.k
     counts = resampling.counts_of(estimate, q.n_draws, q.rng)
     many = counts.size * k > _MOST_CODES_REFITTED
-    to_first_order = is_regular and (many or estimate.prior.learns)
+    to_first_order = is_regular and (many or estimate.prior.learns or not estimate.prior.factorises)
     if not estimate.prior.identifies_basis or to_first_order:
         return influence.steps(counts)
     drawn = resampling.reweighted(estimate, counts) if is_regular else None
@@ -242,9 +240,8 @@ def _by_fits(q: Question, estimate: Estimate) -> _Errors:
     return _Errors(variances, found.refits, found.cosines, found.explained, quantile, False, None, [remark])
 
 
-def _summary(
-    q: Question, estimate: Estimate, influence: Influence | None, errors: _Errors, *, by_prior: bool
-) -> Diagnosis:
+def _summary(q: Question, estimate: Estimate, influence: Influence, errors: _Errors) -> Diagnosis:
+    by_prior = q.basis.needs_prior
     k, d = q.model.components.shape
     live = q.model.live
     unit = np.ldexp(1.0, q.model.component_exponent)
@@ -252,7 +249,7 @@ def _summary(
     standard[live] = np.sqrt(errors.variances) * estimate.sizes[:, None] * unit
     norms = np.linalg.norm(estimate.components, axis=1)
     relative = np.sqrt(errors.variances.sum(axis=1)) / norms
-    margin = margins(estimate, influence) if influence and by_prior else np.full((estimate.k,) * 2, np.inf)
+    margin = margins(estimate, influence) if by_prior else np.full((estimate.k,) * 2, np.inf)
     gains = gaussian_gains(estimate) if by_prior else np.full(estimate.k, np.inf)
     stability = errors.cosines.mean(axis=0)
     said = verdicts(margin, gains, relative, stability, by_prior=by_prior)

@@ -124,6 +124,11 @@ class Estimate:
         """Number of components."""
         return len(self.components)
 
+    @property
+    def have_one_density(self) -> bool:
+        """Whether the codes have a density together, and none has one of its own."""
+        return bool(self.prior.domain.surplus) or not self.prior.factorises
+
     @cached_property
     def share(self) -> np.ndarray:
         """Weights of sum one."""

@@ -56,7 +56,8 @@ def margins(estimate: Estimate, influence: Influence) -> np.ndarray:
     ----------
     estimate : Estimate
     influence : Influence
-        For codes that sum to one, of which no two can be rotated alone: what the curvature promises instead.
+        For codes with one density together, of which no two can be rotated alone: what the curvature promises
+        instead.
 
     Returns
     -------
@@ -67,7 +68,7 @@ def margins(estimate: Estimate, influence: Influence) -> np.ndarray:
     result = np.full((k, k), np.inf)
     if not estimate.prior.identifies_basis:
         return np.where(np.eye(k) > 0, np.inf, 0.0)
-    if estimate.prior.domain.surplus:
+    if estimate.have_one_density:
         return _by_curvature(influence, estimate)
     rows = _rows(estimate)
     for pair in itertools.combinations(range(k), 2):
@@ -136,7 +137,7 @@ def _likelihood(problem: Problem, unmixing: np.ndarray) -> float:
 def gaussian_gains(estimate: Estimate) -> np.ndarray:
     """Return by how many nats the prior explains each code better than a Gaussian of its mean and variance.
 
-    Codes that sum to one are explained together, by a Gaussian of their covariance, and share the gain.
+    Codes with one density together are explained by a Gaussian of their covariance, and share the gain.
 
     Returns
     -------
@@ -145,7 +146,7 @@ def gaussian_gains(estimate: Estimate) -> np.ndarray:
     prior = estimate.prior
     if not prior.identifies_basis:
         return np.zeros(estimate.k)
-    if prior.domain.surplus:
+    if estimate.have_one_density:
         gains = np.full(estimate.k, _gain_of_all(estimate) / estimate.k)
     else:
         variances = np.maximum(np.diagonal(estimate.covariance), np.finfo(float).tiny)
@@ -155,10 +156,11 @@ def gaussian_gains(estimate: Estimate) -> np.ndarray:
 
 
 def _gain_of_all(estimate: Estimate) -> float:
-    """Return the same for all codes together, where they sum to one and none has a density of its own."""
-    free = slice(estimate.k - 1)
+    """Return the same for all codes together, where none has a density of its own."""
+    dimensions = estimate.k - estimate.prior.domain.surplus
+    free = slice(dimensions)
     _, volume = np.linalg.slogdet(2 * np.pi * estimate.covariance[free, free])
-    gaussian = -0.5 * (volume + estimate.k - 1)
+    gaussian = -0.5 * (volume + dimensions)
     likelihoods = estimate.prior.log_likelihoods(estimate.codes, estimate.code_variances)
     return float(estimate.n * (estimate.share @ likelihoods - gaussian))
 

@@ -22,8 +22,9 @@ from functools import cached_property
 
 import numpy as np
 
+from sparse_fourier import runtime
 from sparse_fourier.estimates import Estimate
-from sparse_fourier.objective import LocalModel
+from sparse_fourier.objective import JointObjective, LocalModel, Point
 
 _BLOCK_ENTRIES = 1 << 20
 _FLATTEST = 1e-9
@@ -102,6 +103,8 @@ def influence_of(estimate: Estimate) -> Influence:
     """
     if not estimate.prior.identifies_basis:
         return _of_principal_axes(estimate)
+    if not estimate.prior.factorises:
+        return _of_joint_codes(estimate)
     return _of_independent_codes(estimate)
 
 
@@ -109,7 +112,7 @@ def _of_independent_codes(estimate: Estimate) -> Influence:
     jet, k = estimate.jet, estimate.k
     held = bool(estimate.prior.domain.surplus)
     noise = np.zeros_like(estimate.noise) if held else estimate.noise
-    extended = np.append(estimate.codes - estimate.mean, np.ones((len(estimate.codes), 1)), axis=1)
+    extended = _extended(estimate)
     times = np.ones(1) if estimate.inflation is None else estimate.inflation
     slopes = 2 * noise @ np.eye(k, k + 1)
     by_variance = times[:, None] * jet.by_variance
@@ -122,7 +125,60 @@ def _of_independent_codes(estimate: Estimate) -> Influence:
     jacobian = hessian + _following_noise(estimate, sums) if held else hessian
     jacobian = jacobian - _following_codes(estimate, extended)
     found = _solved(scores.reshape(len(scores), -1), hessian, jacobian, free, estimate)
-    return replace(found, leverage=_leverage(estimate, found.inverse, extended))
+    return replace(found, leverage=_leverage(estimate, found.inverse, extended, jet.by_codes))
+
+
+def _extended(estimate: Estimate) -> np.ndarray:
+    """Return what the codes can be moved by: those less their mean, and one."""
+    return np.append(estimate.codes - estimate.mean, np.ones((len(estimate.codes), 1)), axis=1)
+
+
+def _of_joint_codes(estimate: Estimate) -> Influence:
+    """Return the influence under a joint density.
+
+    The mean derivative of the scores is taken over steps of the size of errors: a density with a kink
+    has its curvature there alone.
+    """
+    k, objective = estimate.k, _joint_objective(estimate)
+    deviations = np.sqrt(np.diagonal(estimate.covariance))
+    sizes = deviations[:, None] / np.append(deviations, 1.0) / np.sqrt(estimate.n)
+    steps = np.diag(sizes.ravel()).reshape(-1, k, k + 1)
+    signature = type(estimate.prior), objective.rows.shape, objective.inflation is None
+    point = Point(np.eye(k), estimate.mean)
+    scores, curvatures, after, before = _joint(signature, objective, point, steps)
+    scores = scores[: len(estimate.codes)].reshape(-1, k * (k + 1)) - np.eye(k, k + 1).ravel()
+    hessian = (after - before).reshape(k * (k + 1), -1) / (2 * sizes.reshape(-1, 1))
+    hessian = 0.5 * (hessian + hessian.T)
+    found = _solved(scores, hessian, hessian, estimate.free, estimate)
+    leverage = _leverage(estimate, found.inverse, _extended(estimate), curvatures[: len(estimate.codes)])
+    return replace(found, leverage=leverage)
+
+
+_joint = runtime.Program(
+    lambda objective, point, steps: (
+        objective.scores(point),
+        objective.curvatures(point),
+        objective.slopes(point, steps),
+        objective.slopes(point, -steps),
+    )
+)
+
+
+def _joint_objective(estimate: Estimate) -> JointObjective:
+    """Return the objective of the codes, padded to one of few numbers of them."""
+    n, k = estimate.codes.shape
+    more = runtime.bucket(n) - n
+    rows = np.pad(estimate.codes - estimate.mean, ((0, more), (0, 0)), mode="edge")
+    inflation = estimate.inflation
+    return JointObjective(
+        estimate.prior.traced(k),
+        rows[None],
+        np.pad(estimate.share, (0, more))[None],
+        estimate.noise,
+        estimate.floor,
+        np.float64(0.0),
+        None if inflation is None else np.pad(inflation, (0, more), constant_values=1.0)[None],
+    )
 
 
 def _sums(estimate: Estimate, extended: np.ndarray, times: np.ndarray) -> np.ndarray:
@@ -157,12 +213,14 @@ def _following_codes(estimate: Estimate, extended: np.ndarray) -> np.ndarray:
     return (np.eye(k)[:, None, :, None] * blocks[:, :, None, :]).reshape(k * (k + 1), -1)
 
 
-def _leverage(estimate: Estimate, inverse: np.ndarray, extended: np.ndarray) -> np.ndarray:
+def _leverage(
+    estimate: Estimate, inverse: np.ndarray, extended: np.ndarray, curvatures: np.ndarray
+) -> np.ndarray:
     """Return the share of the curvature of each code that each signal has itself, of shape (n, k)."""
     k = estimate.k
     blocks = inverse.reshape(k, k + 1, k, k + 1)
     own = np.stack([((extended @ blocks[j, :, j]) * extended).sum(axis=1) for j in range(k)], axis=1)
-    return np.minimum(-own * estimate.jet.by_codes / estimate.n, _MOST_LEVERAGE)
+    return np.minimum(-own * curvatures / estimate.n, _MOST_LEVERAGE)
 
 
 def _solved(

@@ -376,18 +376,53 @@ class JointObjective(Objective):
     def expand(self, point: Point, width: Array) -> JointExpansion:
         """Return the value and two derivatives with faces blurred by `width`."""
         import jax
-        import jax.numpy as jnp
 
         def after(step: Array) -> Array:
-            moved = move(point, step)
-            codes = moved.encode(self.rows[0])
-            log_prior = self.prior.log_observed(codes, self.variances(moved) + width * width)
-            seen = self.weights[0] > 0
-            return self._volume(moved) - jnp.where(seen, log_prior, 0.0) @ self.weights[0]
+            return self._mean(move(point, step), width)
 
-        still = jnp.zeros((len(self.noise), len(self.noise) + 1))
+        still = self._still()
         hessian = jax.hessian(after)(still).reshape(still.size, still.size)
         return JointExpansion(after(still), jax.grad(after)(still), hessian)
+
+    def scores(self, point: Point) -> Array:
+        """Return the derivatives of the prior term of each row by a step, of shape (m, k, k + 1)."""
+        import jax
+
+        return jax.jacfwd(lambda step: -self._log_prior(move(point, step), 0.0))(self._still())
+
+    def curvatures(self, point: Point) -> Array:
+        """Return the second derivatives of the log-density of each row by each code, of shape (m, k)."""
+        import jax
+        import jax.numpy as jnp
+
+        codes, variances = point.encode(self.rows[0]), self.variances(point)
+        gradient = jax.grad(lambda codes: self.prior.log_observed(codes, variances).sum())
+
+        def along(direction: Array) -> Array:
+            return jax.jvp(gradient, (codes,), (direction + 0.0 * codes,))[1] @ direction
+
+        return jax.vmap(along, out_axes=1)(jnp.eye(codes.shape[1]))
+
+    def slopes(self, point: Point, steps: Array) -> Array:
+        """Return the gradients of the objective after other steps, of shape (b, k, k + 1)."""
+        import jax
+
+        gradient = jax.grad(lambda step: self._mean(move(point, step), 0.0))
+        return jax.lax.map(gradient, steps)
+
+    def _still(self) -> Array:
+        import jax.numpy as jnp
+
+        return jnp.zeros((len(self.noise), len(self.noise) + 1))
+
+    def _mean(self, point: Point, width: Array) -> Array:
+        import jax.numpy as jnp
+
+        log_prior, seen = self._log_prior(point, width), self.weights[0] > 0
+        return self._volume(point) - jnp.where(seen, log_prior, 0.0) @ self.weights[0]
+
+    def _log_prior(self, point: Point, width: Array) -> Array:
+        return self.prior.log_observed(point.encode(self.rows[0]), self.variances(point) + width * width)
 
     def local_model(self, point: Point, expansion: JointExpansion) -> JointModel:
         """Return the expansion itself."""

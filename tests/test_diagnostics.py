@@ -1,6 +1,7 @@
 """Error bars against formulas, refits and simulations; verdicts on well-posed codes and on Gaussian ones."""
 
 import pickle
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from sparse_fourier import AutoencoderDecomposer
 from sparse_fourier.bases import Fourier
 from sparse_fourier.datasets import make_proportions, make_sinusoid_mixtures
 from sparse_fourier.metrics import match_components
+from sparse_fourier.priors import IndependentPrior, Prior
 
 
 def mixtures(draw, n, k, noise, seed, d=20):
@@ -34,6 +36,11 @@ def gaussian(rng, size):
 
 def fitted(X, k, prior, **parameters):
     return AutoencoderDecomposer(k, prior=prior, random_state=0, **parameters).fit(X)
+
+
+def fitted_with(X, weights, k, prior, **parameters):
+    model = AutoencoderDecomposer(k, prior=prior, random_state=0, **parameters)
+    return model.fit(X, sample_weight=weights)
 
 
 def hits(X, truth, model, draws):
@@ -252,24 +259,111 @@ def test_non_negative_bases_have_bands_that_cover_the_truth():
     assert 0.5 < np.median(ratios) < 3
 
 
+@dataclass
+class JointLogistic(Prior):
+    """Independent codes, which the library is not told."""
+
+    support = "real"
+
+    def log_density(self, codes):
+        import jax.numpy as jnp
+
+        return (-codes - 2 * jnp.log1p(jnp.exp(-codes))).sum(axis=1)
+
+
+@dataclass
+class LogisticOfEach(IndependentPrior):
+    support = "real"
+
+    def log_density(self, codes):
+        return self.log_marginals(codes, 0.0).sum(axis=1)
+
+    def log_marginals(self, codes, variances):
+        import jax.numpy as jnp
+
+        return -codes - 2 * jnp.log1p(jnp.exp(-codes)) + 0.0 * variances
+
+    def quantiles(self, p):
+        return np.log(p / (1 - p))
+
+
 @pytest.mark.slow
-def test_densities_of_a_users_own_are_fitted_again():
-    from dataclasses import dataclass
+@pytest.mark.parametrize("missing", [0.0, 0.1])
+def test_joint_densities_have_the_errors_of_their_marginals(missing):
+    """The density of both is the same, known in two ways."""
+    X, _ = mixtures(laplace, 600, 2, 0.2, 0)
+    X[np.random.default_rng(0).uniform(size=X.shape) < missing] = np.nan
+    weights = np.random.default_rng(1).integers(1, 3, size=600).astype(float)
+    joint, each = (
+        fitted_with(X, weights, 2, prior).diagnose(X, 3, random_state=0, sample_weight=weights)
+        for prior in (JointLogistic(), LogisticOfEach())
+    )
+    assert joint.is_regular
+    np.testing.assert_allclose(joint.standard_errors, each.standard_errors, rtol=0.05)
+    errors = joint.explained_variance_errors, each.explained_variance_errors
+    np.testing.assert_allclose(*errors, rtol=0.05)
+    np.testing.assert_allclose(joint.prior_scores["gaussian"], each.prior_scores["gaussian"], atol=0.02)
+    assert joint.verdicts == each.verdicts
 
-    from sparse_fourier.priors import Prior
 
+@pytest.mark.filterwarnings("ignore::sparse_fourier.exceptions.IdentifiabilityWarning")
+def test_gaussian_codes_are_not_identified_by_a_joint_density():
+    for seed in range(2):
+        X, _ = mixtures(gaussian, 600, 2, 0.1, seed)
+        assert fitted(X, 2, JointLogistic()).diagnose(X, 2).verdicts == ("not identified",) * 2
+
+
+@pytest.mark.slow
+def test_bounded_densities_of_a_users_own_are_fitted_again():
     @dataclass
-    class Logistic(Prior):
-        support = "real"
+    class Hill(Prior):
+        support = "unit"
 
         def log_density(self, codes):
             import jax.numpy as jnp
 
-            return (-codes - 2 * jnp.log1p(jnp.exp(-codes))).sum(axis=1)
+            inside = jnp.clip(codes, 1e-9, 1 - 1e-9)
+            return jnp.log(6.0 * inside * (1 - inside)).sum(axis=1)
 
-    X, _ = mixtures(laplace, 300, 2, 0.1, 0)
-    diagnosis = fitted(X, 2, Logistic()).diagnose(X, 3, random_state=0)
+    X, _ = mixtures(lambda rng, size: rng.beta(2, 2, size=size), 200, 2, 0.1, 0)
+    diagnosis = fitted(X, 2, Hill()).diagnose(X, 2, random_state=0)
+    assert not diagnosis.is_regular
     assert np.isfinite(diagnosis.standard_errors).all()
+    assert np.isfinite(diagnosis.margins[0, 1])
+
+
+KINDS = [
+    ("laplace", "free", laplace),
+    ("learned", "free", laplace),
+    ("exponential", "free", lambda rng, size: rng.exponential(size=size)),
+    ("simplex", "free", lambda rng, size: rng.dirichlet(np.ones(size[1]), size=size[0])),
+    ("gaussian", "free", lambda rng, size: rng.standard_normal(size) * [3, 2, 1]),
+    ("uniform", "free", uniform),
+    ("uniform", "fourier", uniform),
+    ("exponential", "nonnegative", lambda rng, size: rng.exponential(size=size)),
+]
+
+
+@pytest.mark.parametrize(("prior", "basis", "draw"), KINDS)
+def test_weights_and_gaps_are_known_to_every_prior_and_basis(prior, basis, draw):
+    """Half of the signals twice, against these rows repeated; and with gaps."""
+    rng = np.random.default_rng(3)
+    cycles = 2 * np.pi * np.outer([0.11, 0.19, 0.31], np.arange(20.0))
+    waves = np.sin(cycles + 1) if basis == "fourier" else np.sin(cycles / 4) + 1.2
+    X = draw(rng, (240, 3)) @ waves + 0.2 * rng.standard_normal((240, 20))
+    weights = np.repeat([1.0, 2.0], 120)
+    twice = np.concatenate([X, X[120:]])
+    gaps = np.where(rng.uniform(size=X.shape) < 0.3, np.nan, X)
+    parameters = {"basis": basis, "fit_intercept": basis != "nonnegative"}
+    whole, repeated, gappy = (
+        fitted_with(rows, own, 3, prior, **parameters).diagnose(rows, 8, random_state=0, sample_weight=own)
+        for rows, own in ((X, weights), (twice, np.ones(360)), (gaps, weights))
+    )
+    assert whole.n_samples == repeated.n_samples == 360
+    exact = whole.is_regular and repeated.is_regular and prior != "learned"
+    spread = [np.sqrt((each.standard_errors**2).mean()) for each in (whole, repeated, gappy)]
+    np.testing.assert_allclose(spread[1] / spread[0], 1.0, rtol=1e-2 if exact else 0.6)
+    assert 0.8 < spread[2] / spread[0] < 3
 
 
 def test_the_shape_of_signals_and_units_do_not_matter():

@@ -667,6 +667,10 @@ def _compiled(program: runtime.Program, prior: Prior, codes: np.ndarray, *rest: 
     """Return what a program gives for rows of codes, padded to one of few numbers of them."""
     n, k = codes.shape
     size = runtime.bucket(n)
-    padded = np.concatenate([codes, np.repeat(codes[-1:], size - n, axis=0)])
-    result = program((type(prior), size, k), prior, padded, *rest)
+    padded = [_repeated_to(size, part) if np.shape(part)[:-1] == (n,) else part for part in (codes, *rest)]
+    result = program((type(prior), size, k, *map(np.shape, padded[1:])), prior, *padded)
     return result[:n] if result.ndim else result
+
+
+def _repeated_to(size: int, rows: np.ndarray) -> np.ndarray:
+    return np.concatenate([rows, np.repeat(rows[-1:], size - len(rows), axis=0)])
