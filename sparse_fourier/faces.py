@@ -115,10 +115,13 @@ def _whitening(problem: Problem) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _from_components(problem: Problem, components: np.ndarray) -> Point:
+    """Return the codes of given components, with the mean and the variance that the prior expects."""
     centre, variance = problem.prior.moments
+    mean, whiten = _whitening(problem)
     unmixing = np.linalg.inv(components).T
-    unmixing *= np.sqrt(variance) / np.linalg.norm(unmixing, axis=1, keepdims=True)
-    return stack(Point(unmixing, np.full(len(components), centre)))
+    deviations = np.linalg.norm(unmixing @ np.linalg.inv(whiten), axis=1, keepdims=True)
+    unmixing *= np.sqrt(variance) / deviations
+    return stack(Point(unmixing, centre - unmixing @ mean))
 
 
 def sharpened(problem: Problem, course: Course, trained: Trained) -> Trained:

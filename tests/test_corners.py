@@ -333,3 +333,17 @@ def test_no_drift_moves_codes_without_offset_and_the_others_drift_as_ever():
     hessian = model.hessian().reshape(2, 3, 2, 3)
     np.testing.assert_array_equal(hessian[:, 2, :, 2], np.eye(2))
     assert not hessian[:, 2, :, :2].any()
+
+
+@pytest.mark.parametrize("prior", ["exponential", "uniform"])
+def test_a_fit_without_intercept_starts_from_components_where_they_are(prior):
+    """Coordinates have a mean there, which must not move the codes that training begins with."""
+    for seed in range(3):
+        rng = np.random.default_rng(seed)
+        waves = np.abs(rng.standard_normal((2, 30)))
+        draw = {"exponential": rng.exponential, "uniform": rng.uniform}[prior]
+        X = draw(size=(300, 2)) @ waves + 0.1 * rng.standard_normal((300, 30))
+        settings = {"prior": prior, "fit_intercept": False, "random_state": 0}
+        plain = AutoencoderDecomposer(2, **settings).fit(X)
+        again = AutoencoderDecomposer(2, **settings, init=plain.components_).fit(X)
+        np.testing.assert_allclose(again.components_, plain.components_, atol=1e-5)

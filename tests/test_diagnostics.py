@@ -234,6 +234,24 @@ def test_other_bases_are_fitted_again():
     assert (diagnosis.stability > 0.97).all()
 
 
+def test_non_negative_bases_have_bands_that_cover_the_truth():
+    """Neither too narrow nor too wide: refits end where fits do."""
+    inside, ratios = [], []
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        spectra = np.abs(rng.standard_normal((2, 20)))
+        X = rng.exponential(size=(200, 2)) @ spectra + 0.1 * rng.standard_normal((200, 20))
+        model = fitted(X, 2, "exponential", basis="nonnegative", fit_intercept=False)
+        diagnosis = model.diagnose(X, 5, random_state=0)
+        truth = spectra / np.linalg.norm(spectra, axis=1, keepdims=True)
+        _, places, _ = match_components(truth, model.components_)
+        misses = np.abs(truth - model.components_[places])
+        inside.append((misses <= 0.5 * (diagnosis.upper - diagnosis.lower)[places]).mean())
+        ratios.append((diagnosis.standard_errors**2).mean() / (misses**2).mean())
+    assert abs(np.mean(inside) - 0.9) < 0.02 + 3 * np.std(inside) / np.sqrt(10)
+    assert 0.5 < np.median(ratios) < 3
+
+
 @pytest.mark.slow
 def test_densities_of_a_users_own_are_fitted_again():
     from dataclasses import dataclass
