@@ -148,7 +148,8 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
     n_init : int or "auto", default="auto"
         Number of starting rotations, trained side by side; "auto" takes two. Two components need
         none: they start from the smallest parallelogram that holds the codes, which is exact. For a network
-        the number of initial weights, of which "auto" takes one.
+        the number of initial weights, of which "auto" takes one; they are trained side by side in batches,
+        one after another by "lbfgs".
     early_stopping : bool, default=False
         Whether a network is trained in batches until its loss on held-out signals no longer improves, and
         keeps the parameters that were best there.

@@ -22,7 +22,7 @@ from sparse_fourier.sweeping import Sweeper
 from sparse_fourier.training import Trained
 
 _ROWS_PER_ATOM, _FEWEST_ROWS = 20, 2000
-_MOST_CODES_TO_SWEEP = 1_000_000
+_MOST_CODES_TO_SWEEP = 100_000
 _ROWS_OF_THE_GAP, _SMALL_GAP = 100, 1e-4
 _N_FIRSTS = 4
 _PURPOSE = "more components than features"

@@ -123,7 +123,7 @@ class _Feed:
 
     def __init__(self, n: int, batch_size: int, rng: np.random.RandomState) -> None:
         self._n, self._rng = n, rng
-        self.batch_size = min(batch_size, n)
+        self.batch_size = batch_size
         self.steps_per_epoch = -(-n // self.batch_size)
         self._rows = np.empty((0, self.batch_size), np.int32)
         self._seen = np.empty(0, np.int32)
@@ -201,7 +201,7 @@ class _Run:
         self._loss, self._rng, self._shape = loss, rng, (regime.batch_size, self._source.n_features)
         self._parts = runtime.in_dtype((loss, optimizer), dtype)
         self._state, self._regime, self._dtype = state, regime, dtype
-        self._feed = _Feed(self._source.n, regime.batch_size, rng)
+        self._feed = _Feed(self._source.n, _places(self._source.n, regime.batch_size, loss), rng)
         self._rule = _Rule(regime.tol, regime.patience)
         self._length = min(
             _chunk_length(state.model, self._feed.batch_size), self._source.most_steps(self._feed.batch_size)
@@ -330,6 +330,14 @@ class _Run:
             self._stopped,
             self._lowered,
         )
+
+
+def _places(n: int, batch_size: int, loss: Loss) -> int:
+    """Return how many rows a batch has room for: one of few numbers, unless a penalty sees rows in relation.
+
+    Fewer signals than that are repeated, and do not count again, so that streams compile few programs.
+    """
+    return min(batch_size, n if loss.penalties else runtime.bucket(n))
 
 
 def _chunk_length(model: Any, batch_size: int) -> int:

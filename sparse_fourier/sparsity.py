@@ -18,6 +18,7 @@ _WELL_EXPLAINED = (
 _EXACT = 1e-4  # residual, as a share of the signals' power, below which it no longer matters
 _CROWDED = 1e-3  # share of the signals that may need more active atoms than they are allowed
 _MOST_OF_AVERAGE = 4
+_FEW = 4
 
 
 class Explained(NamedTuple):
@@ -179,9 +180,12 @@ class OnAverage(Sparsity):
         return search
 
 
-def doubling(last: int) -> list[int]:
-    """Return numbers of active atoms that double from one on, and end at a given one."""
-    return [*(1 << np.arange(int(last - 1).bit_length())).tolist(), last]
+def growing(last: int) -> list[int]:
+    """Return numbers of active atoms that grow by one up to four, then double, and end at a given one."""
+    counts = [1]
+    while counts[-1] < last:
+        counts.append(min(counts[-1] + (1 if counts[-1] < _FEW else counts[-1]), last))
+    return counts
 
 
 def _quantile(values: np.ndarray, share: np.ndarray, level: float) -> float:

@@ -11,9 +11,9 @@ from scipy.sparse import csr_array
 
 from sparse_fourier.atoms import Course, Signals, clusters, improved, nats, split, unit, weakness
 from sparse_fourier.pursuit import Search, falls_of_error, sparse_array_of_codes
-from sparse_fourier.sparsity import Explained, Judge, Sparsity, doubling
+from sparse_fourier.sparsity import Explained, Judge, Sparsity, growing
 
-_USES_OF_A_BATCH = 12  # of each atom, on average
+_USES_OF_A_BATCH = 24  # of each atom, on average
 _USES_TO_GROW, _USES_TO_SETTLE, _USES_TO_TRY = 400, 600, 200
 _FEWEST_OF_A_BATCH = 200
 _MOST_PASSES = 20
@@ -154,18 +154,22 @@ class Stepper:
         return Search(n_active, self.signals.resolution, nonnegative=self.signals.nonnegative)
 
     def _grown(self, dictionary: Dictionary, n_active: int | None) -> tuple[Dictionary, int]:
-        """Return a dictionary after passes with twice as many active atoms each, and the best of these.
+        """Return a dictionary after passes with more and more active atoms, and the best number of these.
 
-        Atoms that were given need not grow: a batch each says how many of them are active.
+        Codes with few atoms come first: what they find is less often mixed, and is the start of the next.
+
+        Whether to grow is judged by descriptions with up to twice as many active atoms as steps were taken
+        with, since atoms that are trained with more than signals have get mixed. Atoms that were given need
+        not grow: a batch each says how many of them are active.
         """
         most, shortest, best = n_active or max(self.signals.d // 2, 1), np.inf, 1
         uses = _USES_TO_GROW if self.signals.init is None else _USES_OF_A_BATCH
-        for count in doubling(most)[1:] or [1]:
+        for count in growing(most):
             grown = self._passed(dictionary, Pace(self._plain(count), uses, 0.5, True))
-            lengths = self._lengths(grown, count)
+            lengths = self._lengths(grown, min(2 * count, most))
             if not n_active and lengths.min() >= shortest:
                 break
-            dictionary, shortest, best = grown, lengths.min(), int(lengths.argmin()) + 1
+            dictionary, shortest, best = grown, lengths.min(), min(int(lengths.argmin()) + 1, count)
             if self.course.over:
                 break
         return dictionary, n_active or best

@@ -11,7 +11,7 @@ from scipy.sparse import csr_array
 
 from sparse_fourier.atoms import Course, Signals, clusters, improved, nats, split, weakness
 from sparse_fourier.pursuit import Search, falls_of_error, sparse_codes
-from sparse_fourier.sparsity import Explained, Judge, doubling
+from sparse_fourier.sparsity import Explained, Judge, growing
 
 _N_FIRSTS = 4
 _LONG, _SHORT, _CAREFUL = 15, 12, 10  # sweeps
@@ -174,7 +174,7 @@ class Sweeper:
         signals, shortest = self.signals, np.inf
         kept: list[tuple[State, Search]] = []
         atoms, intercept = signals.first(k)
-        for count in doubling(n_active) if n_active else range(1, max(signals.d // 2, 1) + 1):
+        for count in growing(n_active) if n_active else range(1, max(signals.d // 2, 1) + 1):
             search = Search(count, signals.resolution, nonnegative=signals.nonnegative)
             state = self.alternate(atoms, intercept, search, _LONG)
             state = self._replaced(state, search, max(1, k // 5), _ROUNDS_OF_GROWTH, 0)

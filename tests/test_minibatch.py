@@ -92,6 +92,18 @@ def test_other_rates_and_lengths_compile_nothing(compiled):
     assert not compiled
 
 
+def test_one_batch_of_fewer_rows_than_it_has_room_for_counts_each_once(compiled):
+    whole = trained(RMSProp(), batch_size=50)
+    compiled.clear()
+    roomy = trained(RMSProp(), batch_size=200)
+    np.testing.assert_allclose(roomy.curve, whole.curve, rtol=1e-9)
+    np.testing.assert_allclose(roomy.state.model.components, whole.state.model.components, rtol=1e-9)
+    assert len(compiled) == 1
+    for n in (1, 8, 31, 49):
+        trained(RMSProp(), X=X[:n], batch_size=200)
+    assert len(compiled) == 1
+
+
 def test_training_goes_on_with_smaller_steps_where_it_diverged():
     """Twice the error, twice the step: plain gradient descent explodes, and is brought back."""
     outcome = trained(SGD(), rate=3e2, max_epochs=60, patience=60)

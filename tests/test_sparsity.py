@@ -5,7 +5,7 @@ import pytest
 
 from sparse_fourier.datasets import make_sparse_combinations
 from sparse_fourier.pursuit import Search, falls_of_error, sparse_codes
-from sparse_fourier.sparsity import Described, Explained, Judge, OfEach, OnAverage, doubling
+from sparse_fourier.sparsity import Described, Explained, Judge, OfEach, OnAverage, growing
 
 X, _, ATOMS = make_sparse_combinations(1000, 20, 30, n_active=3, snr_db=26, random_state=0)
 
@@ -54,6 +54,9 @@ def test_a_number_for_each_signal_is_kept():
     assert Described().given is None
 
 
-@pytest.mark.parametrize(("last", "numbers"), [(1, [1]), (2, [1, 2]), (6, [1, 2, 4, 6]), (8, [1, 2, 4, 8])])
-def test_numbers_double(last, numbers):
-    assert doubling(last) == numbers
+@pytest.mark.parametrize(
+    ("last", "numbers"),
+    [(1, [1]), (2, [1, 2]), (4, [1, 2, 3, 4]), (6, [1, 2, 3, 4, 6]), (16, [1, 2, 3, 4, 8, 16])],
+)
+def test_numbers_grow_by_one_and_then_double(last, numbers):
+    assert growing(last) == numbers
