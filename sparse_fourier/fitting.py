@@ -162,15 +162,15 @@ def fit(X: Rows, weights: np.ndarray, settings: Settings, rng: np.random.RandomS
     if settings.penalties and not extent(X).complete:
         plain = fit(X, weights, replace(settings, penalties=()), rng)
         X = plain.model.filled(array_of(X, "missing entries"))
-    total = weights.sum()
-    data, X, weights, strays = _settled(X, weights, settings)
+    total, train = weights.sum(), _Training(settings, rng)
+    data, X, weights, strays = _settled(X, weights, settings, train)
     if data.rank == data.surplus:
         return _fit_constant(data, settings)
     if data.whole and (settings.basis.has_own_fit or settings.basis.leaves_span):
         array_of(X, f"the basis {type(settings.basis).__name__}")
     fixed = isinstance(settings.n_components, int)
     candidates = [settings.prior, *settings.rivals]
-    prior, scores, trained = choose(data, candidates, lambda: _train(data, settings, rng), fixed=fixed)
+    prior, scores, trained = choose(data, candidates, lambda: train(data), fixed=fixed)
 
     def under(prior: Prior, trained: Trained | None = None) -> Fitted:
         return _fit_under(prior, data, X, weights, settings, rng, trained)
@@ -178,6 +178,7 @@ def fit(X: Rows, weights: np.ndarray, settings: Settings, rng: np.random.RandomS
     if len(scores) > 1 and settings.basis.leaves_span:
         fitted = _likeliest([each for each in candidates if str(each) in scores], under)
     else:
+        trained = trained or (train.of(data) if prior is settings.prior else None)
         fitted = replace(under(prior, trained), scores=scores)
     return replace(fitted, strays=strays, lost=float(1 - weights.sum() / total))
 
@@ -217,7 +218,30 @@ def _likeliest(priors: list[Prior], fit_under: Callable[[Prior], Fitted]) -> Fit
     return replace(fits[max(scores, key=lambda name: scores[name])], scores=scores)
 
 
-def _settled(X: Rows, weights: np.ndarray, settings: Settings) -> Settled:
+class _Training:
+    """Training under the first prior: done once for the same signals, from the same draws for any."""
+
+    def __init__(self, settings: Settings, rng: np.random.RandomState):
+        self._settings, self._rng, self._state = settings, rng, rng.get_state()
+        self._data: Reduced | None = None
+        self._trained: Trained | None = None
+
+    def __call__(self, data: Reduced) -> Trained:
+        if self._trained is None or self._data is not data:
+            self._data, self._trained = data, _train(data, self._settings, self._rng)
+        return self._trained
+
+    def forget(self) -> None:
+        """Let the draws begin anew."""
+        self._data = self._trained = None
+        self._rng.set_state(self._state)
+
+    def of(self, data: Reduced) -> Trained | None:
+        """Return what training came to, if it was on these signals."""
+        return self._trained if self._data is data else None
+
+
+def _settled(X: Rows, weights: np.ndarray, settings: Settings, train: _Training) -> Settled:
     """Return signals without those that stray from all others, or from the box that these fill."""
 
     def reduce(X: Rows, weights: np.ndarray) -> Reduced:
@@ -229,7 +253,11 @@ def _settled(X: Rows, weights: np.ndarray, settings: Settings) -> Settled:
         return settled
     if settings.rivals and not may_fill_box(data):
         return settled
-    return within_box(settled, most, data.problem(settings.prior), reduce, _box_of)
+    whole = None if settings.basis.has_own_fit else lambda: train(data)
+    within = within_box(settled, most, data.problem(settings.prior), reduce, _box_of, whole)
+    if within is not settled:
+        train.forget()
+    return within
 
 
 def _box_of(problem: Problem) -> Point:

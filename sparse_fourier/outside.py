@@ -14,6 +14,7 @@ from sparse_fourier.contamination import Reduce, Settled, fewer
 from sparse_fourier.course import Problem
 from sparse_fourier.dependence import is_even
 from sparse_fourier.objective import Point
+from sparse_fourier.training import Trained
 
 _FEWEST_SAMPLES, _SAMPLES_PER_COMPONENT = 100.0, 25.0
 _MOST_ROWS = 1000
@@ -25,12 +26,20 @@ _SAME = 1e-9
 _STANDARD_ERRORS, _FAR, _FARTHER = 2.0, 4.0, 0.6
 _SQUARE_OF_A_CORNER, _VARIANCE_OF_SQUARES = 3.0, 0.8
 _FLATTENED = 1e3
+_OUTERMOST, _NEXT, _SHARE_OF_A_TILT = 10, 40, 0.45
 
 Train = Callable[[Problem], Point]
 """Finds the box that holds signals."""
 
 
-def within_box(settled: Settled, most: float, problem: Problem, reduce: Reduce, train: Train) -> Settled:
+def within_box(
+    settled: Settled,
+    most: float,
+    problem: Problem,
+    reduce: Reduce,
+    train: Train,
+    box_of_all: Callable[[], Trained] | None = None,
+) -> Settled:
     """Return signals without those that stray from the box that the others fill.
 
     Strays tilt the box that holds them, so that the search begins with the box of all signals but the
@@ -45,8 +54,13 @@ def within_box(settled: Settled, most: float, problem: Problem, reduce: Reduce, 
     problem : Problem
         Of these signals.
     reduce, train : callables
+    box_of_all : callable, optional
+        The box that training ends at with all rows, asked for where none is far out: the search is then
+        spared unless one of its faces stands off.
     """
-    if most <= 0 or not _are_enough(problem) or _is_tight(problem):
+    if most <= 0 or not _are_enough(problem):
+        return settled
+    if _is_tight(problem) and not (box_of_all and _stands_off(box_of_all(), problem)):
         return settled
     beyond, before = _outermost(problem, settled.weights, most), np.zeros(len(settled.weights), dtype=bool)
     for _ in range(_ROUNDS):
@@ -87,6 +101,26 @@ def _is_tight(problem: Problem) -> bool:
     most_deviations = max(_FAR, _FARTHER + np.sqrt(2 * np.log(problem.n_samples)))
     usual = k + most_deviations * np.sqrt(_VARIANCE_OF_SQUARES * k)
     return bool(farthest <= min(usual, corner))
+
+
+def _stands_off(trained: Trained, problem: Problem) -> bool:
+    """Return whether a face that noise leaves sharp is held away from the codes, or tilted, by few of them.
+
+    Of the distance from the outermost code to the forty-first, that to the eleventh is a quarter where codes
+    are even up to the face, and half where a face turns about one end, so that codes thin out before it.
+    """
+    k = problem.whitened.shape[1]
+    if trained.stopped or len(problem.whitened) <= _NEXT:
+        return False
+    codes = trained.point.encode(problem.whitened)
+    noise = np.sqrt(trained.point.noise_variances(problem.noise))
+    sharp = np.broadcast_to(noise, (k,)) * problem.n_samples < _OUTERMOST
+    return any(_thins_out(side * code) for code in codes.T[sharp] for side in (1.0, -1.0))
+
+
+def _thins_out(values: np.ndarray) -> bool:
+    first, eleventh, last = values[_order_of_largest(values, _NEXT + 1)][[0, _OUTERMOST, _NEXT]]
+    return bool(first - eleventh > _SHARE_OF_A_TILT * (first - last))
 
 
 def _outermost(problem: Problem, weights: np.ndarray, most: float) -> np.ndarray:

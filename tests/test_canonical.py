@@ -61,6 +61,15 @@ def test_no_single_reflection_brings_the_corner_nearer(k):
             assert corner_length(turned, components, centre) >= length - 1e-9
 
 
+def test_of_two_corners_that_no_reflection_shortens_the_coefficients_choose():
+    """By hand: corners at (1, 0) and (-1, -2); the coefficients of the centre are 1/4 and 3/4."""
+    components, centre = np.array([[-3.0, 1.0], [1.0, -3.0]]), np.array([0.0, -1.0])
+    np.testing.assert_allclose(2 * np.linalg.solve(components.T, centre), [0.25, 0.75])
+    for signs, length in (((1, 1), 1.0), ((-1, -1), 5**0.5), ((1, -1), 13**0.5), ((-1, 1), 5**0.5)):
+        assert corner_length(np.array(signs), components, centre) == pytest.approx(length)
+    np.testing.assert_array_equal(box_signs(components, centre, np.zeros(2)), [1.0, 1.0])
+
+
 @given(st.integers(1, 6), st.integers(0, 10**6))
 @settings(max_examples=60)
 def test_reflecting_and_permuting_components_reflects_and_permutes_signs(k, seed):

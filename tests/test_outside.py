@@ -39,6 +39,21 @@ def test_three_strays_in_the_span_cost_the_seed_no_more_than_their_absence(kind,
         assert set(model.outliers_) <= set(rows)
 
 
+@pytest.mark.parametrize("noise", [0.0, 0.02])
+def test_a_row_beside_a_face_is_found_though_no_farther_out_than_a_corner(noise):
+    """All that is left out is as if it had never been there, to the bit."""
+    for seed in range(6):
+        _, codes, sines = make_sinusoid_mixtures(300, 30, random_state=seed)
+        codes[7] = [1.15, 0.5]
+        X = codes @ sines + noise * np.random.RandomState(seed).standard_normal((300, 30))
+        with pytest.warns(UserWarning, match=LEFT_OUT):
+            model = learned(X)
+        assert model.outliers_.tolist() == [7]
+        without = learned(np.delete(X, 7, axis=0))
+        np.testing.assert_array_equal(model.components_, without.components_)
+        np.testing.assert_array_equal(model.loss_curve_, without.loss_curve_)
+
+
 @pytest.mark.parametrize("k", [1, 3, 8])
 def test_boxes_of_any_dimension_are_as_without_their_strays(k):
     rng = np.random.RandomState(k)

@@ -20,7 +20,7 @@ from sklearn.model_selection import GridSearchCV, KFold
 
 from sparse_fourier import AutoencoderDecomposer, runtime
 from sparse_fourier.canonical import reference_signs
-from sparse_fourier.densities import fit_density
+from sparse_fourier.densities import fit_density, refit
 from sparse_fourier.metrics import amari_distance
 from sparse_fourier.priors import Exponential, Gaussian, IndependentPrior, Laplace, Learned, Prior, Uniform
 from sparse_fourier.priors import Simplex as SimplexPrior
@@ -1274,6 +1274,11 @@ def test_densities_follow_codes_that_have_moved():
     again = prior.taken([0, 1]).refitted(1.02 * codes, weights, 180.0)
     widths = np.sqrt(again.moments[1] / prior.taken([0, 1]).moments[1])
     np.testing.assert_allclose(widths, 1.02, atol=0.005)
+    held = [
+        refit(h, weights / 180, 180.0, each, frozen=True)
+        for h, each in zip(1.02 * codes.T, prior.densities[:2], strict=True)
+    ]
+    assert all(free.strength != each.strength for free, each in zip(again.densities, held, strict=True))
     design = np.stack([codes[:, 0], np.ones(60)], axis=1)
     gains = prior.taken([0, 1]).gains_by_following(codes, np.full(60, 1 / 60), design)
     for j in range(2):
