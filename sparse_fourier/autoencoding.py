@@ -60,7 +60,7 @@ def fit_network(
     rng : RandomState
         Draws initial weights, held-out rows and the order of rows.
     record : Record, optional
-        Training goes on from there.
+        Training goes on from there; in a stream from the closed form, where that explains the rows better.
     """
     if network.penalties:
         X = array_of(X, "penalties")
@@ -70,16 +70,32 @@ def fit_network(
     if record is None or network.is_settled:
         begin = begin_literally if network.literal else begin_at_closed_form
         record = begin(*rows_with_weight(X, seen), settings, network, rng)
+    elif settings.reference is not None and not network.literal:
+        fresh = begin_at_closed_form(*rows_with_weight(X, seen), settings, network, rng)
+        record = min(record, fresh, key=lambda each: _loss_at_start(each, X, seen, settings, network))
     if not record.rank:
         plain = fit(X, weights, settings, rng) if network.has_prior else closed_form(X, weights, settings)
         return FittedNetwork(**vars(plain))
+    course = _course_from(record, settings, network)
+    trained = course.train(X, seen, held_out, settings, rng)
+    return finish(X, weights, settings, network, trained)
+
+
+def _course_from(record: Record, settings: Settings, network: Network) -> _Course:
     unit = np.ldexp(1.0, int(np.clip(record.origin.exponent, -_LARGEST_EXPONENT, _LARGEST_EXPONENT)))
     loss = replace(
         _loss(record, network, settings), origin=unit * record.centre, unit=np.float64(unit * record.scale)
     )
-    course = _Course(record, network, loss)
-    trained = course.train(X, seen, held_out, settings, rng)
-    return finish(X, weights, settings, network, trained)
+    return _Course(record, network, loss)
+
+
+def _loss_at_start(
+    record: Record, X: Rows, weights: np.ndarray, settings: Settings, network: Network
+) -> float:
+    """Return the loss of signals before training from a record, in the user's unit."""
+    if not record.rank:
+        return np.inf
+    return _course_from(record, settings, network).loss_at_start(X, weights)
 
 
 def _split(
@@ -117,6 +133,14 @@ class _Course:
 
     def __init__(self, record: Record, network: Network, loss: Loss) -> None:
         self.record, self.network, self.loss = record, network, loss
+
+    def loss_at_start(self, X: Rows, weights: np.ndarray) -> float:
+        """Return the loss of signals before training, in the user's unit."""
+        state, network = self.record.state, self.network
+        data = self._source(X, weights, X.dtype if network.optimizer else np.dtype(float))
+        loss = self.loss.drawn((data.n, X.shape[1]), np.random.RandomState(0))
+        losses = data.losses(state.model, loss, state.noise)
+        return float(self.record.in_nats(losses.min(), network))
 
     def train(
         self,

@@ -27,11 +27,13 @@ def smallest_parallelograms(points: np.ndarray, ratio: float = 1.0) -> tuple[np.
     matrices : array of shape (1 or 2, 2, 2)
     offsets : array of shape (1 or 2, 2)
         A point z becomes matrix @ z + offset.
-    """
-    from scipy.spatial import ConvexHull
 
-    outer = _outermost(points) if len(points) > _FEW_POINTS else points
-    corners = outer[ConvexHull(outer).vertices]
+    Raises
+    ------
+    ValueError
+        If the points lie on a line, as only those of signals without an intercept may.
+    """
+    corners = _hull(_outermost(points) if len(points) > _FEW_POINTS else points)
     edges = np.concatenate([corners[1:], corners[:1]]) - corners
     normals = edges[:, ::-1] * (-1.0, 1.0)
     normals /= np.sqrt((normals * normals).sum(axis=1, keepdims=True))
@@ -46,6 +48,20 @@ def smallest_parallelograms(points: np.ndarray, ratio: float = 1.0) -> tuple[np.
         pairs.append(_largest(elsewhere))
     sides = np.array(pairs)
     return normals[sides] / widths[sides, None], -lowest[sides] / widths[sides]
+
+
+def _hull(points: np.ndarray) -> np.ndarray:
+    """Return the corners of the convex hull, in turn."""
+    from scipy.spatial import ConvexHull, QhullError
+
+    try:
+        return points[ConvexHull(points).vertices]
+    except QhullError as error:
+        raise ValueError(
+            "fit_intercept=False cannot be used under the prior uniform where the rows of X lie on a line "
+            "that does not pass through zero: no box that holds them has an area. Use fit_intercept=True or "
+            "another prior."
+        ) from error
 
 
 def _outermost(points: np.ndarray) -> np.ndarray:

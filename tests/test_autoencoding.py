@@ -416,3 +416,28 @@ def test_partial_fit_goes_on_with_a_network(changes):
         ValueError, match="partial_fit cannot go on: layers, activations or solver have changed"
     ):
         model.set_params(hidden_layer_sizes=(7,)).partial_fit(X)
+
+
+@unfinished
+@pytest.mark.filterwarnings("ignore::sparse_fourier.exceptions.IdentifiabilityWarning")
+def test_a_stream_of_a_network_ends_where_its_fit_does():
+    """Its first rows suggest another basis, from which training alone does not come back."""
+    rng = np.random.default_rng(3)
+    signals = rng.laplace(size=(500, 2)) @ rng.standard_normal((2, 12))
+    signals += 0.05 * rng.standard_normal(signals.shape)
+    parameters = {"prior": "laplace", **MLP, "max_iter": 20}
+    whole, model = fitted(signals, **parameters), AutoencoderDecomposer(2, **parameters)
+    for first in range(0, 500, 7):
+        model.partial_fit(signals[first : first + 7])
+    assert worst_relative_error(whole.components_, model.components_) < 0.1
+    assert model.score(signals) > whole.score(signals) - 0.02
+
+
+@unfinished
+def test_a_stream_goes_on_from_a_network_that_has_learned_more():
+    signals, _, _ = make_sinusoid_mixtures(200, 12, random_state=0)
+    parameters = {**NONE, "activation": "sigmoid"}
+    begun, model = (fitted(signals, **parameters, max_iter=n) for n in (1, 100))
+    learned = error_of(model, signals)
+    model.set_params(max_iter=1).partial_fit(signals)
+    assert error_of(model, signals) < 2 * learned < 0.5 * error_of(begun, signals)

@@ -68,6 +68,7 @@ ROWS = {
     "34 beyond memory": "matrix: row_34_arrays_beyond_memory_name_n_components",
     "35 n_components above n_samples": "faults: more_components_than_samples",
     "36 duplicates": "faults: duplicate_rows_are_weights",
+    "36 two kinds of rows": "matrix: row_36_two_kinds_of_rows_have_no_box_without_an_intercept",
     "37 two samples": "faults: two_samples",
     "38 column scales": "faults: columns_of_very_different_scales",
     "39 offset": "faults: large_offset_in_double_precision",
@@ -192,6 +193,19 @@ def test_row_9_nothing_of_a_row_was_observed():
     np.testing.assert_allclose(
         fitted(holed).components_, fitted(np.delete(X, 3, axis=0)).components_, rtol=1e-9
     )
+
+
+@pytest.mark.parametrize("prior", ["uniform", "auto"])
+def test_row_36_two_kinds_of_rows_have_no_box_without_an_intercept(prior):
+    model = fitted()
+    before = model.transform(X)
+    with pytest.raises(
+        ValueError, match=r"rows of X lie on a line .* Use fit_intercept=True or another prior"
+    ):
+        model.set_params(prior=prior, fit_intercept=False).fit(np.repeat(X[:2], 20, axis=0))
+    np.testing.assert_array_equal(model.transform(X), before)
+    apex = fitted(np.repeat(X[:2], 20, axis=0), prior="exponential", fit_intercept=False)
+    np.testing.assert_allclose(apex.inverse_transform(apex.transform(X[:2])), X[:2], atol=1e-9)
 
 
 @pytest.mark.parametrize("prior", ["laplace", "auto"])
