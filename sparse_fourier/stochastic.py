@@ -14,7 +14,7 @@ from sparse_fourier.pursuit import Search, falls_of_error, sparse_array_of_codes
 from sparse_fourier.sparsity import Explained, Judge, Sparsity, growing
 
 _USES_OF_A_BATCH = 24  # of each atom, on average
-_USES_TO_GROW, _USES_TO_SETTLE, _USES_TO_TRY = 400, 600, 200
+_USES_TO_GROW, _USES_TO_SETTLE, _USES_TO_TRY = 200, 600, 200
 _FEWEST_OF_A_BATCH = 200
 _MOST_PASSES = 20
 _RENEWALS = 4  # in a pass
