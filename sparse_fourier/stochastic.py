@@ -21,7 +21,7 @@ _RENEWALS = 4  # in a pass
 _RENEWED = 0.1  # share of the atoms at most
 _SEEDS_PER_ATOM, _FEWEST_SEEDS = 0.2, 60
 _ROWS_TO_JUDGE = 2000
-_TRIALS, _PATIENCE = 20, 4
+_TRIALS, _PATIENCE = 20, 8
 _ATOMS_GONE_OVER = 10_000  # in all trials, each of which moves one or two
 _FAIR = 0.1
 
@@ -158,21 +158,22 @@ class Stepper:
 
         Codes with few atoms come first: what they find is less often mixed, and is the start of the next.
 
-        Whether to grow is judged by descriptions with up to twice as many active atoms as steps were taken
-        with, since atoms that are trained with more than signals have get mixed. Atoms that were given need
-        not grow: a batch each says how many of them are active.
+        Steps are taken with more of them as long as that shortens the description by as many as describe
+        the signals best so far, up to twice as many as steps were taken with: atoms that are trained with
+        more than signals have get mixed. Atoms that were given need not grow: a batch each says how many of
+        them are active.
         """
-        most, shortest, best = n_active or max(self.signals.d // 2, 1), np.inf, 1
+        most, shortest, best, trained = n_active or max(self.signals.d // 2, 1), np.inf, 1, 1
         uses = _USES_TO_GROW if self.signals.init is None else _USES_OF_A_BATCH
         for count in growing(most):
             grown = self._passed(dictionary, Pace(self._plain(count), uses, 0.5, True))
             lengths = self._lengths(grown, min(2 * count, most))
-            if not n_active and lengths.min() >= shortest:
+            if not n_active and lengths[best - 1] >= shortest:
                 break
-            dictionary, shortest, best = grown, lengths.min(), min(int(lengths.argmin()) + 1, count)
+            dictionary, shortest, best, trained = grown, lengths.min(), int(lengths.argmin()) + 1, count
             if self.course.over:
                 break
-        return dictionary, n_active or best
+        return dictionary, n_active or min(best, trained)
 
     def _lengths(self, dictionary: Dictionary, most: int) -> np.ndarray:
         """Return the lengths of descriptions with one active atom, two, and so on, of shape (most,)."""
