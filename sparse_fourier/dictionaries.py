@@ -104,8 +104,8 @@ def _careful(search: Search, centred: np.ndarray, atoms: np.ndarray) -> Search:
 
 
 def _beginning(settings: Settings, d: int) -> np.ndarray | None:
-    """Return the atoms to begin with, where they are given."""
-    if settings.reference is not None:
+    """Return the atoms to begin with, where they are given or remember signals that are gone."""
+    if settings.remember:
         settings = replace(settings, init=settings.reference)
     return None if settings.init is None else _checked_init(settings, d)
 

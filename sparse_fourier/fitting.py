@@ -56,7 +56,8 @@ class Settings:
     """What the user decides about a fit.
 
     `rivals` of the prior are compared with it before training; `reference` are components whose order and
-    signs are kept; `contamination` is the largest share of rows that may be left out as strays; `sparsity`
+    signs are kept, and which `remember` more signals than are given now where these are but a sample;
+    `contamination` is the largest share of rows that may be left out as strays; `sparsity`
     says how many codes of a signal may differ from zero, and `coder` gives a dictionary that was learned its
     way to find them, where components are more than features.
     """
@@ -72,6 +73,7 @@ class Settings:
     basis: Basis = field(default_factory=Free)
     penalties: tuple[Penalty, ...] = ()
     reference: np.ndarray | None = None
+    remember: bool = False
     rivals: tuple[Prior, ...] = ()
     sparsity: Sparsity = field(default_factory=Described)
     coder: Callable[[Any, Any, Any], Any] = pursued

@@ -45,7 +45,7 @@ class Stream:
     seed : int
         Of all draws.
     n_thinned : int
-        How often rows have been thinned out.
+        How often rows have been thinned out; rows that were drawn from a model count as that.
     settled : bool
         Whether number, order and signs of the components are kept from now on.
     model : Model or None
@@ -73,7 +73,7 @@ class Stream:
         size = min(max(round(n_samples), 1), _MOST_IMAGINED, capacity(len(model.intercept)))
         drawn = np.ldexp(model.sample(size, np.random.RandomState(seed)), model.exponent).astype(dtype)
         weights = np.full(size, n_samples / size)
-        return cls(drawn, weights, n_samples, (), n_samples, seed, settled=True, model=model)
+        return cls(drawn, weights, n_samples, (), n_samples, seed, n_thinned=1, settled=True, model=model)
 
     @property
     def unseen(self) -> np.ndarray:
@@ -128,7 +128,8 @@ def advance(
         return stream, None
     if stream.settled and stream.model is not None:
         kept = stream.model.components
-        settings = replace(settings, n_components=len(kept), reference=kept)
+        remember = stream.n_thinned > 0
+        settings = replace(settings, n_components=len(kept), reference=kept, remember=remember)
     fitted = learn(stream.rows, stream.weights, settings, np.random.RandomState(stream.seed))
     k = len(fitted.model.components)
     settled = stream.settled or total >= max(_ROWS_TO_SETTLE, _ROWS_PER_COMPONENT * k)
