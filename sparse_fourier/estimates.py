@@ -241,10 +241,9 @@ def jets(prior: Any, codes: np.ndarray, variances: np.ndarray) -> Jet:
     if not prior.needs_jax:
         with np.errstate(all="ignore"):
             return evaluated_once(prior.jet(codes, variances))
-    n, size = len(codes), runtime.bucket(len(codes))
-    padded = [np.concatenate([part, np.repeat(part[-1:], size - n, axis=0)]) for part in (codes, variances)]
+    padded = [runtime.filled_bucket(part) for part in (codes, variances)]
     jet = _jets((type(prior), padded[0].shape), prior, *padded)
-    return Jet(*(part[:n] for part in jet))
+    return Jet(*(part[: len(codes)] for part in jet))
 
 
 def _spread(components: np.ndarray, edges: np.ndarray) -> np.ndarray:

@@ -167,8 +167,8 @@ _joint = runtime.Program(
 def _joint_objective(estimate: Estimate) -> JointObjective:
     """Return the objective of the codes, padded to one of few numbers of them."""
     n, k = estimate.codes.shape
-    more = runtime.bucket(n) - n
-    rows = np.pad(estimate.codes - estimate.mean, ((0, more), (0, 0)), mode="edge")
+    rows = runtime.filled_bucket(estimate.codes - estimate.mean)
+    more = len(rows) - n
     inflation = estimate.inflation
     return JointObjective(
         estimate.prior.traced(k),

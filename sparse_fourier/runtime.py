@@ -193,6 +193,11 @@ def bucket(n: int) -> int:
     return max(_SMALLEST_BUCKET, 1 << (n - 1).bit_length())
 
 
+def filled_bucket(rows: np.ndarray) -> np.ndarray:
+    """Return rows padded to one of few numbers of them, by the last."""
+    return np.concatenate([rows, np.repeat(rows[-1:], bucket(len(rows)) - len(rows), axis=0)])
+
+
 @contextlib.contextmanager
 def settings() -> Iterator[None]:
     """Hold JAX's settings at what the library was tested with, in this thread, for a while."""

@@ -666,11 +666,7 @@ _observed = runtime.Program(lambda prior, codes, variances: prior.log_observed(c
 def _compiled(program: runtime.Program, prior: Prior, codes: np.ndarray, *rest: np.ndarray) -> np.ndarray:
     """Return what a program gives for rows of codes, padded to one of few numbers of them."""
     n, k = codes.shape
-    size = runtime.bucket(n)
-    padded = [_repeated_to(size, part) if np.shape(part)[:-1] == (n,) else part for part in (codes, *rest)]
-    result = program((type(prior), size, k, *map(np.shape, padded[1:])), prior, *padded)
+    parts = (codes, *rest)
+    padded = [runtime.filled_bucket(part) if np.shape(part)[:-1] == (n,) else part for part in parts]
+    result = program((type(prior), len(padded[0]), k, *map(np.shape, padded[1:])), prior, *padded)
     return result[:n] if result.ndim else result
-
-
-def _repeated_to(size: int, rows: np.ndarray) -> np.ndarray:
-    return np.concatenate([rows, np.repeat(rows[-1:], size - len(rows), axis=0)])
