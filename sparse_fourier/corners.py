@@ -14,7 +14,7 @@ from sparse_fourier.training import Trained
 
 _CONFIDENCE = 0.8
 _REACH = 1.5
-_FIRST_STEPS, _MOST_STEPS = 4, 200
+_FIRST_STEPS, _MOST_STEPS = 2, 200
 _HOPELESS = 50.0
 
 
