@@ -12,8 +12,10 @@ from sparse_fourier.namespace import Array, array_namespace
 from sparse_fourier.objective import Point
 from sparse_fourier.training import Trained
 
-CONFIDENCE = 0.8
+_CONFIDENCE = 0.8
 REACH = 1.5
+"""How many times the precision of a fit a corner may be from zero to be tried there."""
+
 _CLOSE = 5.0  # standard deviations of a code's noise
 _FIRST_STEPS, _MOST_STEPS = 2, 200
 _HOPELESS = 50.0
@@ -46,7 +48,7 @@ def cornered(problem: Problem, course: Stages, trained: Trained) -> Trained:
     has_to = _has_to(problem, distance)
     if not has_to and distance > REACH * resolution(problem, n, blur):
         return trained
-    course, limit = course.on(replace(problem, rooted=True)), gammaincinv(len(start.offset), CONFIDENCE)
+    course, limit = course.on(replace(problem, rooted=True)), gammaincinv(len(start.offset), _CONFIDENCE)
 
     def lost(found: Trained) -> float:
         return -np.inf if has_to else problem.n_samples * (found.curve[-1] - trained.curve[-1])

@@ -222,8 +222,8 @@ def _from_zero(
         return None
     n_left = len(data.origin) - data.rank
     anchored = _reduced(X, weights, replace(settings, n_components=data.rank, fit_intercept=False))
-    noise = max(data.noise_variance, data.resolution)
-    if anchored.residual - data.residual > noise * chi2.ppf(_CONFIDENCE, n_left):
+    noise, rounding = data.noise_variance * chi2.ppf(_CONFIDENCE, n_left), data.resolution * data.n * n_left
+    if n_left and anchored.residual - data.residual > noise + rounding:
         return None
     trained = _train(anchored, settings, rng)
     return (replace(anchored, n_components=data.n_components), trained) if trained.rooted else None

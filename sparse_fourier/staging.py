@@ -12,8 +12,8 @@ from sparse_fourier.faces import search, sharpened
 from sparse_fourier.learning import learn
 from sparse_fourier.objective import Point
 from sparse_fourier.rotations import Signals
-from sparse_fourier.touching import touching
 from sparse_fourier.simplices import unmix
+from sparse_fourier.touching import touching
 from sparse_fourier.training import Progress, Trained
 
 _SAMPLES_PER_DENSITY = 5

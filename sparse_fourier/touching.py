@@ -1,4 +1,4 @@
-"""Components that touch zero: codes of which the faces of non-negative components say as much as their own."""
+"""Components that touch zero, where non-negative ones come as near to it as codes can tell."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.special import gammaincinv
 
-from sparse_fourier.corners import CONFIDENCE, REACH, opened
+from sparse_fourier.corners import REACH, opened
 from sparse_fourier.course import Problem, Stages, resolution, stack
 from sparse_fourier.objective import Point
 from sparse_fourier.training import Trained
 
+_CONFIDENCE = 0.95
 _SEEN = 1e-3
 _INDEPENDENT = 0.1
 _ROUNDS = 2
@@ -49,10 +50,10 @@ class _Contacts:
 def touching(problem: Problem, course: Stages, trained: Trained, axes: np.ndarray) -> Trained:
     """Return the basis with components that touch zero where they come near it, if that is as likely.
 
-    A component that is zero where others are not can hold no part of those. Codes place it no better than up
-    to about 1/n; where it comes as near to zero as that, it is taken to touch it, unless the likelihood falls by
-    more than it does in 95 of a hundred cases in which it does [1]_. Where there is noise components are as
-    uncertain as zero is, and are left as they are.
+    A component that is zero where others are not can hold no part of those [1]_. Codes place it no better
+    than up to about 1/n; where it comes as near to zero as that, it is taken to touch it, unless the likelihood
+    falls by more than it does in 95 of a hundred cases in which it does: what single codes hold of a face
+    costs an exponential variable. Where there is noise, components are as uncertain as that, and stay.
 
     Parameters
     ----------
@@ -77,7 +78,7 @@ def touching(problem: Problem, course: Stages, trained: Trained, axes: np.ndarra
             break
         found = _held(problem, course, trained, axes, contacts)
         lost = problem.n_samples * (found.curve[-1] - trained.curve[-1])
-        if lost < gammaincinv(contacts.count, CONFIDENCE):
+        if lost < gammaincinv(contacts.count, _CONFIDENCE):
             return _opened(problem, course, found, axes, contacts)
         trained = trained._replace(curve=np.append(found.curve[:-1], trained.curve[-1]))
         contacts = contacts.without_farthest()
