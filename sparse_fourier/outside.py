@@ -12,7 +12,7 @@ import numpy as np
 
 from sparse_fourier.contamination import Reduce, Settled, fewer
 from sparse_fourier.course import Problem
-from sparse_fourier.dependence import is_even
+from sparse_fourier.dependence import reaches_faces
 from sparse_fourier.objective import Point
 from sparse_fourier.training import Trained
 
@@ -44,7 +44,7 @@ def within_box(
 
     Strays tilt the box that holds them, so that the search begins with the box of all signals but the
     outermost; boxes are then found, and rows judged, in turn. If what is left in the end does not fill its
-    box evenly, the outermost rows are the tail of a density, and all are kept.
+    box up to the faces, the outermost rows are the tail of a density, and all are kept.
 
     Parameters
     ----------
@@ -200,6 +200,6 @@ def _order_of_largest(values: np.ndarray, n: int) -> np.ndarray:
 
 
 def _fills_a_box(problem: Problem, train: Train) -> bool:
-    """Return whether the codes of signals fill their box evenly."""
+    """Return whether the codes of signals fill their box up to its faces."""
     box = _box(problem, _some(problem.weights > 0), train)
-    return box is not None and is_even(box.encode(problem.whitened), problem.weights, problem.n_samples)
+    return box is not None and reaches_faces(box.encode(problem.whitened), problem.weights, problem.n_samples)
