@@ -51,9 +51,9 @@ def touching(problem: Problem, course: Stages, trained: Trained, axes: np.ndarra
     """Return the basis with components that touch zero where they come near it, if that is as likely.
 
     A component that is zero where others are not can hold no part of those [1]_. Codes place it no better
-    than up to about 1/n; where it comes as near to zero as that, it is taken to touch it, unless the likelihood
-    falls by more than it does in 95 of a hundred cases in which it does: what single codes hold of a face
-    costs an exponential variable. Where there is noise, components are as uncertain as that, and stay.
+    than up to about 1/n; where it comes as near to zero as that, it is taken to touch it, unless the
+    likelihood falls by more than it does in 95 of a hundred cases in which it does: what single codes hold of
+    a face costs an exponential variable. Where there is noise, components are as uncertain as that, and stay.
 
     Parameters
     ----------

@@ -184,7 +184,7 @@ def test_contacts_are_taken_where_they_are_near_and_cost_no_more_than_chance(hei
     point = Point(np.eye(2), np.zeros(2))
     before = Trained(point, np.array([3.0, 2.0]), True, 0.0, False, floor=problem.floor, rooted=True)
     after = touching(problem, Stage(2.0 + lost), before, axes)
-    assert (abs(components_of(after.point, axes)[1, 0]) < 1e-12) is taken
+    assert bool(abs(components_of(after.point, axes)[1, 0]) < 1e-12) is taken
     assert (after.point is before.point) is not taken
     assert after.rooted
 
