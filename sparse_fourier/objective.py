@@ -289,9 +289,9 @@ class CodeObjective(Objective):
         moved = self.rows @ point.unmixing.T
         design = xp.concatenate([moved, np.ones((*moved.shape[:2], 1))], axis=2)
         weighted = design * -self.weights[:, :, None]
-        curved = (jet.by_codes[:, None] * design.swapaxes(1, 2)) @ weighted
+        curved = jet.by_codes[:, None] * design.swapaxes(1, 2)
         plain = (jet.by_code, jet.by_code_and_variance, jet.by_variance, jet.by_variances, jet.value)
-        return xp.concatenate([curved, xp.stack(plain, axis=1) @ weighted], axis=1)
+        return xp.concatenate([curved, *(part[:, None] for part in plain)], axis=1) @ weighted
 
     def _inflated(self, jet: Any) -> Any:
         """Return derivatives by the variances of complete signals, from which the others' follow."""
