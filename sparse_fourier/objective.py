@@ -289,9 +289,9 @@ class CodeObjective(Objective):
         moved = self.rows @ point.unmixing.T
         design = xp.concatenate([moved, np.ones((*moved.shape[:2], 1))], axis=2)
         weighted = design * -self.weights[:, :, None]
-        curved = (jet.by_codes[:, None] * design.swapaxes(1, 2)) @ weighted
+        curved = jet.by_codes[:, None] * design.swapaxes(1, 2)
         plain = (jet.by_code, jet.by_code_and_variance, jet.by_variance, jet.by_variances, jet.value)
-        return xp.concatenate([curved, xp.stack(plain, axis=1) @ weighted], axis=1)
+        return xp.concatenate([curved, *(part[:, None] for part in plain)], axis=1) @ weighted
 
     def _inflated(self, jet: Any) -> Any:
         """Return derivatives by the variances of complete signals, from which the others' follow."""
@@ -345,6 +345,32 @@ class RootedObjective(CodeObjective):
     def _slots(self) -> tuple[np.ndarray, np.ndarray]:
         moving = np.append(np.ones(len(self.noise)), 0.0)
         return moving, np.diag(1.0 - moving)
+
+
+@dataclass
+class ConfinedObjective(CodeObjective):
+    """The objective of codes of which some steps are not allowed.
+
+    Attributes
+    ----------
+    allowed : array of shape (k * (k + 1), k * (k + 1))
+        Projection of steps, row by row, onto those that are.
+    """
+
+    allowed: Array = None
+
+    def local_model(self, point: Point, expansion: Expansion) -> JointModel:
+        """Return the model of allowed steps."""
+        model, eye = super().local_model(point, expansion), _unit(*self.allowed.shape)
+        projected = self.allowed @ model.hessian() @ self.allowed + eye - self.allowed
+        return JointModel(self._projected(model.gradient), projected)
+
+    def drift(self, point: Point, expansion: Expansion, width: Array, narrower: Array) -> Array:
+        """Return the change of the gradient in proportion to that of the blur of faces."""
+        return self._projected(super().drift(point, expansion, width, narrower))
+
+    def _projected(self, gradient: Array) -> Array:
+        return (self.allowed @ gradient.ravel()).reshape(gradient.shape)
 
 
 class SimplexObjective(CodeObjective):

@@ -29,6 +29,7 @@ _SQUARE_OF_A_CORNER, _VARIANCE_OF_SQUARES = 3.0, 0.8
 _FLATTENED = 1e3
 _HOLD = 2
 _OUTERMOST, _NEXT, _SHARE_OF_A_TILT = 10, 40, 0.45
+_PLACES = [0, _OUTERMOST, _NEXT]
 
 Train = Callable[[Problem], Point]
 """Finds the box that holds signals."""
@@ -157,12 +158,9 @@ def _stands_off(trained: Trained, problem: Problem) -> bool:
     codes = trained.point.encode(problem.whitened)
     noise = np.sqrt(trained.point.noise_variances(problem.noise))
     sharp = np.broadcast_to(noise, (k,)) * problem.n_samples < _OUTERMOST
-    return any(_thins_out(side * code) for code in codes.T[sharp] for side in (1.0, -1.0))
-
-
-def _thins_out(values: np.ndarray) -> bool:
-    first, eleventh, last = values[_order_of_largest(values, _NEXT + 1)][[0, _OUTERMOST, _NEXT]]
-    return bool(first - eleventh > _SHARE_OF_A_TILT * (first - last))
+    depths = np.concatenate([codes.T[sharp], -codes.T[sharp]])
+    first, eleventh, last = np.partition(depths, _PLACES, axis=1)[:, _PLACES].T
+    return bool((eleventh - first > _SHARE_OF_A_TILT * (last - first)).any())
 
 
 def _outermost(problem: Problem, weights: np.ndarray, most: float) -> np.ndarray:

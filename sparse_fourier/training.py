@@ -20,7 +20,7 @@ _CHUNK_SECONDS = 0.1
 _MAX_CHUNK = 32
 _SECONDS_PER_CODE = 2e-7
 _MOST_CODES = 4_000_000
-_MOST_COMPONENTS = 16
+_MOST_COMPONENTS = 24
 _SAME_DIRECTIONS = 0.95
 
 
@@ -150,7 +150,7 @@ def _advance_without_compiling(
     count = 0
     with np.errstate(all="ignore"):
         while count < n_steps and not all(run.finished for run in runs):
-            runs = [solver.step(run, objective) for run in runs]
+            runs = [run if run.finished else solver.step(run, objective) for run in runs]
             values[count] = [run.value for run in runs]
             count += 1
     return tree_map(lambda *parts: np.stack(parts), *runs), (values, count)
