@@ -56,7 +56,8 @@ def search(problem: Problem, plan: Plan, course: Course, rng: np.random.RandomSt
     while seen < n and not course.over(trained):
         width = width_for_more(problem, trained.point, seen)
         seen = n if seen * _GROWTH * 2 > n else seen * _GROWTH
-        trained = course.stage(stack(trained.point), width, np.sort(order[:seen]))
+        rows = np.arange(n) if seen == n else np.sort(order[:seen])
+        trained = course.stage(stack(trained.point), width, rows)
     return trained if seen == n else trained._replace(converged=False)
 
 
@@ -154,10 +155,11 @@ def _onto_faces(problem: Problem, point: Point) -> tuple[Point, np.ndarray]:
 def _row_onto_faces(problem: Problem, point: Point, j: int) -> np.ndarray | None:
     """Return unmixing and offset of a code all of whose faces hold many codes exactly, or None."""
     faces, blur = problem.prior.domain.faces, problem.blur(point)[j]
+    if not faces or point.noise_variances(problem.noise)[j] > (_EXACT * blur) ** 2:
+        return None
     codes = problem.whitened @ point.unmixing[j] + point.offset[j]
     near = [np.flatnonzero(np.abs(codes - face) < _CLOSE * blur) for face in faces]
-    crowded = [problem.weights[rows].sum() * problem.n_samples > _CROWD for rows in near]
-    if not faces or not all(crowded) or point.noise_variances(problem.noise)[j] > (_EXACT * blur) ** 2:
+    if not all(problem.weights[rows].sum() * problem.n_samples > _CROWD for rows in near):
         return None
     rows = np.concatenate(near)
     missing = np.repeat(faces, [len(part) for part in near]) - codes[rows]

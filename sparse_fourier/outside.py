@@ -109,13 +109,13 @@ def _stands_off(trained: Trained, problem: Problem) -> bool:
     Of the distance from the outermost code to the forty-first, that to the eleventh is a quarter where codes
     are even up to the face, and half where a face turns about one end, so that codes thin out before it.
     """
-    k = problem.whitened.shape[1]
-    if trained.stopped or len(problem.whitened) <= _NEXT:
+    point, k = trained.point, problem.whitened.shape[1]
+    noise = np.sqrt(point.noise_variances(problem.noise))
+    sharp = np.flatnonzero(np.broadcast_to(noise, (k,)) * problem.n_samples < _OUTERMOST)
+    if trained.stopped or len(problem.whitened) <= _NEXT or not len(sharp):
         return False
-    codes = trained.point.encode(problem.whitened)
-    noise = np.sqrt(trained.point.noise_variances(problem.noise))
-    sharp = np.broadcast_to(noise, (k,)) * problem.n_samples < _OUTERMOST
-    return any(_thins_out(side * code) for code in codes.T[sharp] for side in (1.0, -1.0))
+    codes = Point(point.unmixing[sharp], point.offset[sharp]).encode(problem.whitened)
+    return any(_thins_out(side * code) for code in codes.T for side in (1.0, -1.0))
 
 
 def _thins_out(values: np.ndarray) -> bool:
