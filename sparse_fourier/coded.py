@@ -1,4 +1,4 @@
-"""Codes as an affine function of coordinates: their moments and likelihood without an array of all of them."""
+"""Codes as an affine function of coordinates: their moments and likelihood, a block of rows at a time."""
 
 from __future__ import annotations
 

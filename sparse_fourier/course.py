@@ -21,7 +21,7 @@ from sparse_fourier.objective import (
     SimplexObjective,
 )
 from sparse_fourier.priors import Prior
-from sparse_fourier.training import Engine, Progress, Trained, compiles, same_directions, train
+from sparse_fourier.training import TIE, Engine, Progress, Trained, compiles, same_directions, train
 
 FIRST_WIDTH = 0.3
 """Width of soft faces at which rotations begin, and from which on every row matters."""
@@ -29,7 +29,6 @@ FIRST_WIDTH = 0.3
 COARSE_TOL = 1e-5
 """Tolerance of a stage that others follow."""
 
-_TIE = 1e-9  # nats; less is rounding, which depends on the unit of the signals
 _FIRST_ROWS = 2000
 _FIRST_ROWS_PER_COMPONENT = 100
 _REACH_OF_NOISE = 6.5
@@ -335,7 +334,7 @@ class Course(Stages):
 
     def better(self, one: Trained, other: Trained, rows: np.ndarray) -> Trained:
         """Return the better of two outcomes on the same rows, the first if equal; its rival is the other."""
-        best, worse = (one, other) if one.curve[-1] <= other.curve[-1] + _TIE else (other, one)
+        best, worse = (one, other) if one.curve[-1] <= other.curve[-1] + TIE else (other, one)
         if not same_directions(worse.point.unmixing[None], best.point.unmixing)[0]:
             behind = float(worse.curve[-1] - best.curve[-1])
             n_samples = self._problem.weights[rows].sum() * self._problem.n_samples

@@ -226,7 +226,7 @@ class Scaled:
     def drowned(
         self, mean: np.ndarray, axes: np.ndarray, deviations: np.ndarray, left: float
     ) -> tuple[np.ndarray, np.ndarray] | None:
-        """Return coordinates of variance one, and the squares of what they leave, where noise drowns rounding.
+        """Return coordinates of variance one, and squares of what they leave, where noise drowns rounding.
 
         Then products of the data as they are, in single precision, are enough, and squares are differences
         of squares. None where these would be less exact than to a thousandth.
