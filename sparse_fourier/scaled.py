@@ -246,18 +246,16 @@ class Scaled:
         own, n, r = self._in_own_unit if self._is_moderate else self, len(self.X), len(axes)
         exponent = self.exponent - own.exponent
         narrow = np.zeros((axes.shape[1], -(-(r + 1) // _KERNEL) * _KERNEL), np.float32)
-        narrow[:, :r], narrow[:, r] = np.ldexp(axes / deviations[:, None], exponent).T, mean
-        coordinates, squares = np.empty((n, r)), np.empty(n, np.float32)
-        offset, variances = (
-            ((axes @ mean) / deviations).astype(np.float32),
-            (deviations**2).astype(np.float32),
-        )
+        narrow[:, :r] = np.ldexp(axes / deviations[:, None], exponent).T
+        narrow[:, r] = np.ldexp(mean, -exponent)
+        mean_of_products = np.ldexp(mean, -exponent) @ narrow.astype(float)
+        middle -= 2 * (middle - np.ldexp(mean_of_products[r], 2 * exponent))  # the mean was rounded
+        coordinates, squares, variances = np.empty((n, r)), np.empty(n), deviations**2
         for rows, block in own.centred(np.zeros_like(mean), np.float32):
             products = block @ narrow
-            found = products[:, :r] - offset
-            coordinates[rows] = found
+            found = np.subtract(products[:, :r], mean_of_products[:r], out=coordinates[rows])
             size = np.ldexp(np.einsum("ij,ij->i", block, block), 2 * exponent)
-            beside = np.ldexp(products[:, r], exponent + 1) + (found * found) @ variances
+            beside = np.ldexp(products[:, r], 2 * exponent + 1) + (found * found) @ variances
             squares[rows] = size - beside
         return coordinates, np.maximum(squares + middle, 0.0)
 
