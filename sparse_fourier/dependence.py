@@ -9,6 +9,7 @@ import numpy as np
 _POWERS, _POWERS_ALONE = 3, 4
 _STANDARD_ERRORS = 5.0
 _STANDARD_ERRORS_OF_EVEN = 3.0
+_STANDARD_ERRORS_OF_FACES = 2.5
 _CORNER = 0.25
 _VISITED = 0.05
 _FOURFOLD_OF_A_SQUARE = 2.4
@@ -18,10 +19,21 @@ _ROWS_TO_TURN = 2000
 
 def is_even(codes: np.ndarray, weights: np.ndarray, n_samples: float) -> bool:
     """Return whether codes fill the unit box evenly, as far as polynomials of two at a time can tell."""
-    powers = _legendre(2 * codes.T - 1, _POWERS_ALONE)
-    singles = n_samples * float(((powers @ weights) ** 2).sum())
-    total = singles + _dependence(powers[:, :_POWERS], weights, n_samples)
+    total = _unevenness(_legendre(2 * codes.T - 1, _POWERS_ALONE), weights, n_samples)
     return _is_chi_squared(total, codes.shape[1], _POWERS_ALONE, _STANDARD_ERRORS_OF_EVEN)
+
+
+def reaches_faces(codes: np.ndarray, weights: np.ndarray, n_samples: float) -> bool:
+    """Return whether codes that fill the unit box about evenly are as frequent near its faces as elsewhere.
+
+    Where a density falls towards both ends, the mean of the second Legendre polynomial is negative; it is
+    normal where codes are even, and so is the sum over codes.
+    """
+    powers = _legendre(2 * codes.T - 1, _POWERS_ALONE)
+    k = codes.shape[1]
+    centred = -np.sqrt(n_samples / k) * float((powers[:, 1] @ weights).sum())
+    about = _is_chi_squared(_unevenness(powers, weights, n_samples), k, _POWERS_ALONE)
+    return about and centred <= _STANDARD_ERRORS_OF_FACES
 
 
 def are_dependent(codes: np.ndarray, weights: np.ndarray, n_samples: float) -> bool:
@@ -72,6 +84,12 @@ def _turns(pair: np.ndarray, share: np.ndarray, n_samples: float) -> bool:
     error = np.sqrt(share @ (fourth.real**2 + fourth.imag**2) / n_samples)
     shown = abs(share @ fourth)
     return bool(_SHOWN_BY_A_SQUARE * error < _FOURFOLD_OF_A_SQUARE and shown < _SHOWN_BY_CHANCE * error)
+
+
+def _unevenness(powers: np.ndarray, weights: np.ndarray, n_samples: float) -> float:
+    """Return the squared means of all powers of each code and of products of two, times n."""
+    singles = n_samples * float(((powers @ weights) ** 2).sum())
+    return singles + _dependence(powers[:, :_POWERS], weights, n_samples)
 
 
 def _dependence(powers: np.ndarray, weights: np.ndarray, n_samples: float) -> float:

@@ -7,12 +7,13 @@ them. What tells them is that codes which fill a box come as near to its faces a
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 
 from sparse_fourier.contamination import Reduce, Settled, fewer
 from sparse_fourier.course import Problem
-from sparse_fourier.dependence import is_even
+from sparse_fourier.dependence import reaches_faces
 from sparse_fourier.objective import Point
 from sparse_fourier.training import Trained
 
@@ -26,6 +27,7 @@ _SAME = 1e-9
 _STANDARD_ERRORS, _FAR, _FARTHER = 2.0, 4.0, 0.6
 _SQUARE_OF_A_CORNER, _VARIANCE_OF_SQUARES = 3.0, 0.8
 _FLATTENED = 1e3
+_HOLD = 2
 _OUTERMOST, _NEXT, _SHARE_OF_A_TILT = 10, 40, 0.45
 
 Train = Callable[[Problem], Point]
@@ -43,8 +45,9 @@ def within_box(
     """Return signals without those that stray from the box that the others fill.
 
     Strays tilt the box that holds them, so that the search begins with the box of all signals but the
-    outermost; boxes are then found, and rows judged, in turn. If what is left in the end does not fill its
-    box evenly, the outermost rows are the tail of a density, and all are kept.
+    outermost; boxes are then found, and rows judged, in turn. Where some stray, more are looked for from
+    the box of all but the rows at its faces. If what is left in the end does not fill its box up to the
+    faces, the outermost rows are the tail of a density, and all are kept.
 
     Parameters
     ----------
@@ -55,37 +58,76 @@ def within_box(
         Of these signals.
     reduce, train : callables
     box_of_all : callable, optional
-        The box that training ends at with all rows, asked for where none is far out: the search is then
-        spared unless one of its faces stands off.
+        The box that training ends at with all rows, asked for where none is far out and none has been left
+        out before: the search is then spared unless one of its faces stands off.
     """
     if most <= 0 or not _are_enough(problem):
         return settled
-    if _is_tight(problem) and not (box_of_all and _stands_off(box_of_all(), problem)):
+    alone = not len(settled.strays)
+    if alone and _is_tight(problem) and not (box_of_all and _stands_off(box_of_all(), problem)):
         return settled
-    beyond, before = _outermost(problem, settled.weights, most), np.zeros(len(settled.weights), dtype=bool)
-    for _ in range(_ROUNDS):
-        if not beyond.any() or (beyond == before).all():
-            break
-        box = _box(problem, _some(~beyond), train)
-        if box is None:
-            return settled
-        before, beyond = beyond, outside(box.encode(problem.whitened), settled.weights, most)
-    if not beyond.any() or (beyond != before).any() or not _are_worth_it(problem, beyond, train):
+    search = _Search(problem, settled.weights, most, train)
+    beyond = search.rows()
+    if not beyond.any():
         return settled
     left = fewer(settled, ~beyond, reduce)
     return left if _fills_a_box(left.data.problem(problem.prior), train) else settled
 
 
-def _are_worth_it(problem: Problem, beyond: np.ndarray, train: Train) -> bool:
-    """Return whether all others are likelier without these rows by more than what is broad costs these.
+class _Search(NamedTuple):
+    """For rows of these weights that lie outside of the box of all others."""
 
-    That is the comparison of likelihoods of which a small share is broad, and of which it is nothing.
-    """
-    rows = _some(~beyond)
-    boxes = [_box(problem, own, train) for own in (rows, np.append(rows, np.flatnonzero(beyond)))]
-    volumes = [np.inf if box is None else -np.linalg.slogdet(box.unmixing)[1] for box in boxes]
-    price = _NATS_OF_A_STRAY * problem.weights[beyond].sum()
-    return bool(volumes[1] - volumes[0] > price)
+    problem: Problem
+    weights: np.ndarray
+    most: float
+    train: Train
+
+    def rows(self) -> np.ndarray:
+        """Return those that are worth their loss."""
+        first = self.followed(_outermost(self.problem, self.weights, self.most))
+        if not first.any():
+            return first
+        nothing = np.zeros_like(first)
+        if not self._are_worth_it(first, nothing):
+            return nothing
+        more = first | self.followed(first | self.at_faces(first))
+        allowed = (more != first).any() and self.weights[more].sum() <= self.most
+        return more if allowed and self._are_worth_it(more, first) else first
+
+    def followed(self, beyond: np.ndarray) -> np.ndarray:
+        """Return which rows lie outside, found in turn from a first guess; none if that does not settle."""
+        before, nothing = np.zeros_like(beyond), np.zeros_like(beyond)
+        for _ in range(_ROUNDS):
+            if not beyond.any() or (beyond == before).all():
+                return beyond
+            box = _box(self.problem, _some(~beyond), self.train)
+            if box is None:
+                return nothing
+            codes = box.encode(self.problem.whitened)
+            before, beyond = beyond, outside(codes, self.weights, self.most)
+        return beyond if (beyond == before).all() else nothing
+
+    def at_faces(self, beyond: np.ndarray) -> np.ndarray:
+        """Return which of the other rows come nearest to the faces of their box, and so may hold them."""
+        found, box = np.zeros_like(beyond), _box(self.problem, _some(~beyond), self.train)
+        if box is not None:
+            rows = np.flatnonzero(~beyond)
+            order = np.argsort(box.encode(self.problem.whitened[rows]), axis=0)
+            found[rows[np.concatenate([order[:_HOLD], order[-_HOLD:]])]] = True
+        return found
+
+    def _are_worth_it(self, beyond: np.ndarray, before: np.ndarray) -> bool:
+        """Return whether all others are likelier without these rows by more than what is broad costs these.
+
+        That is the comparison of likelihoods of which a small share is broad, and of which it is nothing.
+        Some of these rows may have been left out before.
+        """
+        rows, more = _some(~beyond), beyond & ~before
+        sets = (rows, np.append(rows, np.flatnonzero(more)))
+        boxes = [_box(self.problem, own, self.train) for own in sets]
+        volumes = [np.inf if box is None else -np.linalg.slogdet(box.unmixing)[1] for box in boxes]
+        price = _NATS_OF_A_STRAY * self.problem.weights[more].sum()
+        return bool(volumes[1] - volumes[0] > price)
 
 
 def _are_enough(problem: Problem) -> bool:
@@ -168,9 +210,8 @@ def outside(codes: np.ndarray, weights: np.ndarray, most: float) -> np.ndarray:
     bool array of shape (n,)
         None where they would be more.
     """
-    level = _LEVEL / (2 * codes.shape[1])
     ends = [side * code for code in codes.T for side in (1.0, -1.0)]
-    found = np.any([_beyond_spacings(end, weights, most, level) for end in ends], axis=0)
+    found = np.any([_beyond_spacings(end, weights, most, _LEVEL / len(ends)) for end in ends], axis=0)
     return found if weights[found].sum() <= most else np.zeros_like(found)
 
 
@@ -200,6 +241,6 @@ def _order_of_largest(values: np.ndarray, n: int) -> np.ndarray:
 
 
 def _fills_a_box(problem: Problem, train: Train) -> bool:
-    """Return whether the codes of signals fill their box evenly."""
+    """Return whether the codes of signals fill their box up to its faces."""
     box = _box(problem, _some(problem.weights > 0), train)
-    return box is not None and is_even(box.encode(problem.whitened), problem.weights, problem.n_samples)
+    return box is not None and reaches_faces(box.encode(problem.whitened), problem.weights, problem.n_samples)

@@ -92,6 +92,19 @@ def test_rotating_the_features_changes_no_sign(k, seed):
     np.testing.assert_array_equal(rotated, signs)
 
 
+@pytest.mark.parametrize("unit", [1e-12, 1e12])
+def test_the_unit_of_signals_changes_no_sign(unit):
+    """Also where the signs of least squares are not those of the nearest corner, and one is to be turned."""
+    turned = 0
+    for seed in range(40):
+        components, centre = random_box(4, 5, seed)
+        tolerance, coefficients = np.zeros(4), np.linalg.lstsq(components.T, centre, rcond=None)[0]
+        signs = box_signs(components, centre, tolerance)
+        np.testing.assert_array_equal(box_signs(unit * components, unit * centre, unit * tolerance), signs)
+        turned += (signs != np.sign(coefficients)).any()
+    assert turned > 5
+
+
 def test_ties_take_the_reference_sign():
     """A centre that says nothing of a component leaves its sign to a fixed functional."""
     rng = np.random.default_rng(0)

@@ -34,6 +34,32 @@ def test_evenness_is_a_test_of_its_level():
     assert not dependence.is_even(np.where(rng.uniform(size=(500, 3)) < 0.6, shared, 0.5), weights, 500)
 
 
+@pytest.mark.parametrize(("n", "k"), [(500, 1), (500, 3), (100, 2)])
+def test_faces_are_reached_by_codes_that_are_even_and_not_by_those_that_thin_out(n, k):
+    """Less than one of a hundred that are even fails by chance: 2.5 deviations of a normal variable."""
+    rng, weights = np.random.default_rng(1), np.full(n, 1 / n)
+
+    def share(draw):
+        return np.mean([dependence.reaches_faces(draw(size=(n, k)), weights, n) for _ in range(400)])
+
+    assert 0.98 <= share(rng.uniform) < 1
+    assert share(lambda size: rng.beta(2, 2, size=size)) < 0.02
+    assert share(lambda size: rng.triangular(0, 0.5, 1, size=size)) < 0.02
+    assert n < 500 or share(lambda size: np.sqrt(rng.uniform(size=size))) < 0.02
+    assert n < 500 or share(lambda size: 0.5 + 0.5 * np.cos(np.pi * rng.uniform(size=size))) < 0.02
+
+
+def test_less_even_codes_may_reach_faces():
+    """Those of a little more than three standard errors, most of which lie near faces."""
+    n, weights = 300, np.full(300, 1 / 300)
+    grid = (np.arange(n) + 0.5) / n
+    even = np.stack([grid, np.random.default_rng(0).permutation(grid)], axis=1)
+    outwards = even + 0.45 * even * (1 - even) * (2 * even - 1)
+    assert not dependence.is_even(outwards, weights, n)
+    assert dependence.reaches_faces(outwards, weights, n)
+    assert not dependence.reaches_faces(1 - np.sqrt(1 - even**2), weights, n)
+
+
 def test_dependence_is_twice_what_one_code_tells_of_another():
     """Of two normal codes of correlation r that is -log(1 - r²) / 2 nats a sample, all but a little of it."""
     r, n = 0.3, 20_000

@@ -14,6 +14,7 @@ RNG = np.random.default_rng(0)
 SKEWED, EVEN = 3 + RNG.exponential(size=500), -RNG.uniform(size=500)
 DRAWS = np.stack([RNG.laplace(size=500), SKEWED, EVEN, RNG.normal(size=500)], axis=1)
 SHARE = np.full(500, 1 / 500)
+CODES = np.concatenate([DRAWS, RNG.uniform(-3, 3, size=(100, 4))])
 
 
 @pytest.fixture(name="prior", scope="module")
@@ -24,17 +25,37 @@ def learned():
 
 
 def test_tables_are_the_densities_and_noise_widens_edges_alone(prior):
-    codes = np.concatenate([DRAWS, RNG.uniform(-3, 3, size=(100, 4))])
     with runtime.settings():
         tables = prior.traced(4)
-        sharp, soft = (np.array(tables.log_marginals(codes, np.full((1, 4), v))) for v in (0.0, 1e-2))
-        total = np.array(tables.log_observed(codes, np.full((1, 4), 1e-2)))
-    expected = prior.log_marginals(codes, np.zeros((1, 4)))
+        sharp, soft = (np.array(tables.log_marginals(CODES, np.full((1, 4), v))) for v in (0.0, 1e-2))
+        total = np.array(tables.log_observed(CODES, np.full((1, 4), 1e-2)))
+    expected = prior.log_marginals(CODES, np.zeros((1, 4)))
     np.testing.assert_allclose(sharp, expected, rtol=1e-9, atol=1e-9)
     np.testing.assert_allclose(total, expected.sum(axis=1), rtol=1e-9, atol=1e-9)
     np.testing.assert_allclose(soft[:, [0, 3]], sharp[:, [0, 3]], atol=1e-9)
     near = np.argmin(np.abs(EVEN + 0.95))
     assert sharp[near, 2] - soft[near, 2] > 0.3  # a third of the noise leads beyond the edge
+
+
+def test_edges_are_as_wide_as_their_blur_and_the_noise_in_any_unit(prior):
+    """A wall is a normal distribution function; what it has of noise is in units of the codes."""
+    large = prior.mapped(np.array([8.0, 8.0, -8.0, 8.0]), np.zeros(4))
+    codes, noise = 8 * CODES * [1, 1, -1, 1], 0.5
+    with runtime.settings():
+        tables = large.traced(4)
+        sharp, soft = (np.array(tables.log_marginals(codes, np.full((1, 4), v))) for v in (0.0, noise**2))
+        total = np.array(tables.log_observed(codes, np.zeros((1, 4))))
+    np.testing.assert_allclose(total, sharp.sum(axis=1), rtol=1e-9)
+    for j in (1, 2):
+        density, expected = large.densities[j], sharp[:, j].copy()
+        for wall in density.template.walls(density.blur):
+            distances = wall.sign * (codes[:, j] - density.centre - density.scale * wall.place)
+            distances *= np.sign(density.scale)
+            width = wall.width * abs(density.scale)
+            expected += stats.norm.logcdf(distances / np.hypot(width, noise))
+            expected -= stats.norm.logcdf(distances / width)
+        assert np.abs(soft[:, j] - sharp[:, j]).max() > 0.3
+        np.testing.assert_allclose(soft[:, j], expected, rtol=1e-9, atol=1e-9)
 
 
 @pytest.mark.slow

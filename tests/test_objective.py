@@ -428,6 +428,45 @@ def test_joint_objective_of_independent_codes_is_that_of_each(prior, k):
         )
 
 
+def test_what_errors_are_made_of_are_differences_of_the_likelihood():
+    """Scores of rows, curvatures along codes, and gradients elsewhere; padding has weight zero."""
+    k, point = 2, PROBLEMS[2].point
+    apart, joint = both_objectives(Laplace(), k)
+    step = 0.1 * np.random.default_rng(0).normal(size=(k, k + 1))
+
+    def derivatives(joint, point, steps):
+        return joint.scores(point), joint.curvatures(point), joint.slopes(point, steps)
+
+    runtime.start()
+    import jax
+
+    runtime.register(joint)
+    with runtime.settings():
+        found = jax.jit(derivatives)(joint, point, np.stack([step, -step]))
+        scores, curvatures, slopes = map(np.asarray, found)
+
+    def costs(step):
+        moved = move(point, step)
+        return -Laplace().log_observed(moved.encode(apart.rows[0]), apart.variances(moved))
+
+    def density(shift):
+        return Laplace().log_observed(point.encode(apart.rows[0]) + shift, apart.variances(point))
+
+    def mean(step):
+        return value_and_model(apart, move(point, step), 0.0)[0]
+
+    n, small, units = len(apart.rows[0]), 1e-5, np.eye(k * (k + 1)).reshape(-1, k, k + 1)
+    for unit in units:
+        expected = (costs(small * unit) - costs(-small * unit)) / (2 * small)
+        np.testing.assert_allclose(scores[:n][:, unit > 0][:, 0], expected, rtol=1e-6, atol=1e-7)
+        for slope, at in zip(slopes, (step, -step), strict=True):
+            expected = (mean(at + small * unit) - mean(at - small * unit)) / (2 * small)
+            assert slope[unit > 0] == pytest.approx(expected, rel=1e-6, abs=1e-8)
+    for j, side in enumerate(1e-4 * np.eye(k)):
+        expected = (density(side) + density(-side) - 2 * density(0)) / 1e-8
+        np.testing.assert_allclose(curvatures[:n, j], expected, rtol=1e-3, atol=1e-4)
+
+
 class Positive(Prior):
     """Codes that are never zero."""
 

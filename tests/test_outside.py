@@ -39,6 +39,41 @@ def test_three_strays_in_the_span_cost_the_seed_no_more_than_their_absence(kind,
         assert set(model.outliers_) <= set(rows)
 
 
+MORE = {
+    "times 3": lambda codes, rng: 3 * codes,
+    "times -1": lambda codes, rng: -codes,
+    "moved": lambda codes, rng: codes + 0.5,
+    "anywhere": lambda codes, rng: 0.5 + 2 * rng.standard_normal(codes.shape),
+    "near": lambda codes, rng: 0.5 + rng.standard_normal(codes.shape),
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "seed"),
+    [
+        ("times 3", 14),  # the rest are less even than by chance, not less frequent near faces
+        ("moved", 46),
+        ("times -1", 124),
+        ("moved", 47),  # one of three holds the face that the search begins with
+        ("moved", 332),
+        ("times 3", 517),  # one of three is less far out than the two that are found before
+        ("anywhere", 31),
+        ("near", 366),
+    ],
+)
+def test_the_last_of_several_strays_is_found_too(kind, seed):
+    _, codes, sines = make_sinusoid_mixtures(300, 30, random_state=seed)
+    rng = np.random.RandomState(seed + 1)
+    rng.standard_normal((300, 30))
+    rows = np.sort(rng.choice(300, 3, replace=False))
+    codes[rows] = MORE[kind](codes[rows], np.random.RandomState(seed + 7))
+    with pytest.warns(UserWarning, match=LEFT_OUT):
+        model = learned(codes @ sines)
+    inside = ((codes >= 0) & (codes <= 1)).all(axis=1)
+    assert model.outliers_.tolist() == rows[~inside[rows]].tolist()
+    assert worst_relative_error(sines, model.components_) < 0.04
+
+
 @pytest.mark.parametrize("noise", [0.0, 0.02])
 def test_a_row_beside_a_face_is_found_though_no_farther_out_than_a_corner(noise):
     """All that is left out is as if it had never been there, to the bit."""
