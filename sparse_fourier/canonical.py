@@ -35,8 +35,7 @@ def box_signs(components: np.ndarray, centre: np.ndarray, tolerance: np.ndarray)
     coefficients = 2.0 * np.linalg.lstsq(components.T, centre, rcond=None)[0]
     signs = np.where(coefficients < 0, -1.0, 1.0)
     signs = _shorten_corner(signs, components, centre)
-    tied = np.abs(coefficients) <= tolerance
-    return np.where(tied, reference_signs(components), signs)
+    return _settled(signs, np.abs(coefficients) <= tolerance, components)
 
 
 def _shorten_corner(signs: np.ndarray, components: np.ndarray, centre: np.ndarray) -> np.ndarray:
@@ -70,7 +69,12 @@ def mean_signs(components: np.ndarray, mean: np.ndarray, tolerance: np.ndarray) 
     """
     coefficients = np.linalg.lstsq(components.T, mean, rcond=None)[0]
     signs = np.where(coefficients < 0, -1.0, 1.0)
-    return np.where(np.abs(coefficients) <= tolerance, reference_signs(components), signs)
+    return _settled(signs, np.abs(coefficients) <= tolerance, components)
+
+
+def _settled(signs: np.ndarray, tied: np.ndarray, components: np.ndarray) -> np.ndarray:
+    """Return signs, of which those that are tied are the ones of reference."""
+    return np.where(tied, reference_signs(components), signs) if tied.any() else signs
 
 
 def reference_signs(components: np.ndarray) -> np.ndarray:

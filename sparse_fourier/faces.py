@@ -146,20 +146,21 @@ def _onto_faces(problem: Problem, point: Point) -> tuple[Point, np.ndarray]:
     A face that a density without atoms leaves is close to few samples, whose codes are scattered; where many
     lie in one hyperplane they determine it up to rounding.
     """
-    found = [_row_onto_faces(problem, point, j) for j in range(len(point.offset))]
+    blur = problem.blur(point)
+    scattered = np.broadcast_to(point.noise_variances(problem.noise) > (_EXACT * blur) ** 2, blur.shape)
+    found = [None if far else _row_onto_faces(problem, point, j, blur[j]) for j, far in enumerate(scattered)]
     rows = [row if row is not None else np.append(u, o) for row, u, o in zip(found, *point, strict=True)]
     exact = np.array([row is not None for row in found])
     return Point(np.array(rows)[:, :-1], np.array(rows)[:, -1]), exact
 
 
-def _row_onto_faces(problem: Problem, point: Point, j: int) -> np.ndarray | None:
+def _row_onto_faces(problem: Problem, point: Point, j: int, blur: float) -> np.ndarray | None:
     """Return unmixing and offset of a code all of whose faces hold many codes exactly, or None."""
-    faces, blur = problem.prior.domain.faces, problem.blur(point)[j]
-    if not faces or point.noise_variances(problem.noise)[j] > (_EXACT * blur) ** 2:
-        return None
+    faces = problem.prior.domain.faces
     codes = problem.whitened @ point.unmixing[j] + point.offset[j]
     near = [np.flatnonzero(np.abs(codes - face) < _CLOSE * blur) for face in faces]
-    if not all(problem.weights[rows].sum() * problem.n_samples > _CROWD for rows in near):
+    crowded = [problem.weights[rows].sum() * problem.n_samples > _CROWD for rows in near]
+    if not faces or not all(crowded):
         return None
     rows = np.concatenate(near)
     missing = np.repeat(faces, [len(part) for part in near]) - codes[rows]

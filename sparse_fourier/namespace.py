@@ -25,10 +25,12 @@ def array_namespace(*arrays: Array) -> ModuleType:
     JAX is never imported here: an array of its kind can only exist where it has been.
     """
     jax = sys.modules.get("jax")
+    if jax is None:
+        return np
     kind = getattr(jax, "Array", ())  # absent while another thread imports JAX
     for array in arrays:
-        if isinstance(array, kind):
-            return sys.modules["jax"].numpy
+        if type(array) is not np.ndarray and isinstance(array, kind):
+            return jax.numpy
     return np
 
 

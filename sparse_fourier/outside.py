@@ -29,6 +29,7 @@ _SQUARE_OF_A_CORNER, _VARIANCE_OF_SQUARES = 3.0, 0.8
 _FLATTENED = 1e3
 _HOLD = 2
 _OUTERMOST, _NEXT, _SHARE_OF_A_TILT = 10, 40, 0.45
+_PLACES = [0, _OUTERMOST, _NEXT]
 
 Train = Callable[[Problem], Point]
 """Finds the box that holds signals."""
@@ -156,13 +157,10 @@ def _stands_off(trained: Trained, problem: Problem) -> bool:
     sharp = np.flatnonzero(np.broadcast_to(noise, (k,)) * problem.n_samples < _OUTERMOST)
     if trained.stopped or len(problem.whitened) <= _NEXT or not len(sharp):
         return False
-    codes = Point(point.unmixing[sharp], point.offset[sharp]).encode(problem.whitened)
-    return any(_thins_out(side * code) for code in codes.T for side in (1.0, -1.0))
-
-
-def _thins_out(values: np.ndarray) -> bool:
-    first, eleventh, last = values[_order_of_largest(values, _NEXT + 1)][[0, _OUTERMOST, _NEXT]]
-    return bool(first - eleventh > _SHARE_OF_A_TILT * (first - last))
+    codes = Point(point.unmixing[sharp], point.offset[sharp]).encode(problem.whitened).T
+    depths = np.concatenate([codes, -codes])
+    first, eleventh, last = np.partition(depths, _PLACES, axis=1)[:, _PLACES].T
+    return bool((eleventh - first > _SHARE_OF_A_TILT * (last - first)).any())
 
 
 def _outermost(problem: Problem, weights: np.ndarray, most: float) -> np.ndarray:

@@ -25,7 +25,7 @@ _LITTLE_DAMPING = 1e-2
 _HOPELESS_DAMPING = 1e12
 _ROUNDING = 1e-13
 _INEXACTNESS = 1e-16
-_DENSE_SIZE = 300
+_DENSE_SIZE = 600
 
 
 class NewtonState(NamedTuple):
@@ -182,15 +182,18 @@ def _solve_directly(model: Any, damping: Array) -> Array:
 def _solve_iteratively(model: LocalModel, damping: Array) -> Array:
     """Return the step by conjugate gradients, at a cost of k³ for each of them.
 
-    Preconditioned by the diagonal blocks, which leaves the coupling by the volume to iterate on.
-    They end early where the curvature is not positive.
+    Preconditioned by the diagonal blocks, the part of the volume among them, which leaves the coupling of
+    rows by the volume to iterate on.
+    They end early where the curvature is not positive. Where that of a block is not, the step is NaN, as that
+    of `_solve_directly` is, and more damping is called for.
     """
     import jax
     import jax.numpy as jnp
     import jax.scipy.linalg
 
-    width = model.blocks.shape[-1]
-    damped = model.blocks + damping * jnp.eye(width, dtype=model.blocks.dtype)
+    k, width = model.gradient.shape
+    own = np.eye(k, width)
+    damped = model.blocks + damping * np.eye(width) + own[:, :, None] * own[:, None, :]
     factors = jax.scipy.linalg.cho_factor(damped, lower=True)[0]
 
     def precondition(residual: Array) -> Array:
@@ -215,7 +218,8 @@ def _solve_iteratively(model: LocalModel, damping: Array) -> Array:
     def unfinished(carry: _Search) -> Array:
         return (carry.energy > _INEXACTNESS * energy) & (carry.count < 2 * residual.size)
 
-    return jax.lax.while_loop(unfinished, improve, first).step
+    step = jax.lax.while_loop(unfinished, improve, first).step
+    return jnp.where(energy >= 0, step, jnp.nan)
 
 
 def _next_damping(damping: Array, accepted: Array, faithful: Array) -> Array:

@@ -411,8 +411,8 @@ print(sorted({"jax", "jaxlib", "optax", "matplotlib"} & set(sys.modules)))
 def test_fits_of_many_components_import_jax():
     code = """
 rng = np.random.RandomState(0)
-MANY = rng.uniform(size=(2000, 17)) @ rng.standard_normal((17, 30))
-fit(MANY, n_components=17, prior="uniform")
+MANY = rng.uniform(size=(2000, 25)) @ rng.standard_normal((25, 40))
+fit(MANY, n_components=25, prior="uniform")
 print("jax" in sys.modules)
 """
     assert output(code) == "True"

@@ -11,7 +11,7 @@ from scipy.special import log_ndtr
 from sparse_fourier import runtime, solvers
 from sparse_fourier.namespace import tree_map
 from sparse_fourier.objective import CodeObjective, LocalModel, Point
-from sparse_fourier.priors import Uniform
+from sparse_fourier.priors import Exponential, Laplace, Uniform
 from sparse_fourier.solvers import Newton
 
 N = 256
@@ -257,6 +257,27 @@ def test_conjugate_gradients_lead_to_the_same_optimum(descend, monkeypatch):
     iteratively = descend(objective, starts, step=compiled_step())[-1]
     assert iteratively.converged.all()
     np.testing.assert_allclose(iteratively.value, directly.value, rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("prior", [Exponential(), Laplace()], ids=str)
+def test_conjugate_gradients_get_past_blocks_without_curvature(descend, monkeypatch, prior):
+    """Far from an optimum the prior may bend downwards along a row, which calls for damping, not for an end."""
+    rng = np.random.default_rng(8)
+    draw = rng.laplace if str(prior) == "laplace" else rng.exponential
+    codes = draw(size=(400, 4))
+    left, sizes, right = np.linalg.svd(codes - codes.mean(axis=0), full_matrices=False)
+    white, turn = np.sqrt(400) * left, right.T * sizes / np.sqrt(400)
+    objective = CodeObjective(
+        prior, white[None], np.full((1, 400), 1 / 400), 0.001 * np.eye(4), np.full(4, 1e-3), np.float64(0.0)
+    )
+    turned = [np.linalg.qr(np.eye(4) + 0.2 * rng.normal(size=(4, 4)))[0] for _ in range(3)]
+    turned = [rotation * np.sign(np.diagonal(rotation)) @ turn for rotation in turned]
+    starts = Point(np.array(turned), np.full((3, 4), prior.moments[0]))
+    directly = descend(objective, starts)[-1]
+    monkeypatch.setattr(solvers, "_DENSE_SIZE", 0)
+    iteratively = descend(objective, starts, step=compiled_step())[-1]
+    assert iteratively.converged.all()
+    np.testing.assert_allclose(iteratively.value, directly.value, rtol=0, atol=1e-8)
 
 
 def test_first_step_only_looks(descend):
