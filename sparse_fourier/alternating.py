@@ -23,7 +23,8 @@ _SPUR = 1.05
 _BRAKE = 0.5
 _DEVIATIONS_OF_NOISE = 3.0
 _POWER_ITERATIONS = 30
-_BLOCK_BYTES = 1 << 20
+_BLOCK_BYTES = 1 << 18
+_KEPT_ENTRIES = 1 << 19
 _NONNEGATIVE = Interval(0.0, np.inf)
 
 
@@ -110,13 +111,26 @@ class _Signals:
         missing = np.isnan(self.X[self.gaps]).sum(axis=1)
         return float(self.weights.sum() * d - self.weights[self.gaps] @ missing)
 
-    def residuals(self, factors: _Factors, rows: slice) -> np.ndarray:
-        """Return what the codes of some rows leave of their signals; zero where nothing was observed."""
-        block = scaled_by_power_of_two(self.X[rows].astype(float), -self.exponent)
-        block -= factors.intercept + factors.codes[rows] @ factors.components
+    @cached_property
+    def _kept(self) -> np.ndarray | None:
+        """All of them, zero where nothing was observed, where they are few enough to be kept."""
+        return self._scaled(slice(None)) if self.X.size <= _KEPT_ENTRIES else None
+
+    def _scaled(self, rows: slice) -> np.ndarray:
+        block = scaled_by_power_of_two(self.X[rows], -self.exponent, np.empty(self.X[rows].shape))
         if self.gaps[rows].any():
             block[np.isnan(block)] = 0.0
         return block
+
+    def residuals(self, factors: _Factors, rows: slice) -> np.ndarray:
+        """Return what the codes of some rows leave of their signals; zero where nothing was observed."""
+        block = self._scaled(rows) if self._kept is None else self._kept[rows]
+        rest = factors.codes[rows] @ factors.components
+        rest += factors.intercept
+        np.subtract(block, rest, out=rest)
+        if self.gaps[rows].any():
+            rest[np.isnan(self.X[rows])] = 0.0
+        return rest
 
     def blocks(self, factors: _Factors) -> Iterator[tuple[slice, np.ndarray]]:
         """Yield slices and the residuals of these rows, all in the end."""

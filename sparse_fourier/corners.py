@@ -13,8 +13,11 @@ from sparse_fourier.objective import Point
 from sparse_fourier.training import Trained
 
 _CONFIDENCE = 0.8
-_REACH = 1.5
-_FIRST_STEPS, _MOST_STEPS = 4, 200
+REACH = 1.5
+"""How many times the precision of a fit a corner may be from zero to be tried there."""
+
+_CLOSE = 5.0  # standard deviations of a code's noise
+_FIRST_STEPS, _MOST_STEPS = 2, 200
 _HOPELESS = 50.0
 
 
@@ -43,21 +46,23 @@ def cornered(problem: Problem, course: Stages, trained: Trained) -> Trained:
     start, distance = _moved(problem, trained.point)
     n, blur = len(problem.whitened), float(problem.blur(trained.point).max())
     has_to = _has_to(problem, distance)
-    if not has_to and distance > _REACH * resolution(problem, n, blur):
+    if not has_to and distance > REACH * resolution(problem, n, blur):
         return trained
     course, limit = course.on(replace(problem, rooted=True)), gammaincinv(len(start.offset), _CONFIDENCE)
 
     def lost(found: Trained) -> float:
         return -np.inf if has_to else problem.n_samples * (found.curve[-1] - trained.curve[-1])
 
-    few = _FIRST_STEPS if problem.prior.piles_up_at_faces and not has_to else None
-    found = course.stage(stack(start), FIRST_WIDTH * has_to, np.arange(n), few or _MOST_STEPS)
+    follow = problem.prior.piles_up_at_faces
+    width = FIRST_WIDTH * has_to or min(distance, FIRST_WIDTH) * (follow and distance > _CLOSE * blur)
+    few = _FIRST_STEPS if follow and not width else None
+    found = course.stage(stack(start), width, np.arange(n), few or _MOST_STEPS)
     left = 0.25 * problem.n_samples * found.decrement  # half of what the last step promised
     if few and not (found.converged or course.over(found)) and lost(found) - left < _HOPELESS * limit:
         found = course.stage(stack(found.point), 0.0, np.arange(n), _MOST_STEPS)
     if not (lost(found) < limit and (found.converged or found.stopped)):
         return trained._replace(curve=np.append(found.curve[:-1], trained.curve[-1]), stopped=found.stopped)
-    point = Point(_opened(found.point.unmixing, problem, course), found.point.offset)
+    point = Point(opened(found.point.unmixing, problem, course), found.point.offset)
     both = trained.converged and found.converged
     return found._replace(point=point, converged=both, floor=problem.floor, rooted=True)
 
@@ -85,7 +90,7 @@ def _has_to(problem: Problem, distance: float) -> bool:
     return not problem.prior.domain.is_bounded and distance > problem.prior.moments[0]
 
 
-def _opened(unmixing: np.ndarray, problem: Problem, course: Stages) -> np.ndarray:
+def opened(unmixing: np.ndarray, problem: Problem, course: Stages) -> np.ndarray:
     """Return an unmixing with faces turned outwards by what extremes fall short of them.
 
     Where there is no noise, that is at least so far that no signal is left outside.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -14,6 +15,7 @@ import numpy as np
 from sparse_fourier import runtime
 from sparse_fourier.objective import (
     CodeObjective,
+    ConfinedObjective,
     JointObjective,
     Objective,
     Point,
@@ -65,6 +67,8 @@ class Problem:
         not depend on the unit.
     rooted : bool
         Whether codes have no offset: a corner of the support is where the coordinates are zero.
+    allowed : array of shape (k * (k + 1), k * (k + 1)) or None
+        Projection onto the steps that codes may take, where that is not any.
     """
 
     prior: Prior
@@ -78,6 +82,7 @@ class Problem:
     inflation: np.ndarray | None = None
     unit: float = 0.0
     rooted: bool = False
+    allowed: np.ndarray | None = None
 
     def objective(self, rows: np.ndarray, matters: np.ndarray) -> Objective:
         """Return the objective of some rows, each code with those of them that matter to it.
@@ -107,6 +112,8 @@ class Problem:
         kind = RootedObjective if self.rooted else kind
         kind = kind if self.prior.factorises else JointObjective
         k = len(self.noise)
+        if self.allowed is not None:
+            kind = functools.partial(ConfinedObjective, allowed=self.allowed)
         numbers = np.broadcast_to(np.asarray(self.floor, dtype=float), k), np.float64(self.constant)
         return kind(self.prior, rows, weights, self.noise, *numbers, inflation)
 
@@ -207,6 +214,8 @@ class Plan:
     init : array of shape (k, k) or None
         Directions of the components to start from, in whitened coordinates.
     callback : callable or None
+    nonnegative : array of shape (k, d) or None
+        Where components must not be negative, what they are multiples of: inv(unmixing).T @ nonnegative.
     """
 
     n_starts: int | None
@@ -214,6 +223,7 @@ class Plan:
     max_iter: int
     init: np.ndarray | None
     callback: Callable[[Progress], Any] | None
+    nonnegative: np.ndarray | None = None
 
 
 class Stages(ABC):

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+from scipy.stats import chi2
 
 from sparse_fourier.alternating import fit_to_signals
 from sparse_fourier.bases import Basis, Free
@@ -45,6 +46,7 @@ from sparse_fourier.training import Progress, Trained
 
 _NATS_OF_A_DOUBT = 3.0
 _SAMPLES_TO_JUDGE, _MOST_TO_JUDGE = 25, 200_000
+_CONFIDENCE = 0.95
 _SEARCH = Plan(None, 1e-6, 150, None, None)
 
 
@@ -199,6 +201,8 @@ def _fit_under(
     if prior is not settings.prior:
         settings = replace(settings, prior=prior)
         data = _reduced(X, weights, settings) if prior.domain.surplus else data.under(prior)
+    if settings.basis.leaves_span and settings.fit_intercept:
+        data, trained = _from_zero(data, X, weights, settings, rng) or (data, trained)
     if settings.basis.has_own_fit:
         fitted = _fit_own_components(data, X, weights, settings, rng)
     else:
@@ -206,6 +210,24 @@ def _fit_under(
     if data.whole and data.whole.sampled:
         fitted = _with_loss_of_whole(fitted, data, data.whole)
     return fitted if data.gaps is None else _with_loss_of_entries(fitted, X, weights)
+
+
+def _from_zero(
+    data: Reduced, X: Rows, weights: np.ndarray, settings: Settings, rng: np.random.RandomState
+) -> tuple[Reduced, Trained] | None:
+    """Return signals and training without an intercept, where a corner of the support is the signal zero.
+
+    None where an intercept explains more of the signals than noise has of it, or codes leave it off zero.
+    """
+    if data.gaps or data.surplus or 0.0 not in settings.prior.domain.faces:
+        return None
+    n_left = len(data.origin) - data.rank
+    anchored = _reduced(X, weights, replace(settings, n_components=data.rank, fit_intercept=False))
+    noise, rounding = data.noise_variance * chi2.ppf(_CONFIDENCE, n_left), data.resolution * data.n * n_left
+    if n_left and anchored.residual - data.residual > noise + rounding:
+        return None
+    trained = _train(anchored, settings, rng)
+    return (replace(anchored, n_components=data.n_components), trained) if trained.rooted else None
 
 
 def _likeliest(priors: list[Prior], fit_under: Callable[[Prior], Fitted]) -> Fitted:
@@ -395,7 +417,8 @@ def _train(data: Reduced, settings: Settings, rng: np.random.RandomState) -> Tra
 def _plan(data: Reduced, settings: Settings) -> Plan:
     given = settings.init is not None and not settings.basis.has_own_fit
     init = whitened_components(data, settings.init) if given else None
-    return Plan(settings.n_starts, settings.tol, settings.max_iter, init, settings.callback)
+    axes = data.axes if settings.basis.leaves_span else None
+    return Plan(settings.n_starts, settings.tol, settings.max_iter, init, settings.callback, axes)
 
 
 def _in_span(data: Reduced, settings: Settings, trained: Trained) -> Solution:

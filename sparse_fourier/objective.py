@@ -350,6 +350,32 @@ class RootedObjective(CodeObjective):
         return moving, np.diag(1.0 - moving)
 
 
+@dataclass
+class ConfinedObjective(CodeObjective):
+    """The objective of codes of which some steps are not allowed.
+
+    Attributes
+    ----------
+    allowed : array of shape (k * (k + 1), k * (k + 1))
+        Projection of steps, row by row, onto those that are.
+    """
+
+    allowed: Array = None
+
+    def local_model(self, point: Point, expansion: Expansion) -> JointModel:
+        """Return the model of allowed steps."""
+        model, eye = super().local_model(point, expansion), _unit(*self.allowed.shape)
+        projected = self.allowed @ model.hessian() @ self.allowed + eye - self.allowed
+        return JointModel(self._projected(model.gradient), projected)
+
+    def drift(self, point: Point, expansion: Expansion, width: Array, narrower: Array) -> Array:
+        """Return the change of the gradient in proportion to that of the blur of faces."""
+        return self._projected(super().drift(point, expansion, width, narrower))
+
+    def _projected(self, gradient: Array) -> Array:
+        return (self.allowed @ gradient.ravel()).reshape(gradient.shape)
+
+
 class SimplexObjective(CodeObjective):
     """The objective of proportions, whose sum no step may change.
 

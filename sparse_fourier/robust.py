@@ -24,6 +24,7 @@ _MOST_ROUNDS = 100
 _STEPS_OF_A_ROUND = 1
 _SETTLED, _ROUGHLY_SETTLED = 1e-5, 0.01
 _MOST_INFLATED = 4.0
+_ROUNDING = 10.0
 
 
 class Noise(ABC):
@@ -155,7 +156,7 @@ class _Search:
                 break
             self._found = self._improved(law)
         found = self._found
-        exact = law.scale <= self._least
+        exact = law.scale <= _ROUNDING * self._least
         return Tails(found.mean, found.axes, law, self._exponent, self._varying, exact)
 
     def _residuals(self) -> Residuals:
@@ -166,5 +167,5 @@ class _Search:
     def _improved(self, law: StudentT) -> LowRank:
         found = self._found
         rest = self._data.values - found.mean - found.coordinates @ found.axes
-        weighted = replace(self._data, mask=self._data.mask * law.weights(rest))
+        weighted = replace(self._data, mask=self._data.mask * law.resolved.weights(rest))
         return descended(weighted, found.axes, found.mean, _STEPS_OF_A_ROUND)

@@ -38,6 +38,7 @@ _STARTS = 2
 _STANDARD_ERRORS = 5.0
 _KURTOSIS_OF_A_BOX = 1.8
 _KURTOSIS_OF_NOISE = 0.2
+_OUTERMOST = 0.02
 _LEFT_TO_NOISE = 2
 
 
@@ -159,9 +160,10 @@ def is_judged(data: Reduced) -> bool:
 
 
 def may_fill_box(data: Reduced) -> bool:
-    """Return whether signals may have independent uniform codes, by one number.
+    """Return whether signals may have independent uniform codes, by moments.
 
-    The mean fourth power of the norm of whitened signals [1]_ does not depend on the basis.
+    The mean fourth power of the norm of whitened signals [1]_ does not depend on the basis, and third powers
+    of coordinates have mean zero in any, without the outermost signals too, some of which may stray.
 
     References
     ----------
@@ -175,7 +177,21 @@ def may_fill_box(data: Reduced) -> bool:
     mean = share @ powers
     error = np.sqrt(share @ (powers - mean) ** 2 / data.n)
     expected = k * (k - 1 + _KURTOSIS_OF_A_BOX)
-    return bool(abs(mean - expected) < _KURTOSIS_OF_NOISE * k + _STANDARD_ERRORS * error)
+    may_be_flat = abs(mean - expected) < _KURTOSIS_OF_NOISE * k + _STANDARD_ERRORS * error
+    return bool(may_be_flat) and _may_be_even(data.whitened, share, powers, data.n)
+
+
+def _may_be_even(whitened: np.ndarray, share: np.ndarray, powers: np.ndarray, n_samples: float) -> bool:
+    """Return whether no coordinates lean to one side, the outermost signals aside."""
+    n, k = whitened.shape
+    step = -(-n // _MOST_ROWS)
+    whitened, share, powers = whitened[::step], share[::step], powers[::step]
+    inner = powers <= np.quantile(powers, 1 - _OUTERMOST)
+    whitened, share = whitened[inner], share[inner]
+    n_samples, share = n_samples * share.sum(), share / share.sum()
+    cubes = (whitened - share @ whitened) ** 3
+    leaning = n_samples * (share @ cubes) ** 2 / (share @ cubes**2)
+    return bool(leaning.sum() < k + _STANDARD_ERRORS * np.sqrt(2 * k))
 
 
 def _informative(data: Reduced, asked: int | None) -> Reduced:

@@ -19,7 +19,6 @@ _BLUR_SETTLED = 1e-3
 def unmix(problem: Problem, plan: Plan, rng: np.random.RandomState) -> Trained:
     """Return the smallest simplex, the blur of its faces held while it moves and set anew afterwards."""
     n, k = problem.whitened.shape
-    course = Course(held(problem), plan)
     if plan.init is None:
         starts = start.regular_simplices(k, plan.n_starts or problem.prior.n_starts, rng)
     else:
@@ -27,6 +26,8 @@ def unmix(problem: Problem, plan: Plan, rng: np.random.RandomState) -> Trained:
     spread = float(np.sqrt((k - 1) / (k * k * (k + 1))))
     seen = first_rows(problem)
     rows, width = rng.permutation(n)[:seen], _FIRST_WIDTHS_OF_SIMPLEX * spread
+    first = Point(starts.unmixing[0], starts.offset[0])
+    course = Course(held(problem), plan).with_floor(_blurred(problem, first))
     trained = course.stage(starts, width, rows)
     return settle_blur(problem, course, trained, seen_all=seen == n)
 
@@ -54,10 +55,14 @@ def settle_blur(problem: Problem, course: Stages, trained: Trained, *, seen_all:
     for _ in range(_REBLURRINGS):
         if course.over(trained):
             break
-        own = problem.mean_inflation * trained.point.noise_variances(problem.noise)
-        blurred = own + problem.floor
+        blurred = _blurred(problem, trained.point)
         if seen_all and np.allclose(blurred, course.floor, rtol=_BLUR_SETTLED):
             break
         seen_all = True
         trained = course.with_floor(blurred).stage(stack(trained.point), 0.0, rows)
     return trained._replace(floor=problem.floor)
+
+
+def _blurred(problem: Problem, point: Point) -> np.ndarray:
+    """Return the variance of each share's noise at a point."""
+    return problem.mean_inflation * point.noise_variances(problem.noise) + problem.floor

@@ -13,6 +13,7 @@ from sparse_fourier.learning import learn
 from sparse_fourier.objective import Point
 from sparse_fourier.rotations import Signals
 from sparse_fourier.simplices import unmix
+from sparse_fourier.touching import touching
 from sparse_fourier.training import Progress, Trained
 
 _SAMPLES_PER_DENSITY = 5
@@ -32,7 +33,8 @@ def optimise(problem: Problem, plan: Plan, rng: np.random.RandomState) -> Traine
     course = Course(problem, plan)
     trained = search(problem, plan, course, rng)._replace(floor=problem.floor)
     trained = trained if course.over(trained) else sharpened(problem, course, trained)
-    return cornered(problem, course, trained)
+    trained = cornered(problem, course, trained)
+    return trained if plan.nonnegative is None else touching(problem, course, trained, plan.nonnegative)
 
 
 def _learn(problem: Problem, plan: Plan, rng: np.random.RandomState) -> Trained:

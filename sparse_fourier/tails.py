@@ -32,6 +32,7 @@ _MOST_STEPS = 400
 _STEADY = 1e-11
 _RIDGE = 1e-13
 _ROUNDING_TO_SPARE = 1e4
+_FINEST = 1e3 * _RIDGE  # of residuals, in units of the signals: what solving for codes leaves
 _BLOCK_ENTRIES = 1 << 18
 _MEDIAN_OF_DEVIATIONS = 0.6745
 
@@ -74,6 +75,11 @@ class StudentT:
     def scaled(self, exponent: int) -> StudentT:
         """Return the noise in a unit that is 2**exponent times smaller."""
         return replace(self, scale=float(np.ldexp(self.scale, exponent)))
+
+    @property
+    def resolved(self) -> StudentT:
+        """The law by which entries are weighted: none is told from others by errors of rounding."""
+        return replace(self, scale=max(self.scale, _FINEST))
 
     def draw(self, shape: tuple[int, ...], rng: np.random.RandomState) -> np.ndarray:
         """Return draws."""
@@ -187,13 +193,13 @@ class Tails:
         left = np.where(mask > 0, left, 0.0)
         squares = _weighted_codes(left, mask, self.axes)
         ends = [self._by_law(left, mask, self._roughly(left, mask, z)) for z in (squares, 0.0 * squares)]
-        losses = [(mask * self.law.losses(self._residuals(left, mask, z))).sum(axis=1) for z in ends]
+        losses = [(mask * self.law.resolved.losses(self._residuals(left, mask, z))).sum(axis=1) for z in ends]
         return np.where((losses[0] <= losses[1])[:, None], *ends)
 
     def _roughly(self, left: np.ndarray, mask: np.ndarray, codes: np.ndarray) -> np.ndarray:
         """Return coordinates under a scale of each signal's own, which falls as outliers lose weight."""
         codes, scales = codes.copy(), self._own_scales(left, mask, mask, codes)
-        moving = np.flatnonzero(scales[:, 0] > self.law.scale)
+        moving = np.flatnonzero(scales[:, 0] > self.law.resolved.scale)
         for _ in range(_OWN_SCALES):
             part, some = left[moving], mask[moving]
             own = replace(self.law, scale=scales[moving])
@@ -201,7 +207,7 @@ class Tails:
             codes[moving] = _weighted_codes(part, weights, self.axes)
             before, scales[moving] = scales[moving], self._own_scales(part, some, weights, codes[moving])
             now = scales[moving]
-            moving = moving[((now > self.law.scale) & (now < _FALLING * before))[:, 0]]
+            moving = moving[((now > self.law.resolved.scale) & (now < _FALLING * before))[:, 0]]
             if not len(moving):
                 break
         return codes
@@ -211,7 +217,7 @@ class Tails:
         moving = np.arange(len(codes))
         for _ in range(_MOST_STEPS):
             part, some, old = left[moving], mask[moving], codes[moving]
-            weights = self.law.weights(self._residuals(part, some, old)) * some
+            weights = self.law.resolved.weights(self._residuals(part, some, old)) * some
             new = codes[moving] = _weighted_codes(part, weights, self.axes)
             change = np.abs(new - old).max(axis=1, initial=0.0)
             moving = moving[change > _STEADY * np.abs(new).max(axis=1, initial=0.0)]
@@ -262,6 +268,8 @@ class Reading:
         """
         seen, residuals = self._seen()
         gaussian = 0.5 * (self._drawn_in(residuals) ** 2 / variance + np.log(2 * np.pi * variance))
+        if self.tails.is_exact:
+            residuals = np.where(np.abs(residuals) <= _FINEST, 0.0, residuals)
         return np.where(seen, self.tails.law.losses(residuals) - gaussian, 0.0).sum(axis=1)
 
     @property

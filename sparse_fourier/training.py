@@ -153,7 +153,7 @@ def _advance_without_compiling(
     count = 0
     with np.errstate(all="ignore"):
         while count < n_steps and not all(run.finished for run in runs):
-            runs = [solver.step(run, objective) for run in runs]
+            runs = [run if run.finished else solver.step(run, objective) for run in runs]
             values[count] = [run.value for run in runs]
             count += 1
     return tree_map(lambda *parts: np.stack(parts), *runs), (values, count)

@@ -228,7 +228,7 @@ def test_a_corner_is_held_where_it_costs_no_more_than_in_eighty_of_a_hundred_cas
         np.testing.assert_array_equal(found.curve, [*after.curve[:-1], before.curve[-1]])
 
 
-def test_a_cone_is_given_up_after_four_steps_where_there_is_no_hope():
+def test_a_cone_is_given_up_after_two_steps_where_there_is_no_hope():
     """Where half of what the last step promised leaves more than fifty times of what may be lost."""
     problem, decrement = problem_of(Exponential()), 4.0
     before, hope = outcome(problem, offset=(0.01, 0.01)), 50 * gamma(2).ppf(0.8) + N * decrement / 4
@@ -237,7 +237,7 @@ def test_a_cone_is_given_up_after_four_steps_where_there_is_no_hope():
         first, second = worse(problem, share * hope, before, **ends), worse(problem, 1e9, before)
         stages = Stage(first, second)
         assert not cornered(problem, stages, before).rooted
-        assert [most for _, _, most in stages.asked] == [4, 200][:tried]
+        assert [most for _, _, most in stages.asked] == [2, 200][:tried]
         assert all(width == 0.0 for _, width, _ in stages.asked)
         assert all((start.unmixing == np.eye(2)).all() for start, _, _ in stages.asked)
     for end in ({"converged": True}, {"stopped": True}):

@@ -57,6 +57,20 @@ def test_the_seed_is_learned_in_spite_of_gross_outliers(noise, share, size):
     assert gaussian > 4 * clean
 
 
+@pytest.mark.parametrize("prior", ["laplace", "exponential", "gaussian"])
+def test_signals_without_noise_are_as_under_gaussian_noise(prior):
+    """Whatever their order, however large some are, and where entries are spoilt: the others say all."""
+    for seed in range(3):
+        rng, X = np.random.default_rng(seed), mixtures(prior, n=100, noise=0.0, seed=seed)
+        plain = AutoencoderDecomposer(3, prior=prior, random_state=0, contamination=0).fit(X)
+        for values in (X[rng.permutation(100)], corrupted(X, 0.02, 30.0, seed)):
+            model = robust(3, prior, contamination=0).fit(values)
+            np.testing.assert_allclose(model.components_, plain.components_, rtol=1e-7, atol=1e-9)
+        shuffled = robust(3, prior, contamination=0).fit(X[rng.permutation(100)])
+        assert shuffled.loss_ == pytest.approx(plain.loss_, abs=0.2)
+        assert shuffled.score(X) == pytest.approx(plain.score(X), abs=0.2)
+
+
 def test_heavy_tails_of_all_entries():
     X, _, components = make_sinusoid_mixtures(1000, random_state=4)
     noisy = X + 0.05 * np.random.default_rng(4).standard_t(2, X.shape)

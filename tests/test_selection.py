@@ -118,6 +118,17 @@ def test_codes_that_fill_a_box_need_no_comparison():
     np.testing.assert_array_equal(model.components_, by_hand.components_)
 
 
+def test_codes_that_lean_fill_no_box():
+    """Two values of unequal chance have the fourth moment of a uniform code, 1.8, but lean to one side."""
+    rng, chance = np.random.default_rng(0), 0.5 - np.sqrt(0.25 - 1 / 4.8)
+    for k, stray in ((2, 1.0), (2, 3.0), (6, 1.0)):
+        box = rng.uniform(size=(300, k)) @ rng.standard_normal((k, 20))
+        box[:3] *= stray
+        leaning = (rng.uniform(size=(300, k)) < chance) @ rng.standard_normal((k, 20))
+        assert selection.may_fill_box(reduced(box, k))
+        assert not selection.may_fill_box(reduced(leaning, k))
+
+
 def test_a_given_prior_is_not_compared():
     assert AutoencoderDecomposer(2, prior="uniform").fit(signals("laplace")[0]).prior_scores_ == {}
 

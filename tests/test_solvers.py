@@ -261,7 +261,7 @@ def test_conjugate_gradients_lead_to_the_same_optimum(descend, monkeypatch):
 
 @pytest.mark.parametrize("prior", [Exponential(), Laplace()], ids=str)
 def test_conjugate_gradients_get_past_blocks_without_curvature(descend, monkeypatch, prior):
-    """Far from an optimum the prior may bend downwards along a row, which calls for damping, not for an end."""
+    """Far from an optimum the prior may bend downwards along a row: that calls for damping, no more."""
     rng = np.random.default_rng(8)
     draw = rng.laplace if str(prior) == "laplace" else rng.exponential
     codes = draw(size=(400, 4))

@@ -7,14 +7,10 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from scipy.special import ndtr
 
-from sparse_fourier.namespace import LOG_SQRT_2PI, Array, array_namespace, log, log_ndtr
+from sparse_fourier.namespace import Array, array_namespace, log, log_ndtr
 from sparse_fourier.priors.base import SHORTFALL_OF_SOFT_FACES, CodesAsTrained
-from sparse_fourier.priors.independent import IndependentPrior, Jet, jet_of_heat
-
-_UNDERFLOW = -37.0  # of the normal distribution function
-_NEXT_TO_NOTHING = -100.0
+from sparse_fourier.priors.independent import IndependentPrior, Jet, jet_of_heat, log_ndtr_with_slope
 
 
 @dataclass
@@ -85,7 +81,7 @@ class Exponential(IndependentPrior):
         """
         precisions = 1 / variances
         slope, sharpness = -codes * precisions, array_namespace(codes, variances).sqrt(precisions)
-        log_inside, hazard = _log_ndtr_with_slope((codes - variances) * sharpness)
+        log_inside, hazard = log_ndtr_with_slope((codes - variances) * sharpness)
         value, face = 0.5 * variances - codes + log_inside, sharpness * hazard
         face_1 = slope * face
         face_2 = slope * face_1 - precisions * face
@@ -129,18 +125,3 @@ class Exponential(IndependentPrior):
     def padded(self, n_more: int) -> Self:
         """Return the prior with codes of scale one at the end."""
         return replace(self, scale=np.append(self.scale, np.ones(n_more)))
-
-
-def _log_ndtr_with_slope(x: Array) -> tuple[Array, Array]:
-    """Return the logarithm of the normal distribution function, and its derivative.
-
-    The function itself costs half as much as its logarithm, where it does not underflow. Far inside the slope
-    is next to nothing, but kept from numbers so small that processors are slow with them.
-    """
-    xp = array_namespace(x)
-    density = -0.5 * x * x - LOG_SQRT_2PI
-    if xp is np and x.min(initial=0.0) > _UNDERFLOW:
-        inside = ndtr(x)
-        return np.log(inside), np.exp(np.maximum(density, _NEXT_TO_NOTHING)) / inside
-    logarithm = log_ndtr(x)
-    return logarithm, xp.exp(xp.maximum(density - logarithm, _NEXT_TO_NOTHING))

@@ -10,7 +10,7 @@ import numpy as np
 
 from sparse_fourier.namespace import Array, array_namespace, log_ndtr
 from sparse_fourier.priors.base import Prior
-from sparse_fourier.priors.independent import Jet, jet_of_heat, normal_over
+from sparse_fourier.priors.independent import Jet, jet_of_heat, log_ndtr_with_slope
 
 
 @dataclass
@@ -81,16 +81,13 @@ class Simplex(Prior):
         Jet
             The log-marginals and five derivatives, each of shape (n, k).
         """
-        value = self.log_marginals(codes, variances)
-        first = normal_over(codes, variances, value)
-        slope = -codes / variances
-        return jet_of_heat(
-            value,
-            first,
-            slope * first,
-            (slope**2 - 1 / variances) * first,
-            (slope**3 - 3 * slope / variances) * first,
-        )
+        precisions = 1 / variances
+        slope, sharpness = -codes * precisions, array_namespace(codes, variances).sqrt(precisions)
+        value, hazard = log_ndtr_with_slope(codes * sharpness)
+        first = sharpness * hazard
+        second = slope * first
+        third = slope * second - precisions * first
+        return jet_of_heat(value, first, second, third, slope * third - 2 * precisions * second)
 
     def matters(self, codes: np.ndarray, depth: np.ndarray) -> np.ndarray:
         """Return which shares lie within `depth` of zero, or below."""
