@@ -1,11 +1,11 @@
-"""Large fits beside PCA and FastICA, the memory that they take, and what first fits compile.
+"""Large fits beside PCA and FastICA, the memory that they take, serving, and what first fits compile.
 
 Fits alternate with their rivals in one process, in processor time, and the median of the ratios counts.
 Memory is the largest growth of anonymous memory (Linux) of a process of its own that fits; pages of a file
 are not part of it.
 
 Run `python -m benchmarks.scale`; `--quick` for a tenth of the rows, `--full` for ten million rows too and a
-file of 4 GB.
+file of 4 GB, `--only` for some of the tables.
 """
 
 from __future__ import annotations
@@ -162,6 +162,42 @@ def memory(n: int, d: int, wide: tuple[int, int]) -> None:
     print(f"\nOne pass of X'X over the file: {product:.1f} s.")
 
 
+def per_call(call: Callable[[], object], least: float) -> float:
+    """Return the processor time of one of as many calls as take some seconds."""
+    count, taken = 1, seconds(call)
+    while taken < least:
+        count *= max(2, min(100, int(least / max(taken, 1e-6))))
+        taken = seconds(lambda: [call() for _ in range(count)])  # noqa: B023 - called at once
+    return taken / count
+
+
+def serving(n: int, rounds: int) -> None:
+    """Print times of codes and of reconstructions, in bulk and of few rows, over those of PCA."""
+    kinds = [(d, k, {"prior": prior}) for d, k in ((30, 2), (200, 10)) for prior in ("uniform", "laplace")]
+    print("\n| fit | signals at a time | transform | over PCA | inverse_transform | over PCA |")
+    print("| --- | --- | --- | --- | --- | --- |")
+    for d, k, kind in kinds:
+        X = sample(n, d, k)[0]
+        pair = AutoencoderDecomposer(k, random_state=0, **kind).fit(X[:5000]), PCA(k).fit(X[:5000])
+        for rows in (1, 100, n):
+            codes = [model.transform(X[:rows]) for model in pair]
+            calls = [lambda model=model: model.transform(X[:rows]) for model in pair]  # noqa: B023
+            back = [lambda m=m, c=c: m.inverse_transform(c) for m, c in zip(pair, codes, strict=True)]
+            times = [[per_call(call, 0.05) for call in (*calls, *back)] for _ in range(rounds)]
+            ours, theirs, our_way, their_way = np.array(times).T
+            print(
+                f"| {kind['prior']}, {d} features, k = {k} | {rows:,} | {figure(np.median(ours))} | "
+                f"{np.median(ours / theirs):.2f} | {figure(np.median(our_way))} | "
+                f"{np.median(our_way / their_way):.2f} |",
+                flush=True,
+            )
+
+
+def figure(taken: float) -> str:
+    """Return seconds in a unit that suits them."""
+    return f"{taken * 1e3:.3g} ms" if taken > 1e-3 else f"{taken * 1e6:.3g} us"
+
+
 def compiling() -> None:
     """Print how many programs a first fit of the seed compiles, and for how long, of every kind."""
     X = sample(3000, 30, 3)[0]
@@ -178,22 +214,37 @@ def compiling() -> None:
         print(f"{len(found)} | {sum(found):.2f} |", flush=True)
 
 
+def shapes(share: int, options: argparse.Namespace) -> None:
+    """Print the table of closed-form fits."""
+    print("| signals | moments over ceiling | uniform, s | over PCA | learned, s | over FastICA | errors |")
+    print("| --- | --- | --- | --- | --- | --- | --- |")
+    for n, d, k in SHAPES:
+        fits(n // share, d, k, options.rounds)
+
+
+SECTIONS = {
+    "fits": shapes,
+    "growth": lambda share, options: growth_with_rows(10_000_000 if options.full else 1_000_000 // share),
+    "memory": lambda share, options: memory(
+        1_000_000 if options.full else 200_000 // share, 1000, (20_000 // share, 50_000 // share)
+    ),
+    "serving": lambda share, options: serving(100_000 // share, options.rounds),
+    "compiling": lambda share, options: compiling(),
+}
+
+
 def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--full", action="store_true")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--only", nargs="+", choices=SECTIONS, default=list(SECTIONS), help="what to run")
     options = parser.parse_args()
     share = 10 if options.quick else 1
     print(f"{platform.machine()}, {os.cpu_count()} cores, NumPy {np.__version__}\n")
-    print("| signals | moments over ceiling | uniform, s | over PCA | learned, s | over FastICA | errors |")
-    print("| --- | --- | --- | --- | --- | --- | --- |")
-    for n, d, k in SHAPES:
-        fits(n // share, d, k, options.rounds)
-    growth_with_rows(10_000_000 if options.full else 1_000_000 // share)
-    memory(1_000_000 if options.full else 200_000 // share, 1000, (20_000 // share, 50_000 // share))
-    compiling()
+    for name in options.only:
+        SECTIONS[name](share, options)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
@@ -22,7 +23,7 @@ from sparse_fourier.objective import (
     SimplexObjective,
 )
 from sparse_fourier.priors import Prior
-from sparse_fourier.training import Engine, Progress, Trained, compiles, same_directions, train
+from sparse_fourier.training import TIE, Engine, Progress, Trained, compiles, same_directions, train
 
 FIRST_WIDTH = 0.3
 """Width of soft faces at which rotations begin, and from which on every row matters."""
@@ -30,12 +31,12 @@ FIRST_WIDTH = 0.3
 COARSE_TOL = 1e-5
 """Tolerance of a stage that others follow."""
 
-_TIE = 1e-9  # nats; less is rounding, which depends on the unit of the signals
 _FIRST_ROWS = 2000
 _FIRST_ROWS_PER_COMPONENT = 100
 _REACH_OF_NOISE = 6.5
 _REACH_IN_THE_END = 6.0
 _BLOCK_ENTRIES = 1 << 14
+_LOOKS, _FEW = 3, 0.01
 
 
 @dataclass(frozen=True)
@@ -93,17 +94,17 @@ class Problem:
         """
         k = self.whitened.shape[1]
         sets = 1 if matters.all() else k
-        size = self._padded(int(matters.sum(axis=0).max()))
-        own, weights = np.zeros((sets, k, size)), np.zeros((sets, size))
+        found = [rows[np.flatnonzero(matters[:, j])] for j in range(sets)]
+        size = self._padded(max(map(len, found)))
+        own, weights = np.zeros((sets, size, k)), np.zeros((sets, size))
         inflation = None if self.inflation is None else np.ones((sets, size))
         share = self.weights[rows].sum()
-        for j in range(sets):
-            chosen = rows[matters[:, j]]
-            own[j, :, : len(chosen)] = self.whitened[chosen].T
+        for j, chosen in enumerate(found):
+            np.take(self.whitened, chosen, axis=0, out=own[j, : len(chosen)], mode="clip")
             weights[j, : len(chosen)] = self.weights[chosen] / share
             if inflation is not None and self.inflation is not None:
                 inflation[j, : len(chosen)] = self.inflation[chosen]
-        return self.objective_of(own.swapaxes(1, 2), weights, inflation)
+        return self.objective_of(own, weights, inflation)
 
     def objective_of(self, rows: Any, weights: Any, inflation: Any = None) -> Objective:
         """Return the objective of rows in the form that `Objective` asks for."""
@@ -124,7 +125,7 @@ class Problem:
         """Return the standard deviation of each code's noise, of shape (..., k)."""
         return np.sqrt(point.noise_variances(self.noise) + self.floor)
 
-    def blur_of(self, point: Point, rows: np.ndarray) -> np.ndarray:
+    def blur_of(self, point: Point, rows: np.ndarray | slice) -> np.ndarray:
         """Return the same for some signals, of shape (k,), or (n_rows, k) where signals are incomplete."""
         if self.inflation is None:
             return self.blur(point)
@@ -137,18 +138,21 @@ class Problem:
         ----------
         point : Point
         rows : int array of shape (n_rows,)
+            Ascending.
         reach : float
             How many standard deviations of a code's noise count as near.
         margin : float
             What is added to them.
         """
-        found = np.empty((len(rows), self.whitened.shape[1]), dtype=bool)
-        size = max(_BLOCK_ENTRIES // self.whitened.shape[1], 1)
-        for first in range(0, len(rows), size):
-            block = rows[first : first + size]
+        n, k = len(rows), self.whitened.shape[1]
+        found, size = np.empty((k, n), dtype=bool), max(_BLOCK_ENTRIES // k, 1)
+        for first in range(0, n, size):
+            places = slice(first, min(first + size, n))
+            block = places if n == len(self.whitened) else rows[places]
+            codes = point.unmixing @ self.whitened[block].T + point.offset[:, None]
             depth = reach * self.blur_of(point, block) + margin
-            found[first : first + size] = self.prior.matters(point.encode(self.whitened[block]), depth)
-        return found
+            found[:, places] = self.prior.matters(codes.T, depth).T
+        return found.T
 
     def among(self, rows: np.ndarray) -> tuple[Problem, np.ndarray, np.ndarray]:
         """Return the problem of some of the signals, whitened anew, and how: mean and a symmetric matrix.
@@ -176,6 +180,11 @@ class Problem:
             inflation=None if self.inflation is None else self.inflation[rows],
         )
         return problem, mean, whitening
+
+    @cached_property
+    def radius(self) -> float:
+        """Largest distance of whitened coordinates from zero."""
+        return float(np.sqrt(np.einsum("ij,ij->i", self.whitened, self.whitened).max()))
 
     @property
     def mean_inflation(self) -> float:
@@ -255,6 +264,7 @@ class Stages(ABC):
         width : float
             Of the faces, at the beginning.
         rows : int array
+            Ascending.
         most : int, optional
             Iterations at most.
         """
@@ -302,15 +312,31 @@ class Course(Stages):
     """Stages that look at rows of the problem: on all of them if those that a code left out were wrong."""
 
     def stage(self, starts: Point, width: float, rows: np.ndarray, most: int | None = None) -> Trained:
-        """Train on some rows, each code on those that matter to it."""
-        matters = _matters(self._problem, starts, width, rows)
+        """Train on some rows, each code on those that matter to it.
+
+        Where these are a few more in the end than at the start, training goes on with them, unless other
+        stages follow; where they are many, it begins anew with all.
+        """
+        problem, preliminary = self._problem, len(rows) < len(self._problem.whitened)
+        matters = _matters(problem, starts, width, rows)
         trained = self._train(starts, width, rows, matters, most)
-        if (
-            not self.over(trained)
-            and (self._problem.matter(trained.point, rows, _REACH_IN_THE_END) & ~matters).any()
-        ):
-            trained = self._train(starts, width, rows, np.ones_like(matters), most)
-        return trained
+        for _ in range(_LOOKS):
+            if (
+                self.over(trained)
+                or matters.all()
+                or _stays_near(problem, starts, width, trained.point, rows)
+            ):
+                return trained
+            missed = problem.matter(trained.point, rows, _REACH_IN_THE_END) & ~matters
+            n_missed = np.count_nonzero(missed)
+            if not n_missed or (preliminary and n_missed < _FEW * np.count_nonzero(matters)):
+                return trained
+            if n_missed >= _FEW * np.count_nonzero(matters):
+                break
+            starts, width = stack(trained.point), 0.0
+            matters = matters | _matters(problem, starts, width, rows)
+            trained = self._train(starts, width, rows, matters, most)
+        return self._train(starts, width, rows, np.ones_like(matters), most)
 
     def of_all(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """Return a function of the coordinates of all signals, of their weights and of what else it takes."""
@@ -318,7 +344,7 @@ class Course(Stages):
 
     def better(self, one: Trained, other: Trained, rows: np.ndarray) -> Trained:
         """Return the better of two outcomes on the same rows, the first if equal; its rival is the other."""
-        best, worse = (one, other) if one.curve[-1] <= other.curve[-1] + _TIE else (other, one)
+        best, worse = (one, other) if one.curve[-1] <= other.curve[-1] + TIE else (other, one)
         if not same_directions(worse.point.unmixing[None], best.point.unmixing)[0]:
             behind = float(worse.curve[-1] - best.curve[-1])
             n_samples = self._problem.weights[rows].sum() * self._problem.n_samples
@@ -361,6 +387,23 @@ def _matters(problem: Problem, starts: Point, width: float, rows: np.ndarray) ->
     """Return which codes of which rows can come near a face on the way from one start."""
     if len(starts.offset) > 1 or width >= FIRST_WIDTH:
         return np.ones((len(rows), starts.offset.shape[1]), dtype=bool)
-    point = Point(starts.unmixing[0], starts.offset[0])
-    margin = 4 * width + resolution(problem, len(rows), 0.0)
-    return problem.matter(point, rows, _REACH_OF_NOISE, margin)
+    return problem.matter(_first(starts), rows, _REACH_OF_NOISE, _margin(problem, width, rows))
+
+
+def _stays_near(problem: Problem, starts: Point, width: float, point: Point, rows: np.ndarray) -> bool:
+    """Return whether codes have moved so little from a start that those which mattered are known to do."""
+    if problem.inflation is not None:
+        return False
+    first = _first(starts)
+    moved = np.linalg.norm(point.unmixing - first.unmixing, axis=1) * problem.radius
+    needed = _REACH_IN_THE_END * problem.blur(point) + moved + np.abs(point.offset - first.offset)
+    return bool((needed <= _REACH_OF_NOISE * problem.blur(first) + _margin(problem, width, rows)).all())
+
+
+def _margin(problem: Problem, width: float, rows: np.ndarray) -> float:
+    """Return how far codes may move on the way from a start, and as far as faces of a width reach."""
+    return 4 * width + resolution(problem, len(rows), 0.0)
+
+
+def _first(starts: Point) -> Point:
+    return Point(starts.unmixing[0], starts.offset[0])

@@ -56,7 +56,8 @@ def search(problem: Problem, plan: Plan, course: Course, rng: np.random.RandomSt
     while seen < n and not course.over(trained):
         width = width_for_more(problem, trained.point, seen)
         seen = n if seen * _GROWTH * 2 > n else seen * _GROWTH
-        trained = course.stage(stack(trained.point), width, np.sort(order[:seen]))
+        rows = np.arange(n) if seen == n else np.sort(order[:seen])
+        trained = course.stage(stack(trained.point), width, rows)
     return trained if seen == n else trained._replace(converged=False)
 
 

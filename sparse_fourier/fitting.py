@@ -15,6 +15,7 @@ from sparse_fourier.bases import Basis, Free
 from sparse_fourier.bases.base import LearnedWaveforms
 from sparse_fourier.broad import Broad
 from sparse_fourier.canonical import order_by_variance
+from sparse_fourier.coded import Coded
 from sparse_fourier.contamination import Settled, without_strays
 from sparse_fourier.course import Plan, Problem
 from sparse_fourier.matching import match_rows
@@ -44,7 +45,7 @@ from sparse_fourier.tails import StudentT
 from sparse_fourier.training import Progress, Trained
 
 _NATS_OF_A_DOUBT = 3.0
-_SAMPLES_TO_JUDGE = 25
+_SAMPLES_TO_JUDGE, _MOST_TO_JUDGE = 25, 200_000
 _CONFIDENCE = 0.95
 _SEARCH = Plan(None, 1e-6, 150, None, None)
 
@@ -427,18 +428,15 @@ def _in_span(data: Reduced, settings: Settings, trained: Trained) -> Solution:
     point = _widened(trained, prior, free_axes, data.n)
     components = np.linalg.solve(point.unmixing.T, data.axes)
     noise = np.sqrt(point.noise_variances(data.noise))
-    return Solution(prior, components, data.origin, point.offset, point.encode(data.whitened), noise)
+    return Solution(prior, components, data.origin, point.offset, data.coded(point), noise)
 
 
 def _finish(data: Reduced, settings: Settings, trained: Trained, solution: Solution) -> Fitted:
     """Bring the codes into the prior's normal form."""
     prior, components, origin, offset, codes, noise, penalty = solution
-    basis = settings.basis
-    share = data.weights / data.n
-    mean_codes = share @ codes
-    deviations = np.sqrt(share @ (codes - mean_codes) ** 2)
+    basis, deviations = settings.basis, codes.deviations
     factors, shifts = prior.normal_form(
-        CodesAsTrained(components, data.span.average, mean_codes, deviations, noise, data.n, data.anchored)
+        CodesAsTrained(components, data.span.average, codes.mean, deviations, noise, data.n, data.anchored)
     )
     if settings.reference is not None:
         factors, shifts = _turned_like(settings.reference, prior, components, factors, shifts)
@@ -456,7 +454,7 @@ def _finish(data: Reduced, settings: Settings, trained: Trained, solution: Solut
     else:
         components = basis.evaluate(components)
         intercept = intercept if data.anchored else basis.evaluate(intercept)
-    codes = (factors * codes + shifts)[:, order]
+    codes = codes.mapped(factors, shifts, order)
     floor = trained.floor * factors[order] ** 2
     model = _model(data, prior.mapped(factors, shifts).taken(order), components, intercept, floor)
     model = replace(model, rooted=trained.rooted)
@@ -484,16 +482,17 @@ def _turned_like(
     return signs * factors, np.where(signs < 0, prior.reflection - shifts, shifts)
 
 
-def _doubts(data: Reduced, basis: Basis, model: Model, codes: np.ndarray, trained: Trained) -> list[str]:
+def _doubts(data: Reduced, basis: Basis, model: Model, codes: Coded, trained: Trained) -> list[str]:
     """Return what of the basis the data leave open; nothing where samples are too few to judge."""
     if data.n < _SAMPLES_TO_JUDGE * data.rank:
         return []
     if not basis.needs_prior:
         return basis.doubts(data.rank, len(data.origin))
-    weights = data.weights
+    codes = codes.thinned(_MOST_TO_JUDGE)
     if data.whole and data.whole.sampled:
-        codes, weights = _codes_of(data, model).encode(data.whole.some.whitened), data.whole.some.weights
-    doubts = model.prior.taken(range(codes.shape[1])).doubts(codes, weights / data.n, data.n)
+        some = data.whole.some
+        codes = Coded(some.whitened, some.weights / data.n, _codes_of(data, model))
+    doubts = model.prior.taken(range(len(codes.point.offset))).doubts(codes.array(), codes.share, data.n)
     if trained.rival < _NATS_OF_A_DOUBT:
         doubts.append(f"another basis is only {max(trained.rival, 0.0):.2g} nats less likely")
     return doubts
@@ -528,10 +527,10 @@ def _model(
     )
 
 
-def _final_loss(model: Model, codes: np.ndarray, data: Reduced) -> float:
-    live = model.live[: codes.shape[1]]
-    total = model.terms_of_codes(codes[:, live], data.squares).total
-    return float(data.weights @ total / data.n)
+def _final_loss(model: Model, codes: Coded, data: Reduced) -> float:
+    live = np.flatnonzero(model.live)
+    log_prior = codes.mean_log_likelihood(model.prior.taken(live), live, model.code_variances[live])
+    return float(model.terms_of(np.array(log_prior), np.array(data.residual / data.n)).total)
 
 
 def _fitted(
@@ -567,7 +566,7 @@ def _fit_constant(data: Reduced, settings: Settings) -> Fitted:
     floor = np.full(alone, settings.prior.resolution(data.n) ** 2)
     prior = settings.prior.mapped(np.ones(alone), np.zeros(alone))
     model = _model(data, prior, data.axes[:alone], data.origin, floor)
-    loss = _final_loss(model, np.ones((n, alone)), data)
+    loss = _final_loss(model, Coded.of(np.ones((n, alone)), data.weights / data.n), data)
     point = Point(np.eye(alone), np.zeros(alone))
     trained = Trained(point, np.array([loss]), True, 0.0, False)
     basis = settings.basis.padded(data.n_components)

@@ -413,12 +413,21 @@ def project(
         Covariance of coordinates and features: every column with a precision of its own, whatever
         the scale of the others.
     """
-    return projected(Scaled.of(X, weights, exponent), span, rank)
+    dtype = np.float32 if span.single else float
+    return Scaled.of(X, weights, exponent).projected(span.mean, span.axes[:rank], dtype)
 
 
-def projected(data: Scaled, span: Span, rank: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return what `project` does."""
-    return data.projected(span.mean, span.axes[:rank], np.float32 if span.single else float)
+def whitened(data: Scaled, span: Span, rank: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return what `project` does, with coordinates of variance one."""
+    axes, deviations = span.axes[:rank], span.deviations[:rank]
+    if span.single:
+        left = max(span.total_variance - float(deviations @ deviations), 0.0)
+        drowned = data.drowned(span.mean, axes, deviations, left)
+        if drowned is not None:
+            return *drowned, deviations[:, None] * axes
+    dtype = np.float32 if span.single else float
+    coordinates, squares, cross = data.projected(span.mean, axes, dtype, deviations)
+    return coordinates, squares, cross / deviations[:, None]
 
 
 def estimate_rank(span: Span, n_features: int) -> int:

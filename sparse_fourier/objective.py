@@ -21,7 +21,7 @@ import numpy as np
 
 from sparse_fourier.namespace import Array, array_namespace, evaluated_once, log
 
-_BLOCK_ENTRIES = 1 << 17
+_BLOCK_ENTRIES = 1 << 18
 
 
 class Terms(NamedTuple):
@@ -282,16 +282,19 @@ class CodeObjective(Objective):
 
     def _sums(self, point: Point, width: Array) -> Array:
         """Return the sums of an expansion."""
-        xp = array_namespace(point.unmixing)
-        codes = (self.rows @ point.unmixing[:, :, None])[:, :, 0] + point.offset[:, None]
+        xp, across = array_namespace(point.unmixing), self.rows.swapaxes(1, 2)
+        codes = (point.unmixing[:, None] @ across)[:, 0] + point.offset[:, None]
         jet = self.prior.jet(codes.T, xp.atleast_2d(self.variances(point) + width * width))
         jet = self._inflated(jet._make(part.T for part in evaluated_once(jet)))
-        moved = self.rows @ point.unmixing.T
-        design = xp.concatenate([moved, np.ones((*moved.shape[:2], 1))], axis=2)
-        weighted = design * -self.weights[:, :, None]
-        curved = jet.by_codes[:, None] * design.swapaxes(1, 2)
+        negative = -self.weights
+        curved = jet.by_codes * negative
         plain = (jet.by_code, jet.by_code_and_variance, jet.by_variance, jet.by_variances, jet.value)
-        return xp.concatenate([curved, *(part[:, None] for part in plain)], axis=1) @ weighted
+        sums = xp.stack([curved, *(part * negative for part in plain)], axis=1)
+        linear = sums @ self.rows @ point.unmixing.T
+        linear = xp.concatenate([linear, sums.sum(axis=2)[:, :, None]], axis=2)
+        square = point.unmixing @ ((curved[:, None] * across) @ self.rows) @ point.unmixing.T
+        square = xp.concatenate([square, linear[:, 0, :-1, None]], axis=2)
+        return xp.concatenate([square, linear], axis=1)
 
     def _inflated(self, jet: Any) -> Any:
         """Return derivatives by the variances of complete signals, from which the others' follow."""

@@ -152,13 +152,13 @@ def _stands_off(trained: Trained, problem: Problem) -> bool:
     Of the distance from the outermost code to the forty-first, that to the eleventh is a quarter where codes
     are even up to the face, and half where a face turns about one end, so that codes thin out before it.
     """
-    k = problem.whitened.shape[1]
-    if trained.stopped or len(problem.whitened) <= _NEXT:
+    point, k = trained.point, problem.whitened.shape[1]
+    noise = np.sqrt(point.noise_variances(problem.noise))
+    sharp = np.flatnonzero(np.broadcast_to(noise, (k,)) * problem.n_samples < _OUTERMOST)
+    if trained.stopped or len(problem.whitened) <= _NEXT or not len(sharp):
         return False
-    codes = trained.point.encode(problem.whitened)
-    noise = np.sqrt(trained.point.noise_variances(problem.noise))
-    sharp = np.broadcast_to(noise, (k,)) * problem.n_samples < _OUTERMOST
-    depths = np.concatenate([codes.T[sharp], -codes.T[sharp]])
+    codes = Point(point.unmixing[sharp], point.offset[sharp]).encode(problem.whitened).T
+    depths = np.concatenate([codes, -codes])
     first, eleventh, last = np.partition(depths, _PLACES, axis=1)[:, _PLACES].T
     return bool((eleventh - first > _SHARE_OF_A_TILT * (last - first)).any())
 

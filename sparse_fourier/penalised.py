@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from sparse_fourier import runtime
+from sparse_fourier.coded import Coded
 from sparse_fourier.course import Plan
 from sparse_fourier.descent import Descent, descend
 from sparse_fourier.losses import Tabulated
@@ -382,7 +383,7 @@ def _widened(decoder: Decoder, codes: np.ndarray, data: Reduced, prior: Prior) -
         width * components,
         intercept + (1.0 - width) * np.broadcast_to(centre, len(components)) @ components,
         np.zeros(len(components)),
-        centre + (codes - centre) / width,
+        Coded.of(centre + (codes - centre) / width, data.weights / data.n),
         noise / width,
     )
 

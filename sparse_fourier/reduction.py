@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from sparse_fourier import initialization as start
+from sparse_fourier.coded import Coded
 from sparse_fourier.course import Problem
 from sparse_fourier.incomplete import LowRank, Observed, low_rank, within
 from sparse_fourier.lapack import eigenvalues
-from sparse_fourier.objective import reconstruction_term
+from sparse_fourier.objective import Point, reconstruction_term
 from sparse_fourier.priors.base import Prior
 from sparse_fourier.scaled import Scaled
 from sparse_fourier.sharding import ShardedSignals
@@ -89,7 +91,7 @@ class Reduced:
         """Whether the intercept is zero; training has one at first, or faces would tilt instead."""
         return bool(self.surplus) or self.span.mean is not self.span.average
 
-    @property
+    @cached_property
     def residual(self) -> float:
         """Sum of the squared distances of the signals from the span."""
         return float(self.weights @ self.squares)
@@ -144,6 +146,10 @@ class Reduced:
             unit_noise=np.pad(self.unit_noise, (0, 1)),
         )
 
+    def coded(self, point: Point) -> Coded:
+        """Return codes as a function of coordinates."""
+        return Coded(self.whitened, self.weights / self.n, point)
+
     def problem(self, prior: Prior) -> Problem:
         """Return what is left to be trained under a prior."""
         noise = max(self.noise_variance, self.resolution)
@@ -170,7 +176,7 @@ class Solution(NamedTuple):
     origin : array of shape (d,)
         The signal whose codes are `offset`.
     offset : array of shape (k,)
-    codes : array of shape (n, k)
+    codes : Coded
     noise : array of shape (k,)
         Standard deviations of the noise of the codes.
     penalty : float
@@ -181,7 +187,7 @@ class Solution(NamedTuple):
     components: np.ndarray
     origin: np.ndarray
     offset: np.ndarray
-    codes: np.ndarray
+    codes: Coded
     noise: np.ndarray
     penalty: float = 0.0
 
@@ -217,13 +223,10 @@ def reduce_signals(
     span = start.span_of_scaled(data, epsilon, centred=centred, n_components=n_components)
     number = _choose_n_components(span, X.shape[1], n_components, surplus)
     rank = min(number[0] - surplus, span.rank)
-    coordinates, squares, cross = start.projected(data, span, rank)
-    whitened = coordinates / span.deviations[:rank]
+    whitened, squares, cross = start.whitened(data, span, rank)
     whitened = np.append(whitened, np.ones((len(X), surplus)), axis=1) if surplus else whitened
     rows = Sample(whitened, squares, weights)
-    return _reduced_to(
-        span, rank, number, rows, cross / span.deviations[:rank, None], prior, exponent, epsilon
-    )
+    return _reduced_to(span, rank, number, rows, cross, prior, exponent, epsilon)
 
 
 def _reduced_to(

@@ -14,7 +14,11 @@ from sparse_fourier.signals import Rows, signals_of
 FEW_ENTRIES = 1 << 20
 _BLOCK_ENTRIES = 1 << 14
 _FEWEST_ROWS, _FEWEST_WIDE_ROWS, _WIDE = 256, 32, 4096
-_FAR = 4.0
+_LARGE_BLOCK_ENTRIES, _LARGE = 1 << 17, 1 << 22
+_FAR, _FAR_IN_SINGLE = 4.0, 64.0
+_MODERATE = 30
+_KERNEL = 8  # columns that products of matrices take at once
+_LEAST_LEFT = 3e-4
 
 _Product = Callable[[np.ndarray], np.ndarray]
 _Projection = tuple[np.ndarray, np.ndarray, np.ndarray]
@@ -59,12 +63,15 @@ class Scaled:
         """Yield slices of rows of which a cache holds several."""
         n, d = self.X.shape
         fewest = max(d, _FEWEST_ROWS) if d <= _WIDE else _FEWEST_WIDE_ROWS
-        size = max(fewest, _BLOCK_ENTRIES // max(d, 1))
+        size = max(fewest, (_BLOCK_ENTRIES if n * d < _LARGE else _LARGE_BLOCK_ENTRIES) // max(d, 1))
         return (slice(first, min(first + size, n)) for first in range(0, n, size))
 
     def centred(self, mean: np.ndarray, dtype: Any) -> Iterator[tuple[slice, np.ndarray]]:
         """Yield rows and what they hold, less the mean, not to be written to, nor used after the next."""
         slices = list(self._rows())
+        if len(slices) > 1 and self.exponent == 0 and self.X.dtype == dtype and not mean.any():
+            yield from ((rows, np.ascontiguousarray(self.X[rows])) for rows in slices)
+            return
         buffer = np.empty((max(part.stop - part.start for part in slices), self.X.shape[1]), dtype)
         if len(slices) > 1:
             for rows in slices:
@@ -108,21 +115,36 @@ class Scaled:
     def moments(self, dtype: Any, *, centred: bool) -> tuple[np.ndarray, np.ndarray]:
         """Return the mean of rows, and the second moments about it if `centred`, else about zero.
 
-        In one pass, about the mean of the first block, unless that is far from the mean of all.
+        In one pass, about the mean of the first block, unless that is far from the mean of all. In single
+        precision that is zero where it may be.
         """
         first = next(iter(self._rows()))
         if first.stop == len(self.X):
             mean = self.mean(dtype)
             return mean, self.covariance(mean * centred, dtype)
+        if self.exponent and self._is_moderate:
+            mean, moments = self._in_own_unit.moments(dtype, centred=centred)
+            return np.ldexp(mean, self.exponent), np.ldexp(moments, 2 * self.exponent)
         near = replace(self, X=self.X[first], share=np.full(first.stop, 1.0 / first.stop), _blocks={})
         shift = near.mean(dtype).astype(dtype).astype(float) * centred
+        if dtype is np.float32 and not _is_far(shift, near.variances(shift), _FAR_IN_SINGLE):
+            shift = 0.0 * shift
         beside, moments = self._moments_about(shift, dtype)
         if not centred:
             return beside, moments
         moments -= np.outer(beside, beside)
         mean = shift + beside
-        far = (beside * beside > _FAR * np.diagonal(moments)).any()
+        far = _is_far(beside, np.diagonal(moments), _FAR if shift.any() else _FAR_IN_SINGLE)
         return mean, self.covariance(mean, dtype) if far else moments
+
+    @property
+    def _is_moderate(self) -> bool:
+        """Whether squares of the data are numbers in their own unit too, in single precision."""
+        return abs(self.exponent) <= _MODERATE
+
+    @property
+    def _in_own_unit(self) -> Scaled:
+        return replace(self, exponent=0, _blocks={}, _projections={})
 
     def covariance(self, mean: np.ndarray, dtype: Any) -> np.ndarray:
         """Return the covariance about a mean: products of a type, which double precision adds up."""
@@ -133,10 +155,10 @@ class Scaled:
         d = self.X.shape[1]
         first, second = np.zeros(d), np.zeros((d, d))
         for rows, block in self.centred(centre, dtype):
-            first += self.share[rows].astype(dtype) @ block
+            first += (self.share[rows] / self.unit).astype(dtype) @ block
             scaled = self.weighted(block, rows, 0.5)
             second += scaled.T @ scaled
-        return first, second * self.unit
+        return first * self.unit, second * self.unit
 
     def variances(self, mean: np.ndarray) -> np.ndarray:
         """Return the mean square of each feature about a mean."""
@@ -155,7 +177,9 @@ class Scaled:
             cross += weighted @ block
         return gram * self.unit, cross * self.unit
 
-    def projected(self, mean: np.ndarray, axes: np.ndarray, dtype: Any) -> _Projection:
+    def projected(
+        self, mean: np.ndarray, axes: np.ndarray, dtype: Any, lengths: np.ndarray | float = 1.0
+    ) -> _Projection:
         """Return coordinates along orthonormal axes, what they leave of each row, and the cross-covariance.
 
         Parameters
@@ -165,6 +189,8 @@ class Scaled:
         axes : array of shape (r, d)
         dtype : type
             In which products are computed.
+        lengths : array of shape (r,), default=1.0
+            By which coordinates are divided.
 
         Returns
         -------
@@ -172,28 +198,66 @@ class Scaled:
         squares : array of shape (n,)
             Squared distance of each row from the span of the axes.
         cross : array of shape (r, d)
-            Covariance of coordinates and features.
+            Covariance of coordinates, before they are divided, and features.
         """
-        key = mean.tobytes(), axes.tobytes(), np.dtype(dtype)
+        key = mean.tobytes(), axes.tobytes(), np.dtype(dtype), np.asarray(lengths).tobytes()
         if key not in self._projections:
             self._projections.clear()
-            self._projections[key] = self._projected(mean, axes, dtype)
+            self._projections[key] = self._projected(mean, axes, dtype, lengths)
         return self._projections[key]
 
-    def _projected(self, mean: np.ndarray, axes: np.ndarray, dtype: Any) -> _Projection:
+    def _projected(
+        self, mean: np.ndarray, axes: np.ndarray, dtype: Any, lengths: np.ndarray | float
+    ) -> _Projection:
         n = len(self.X)
         coordinates, squares, cross = np.empty((n, len(axes))), np.empty(n), np.zeros(axes.shape)
-        narrow, room = axes.astype(dtype), None
+        narrow, room, factors = axes.astype(dtype), None, np.asarray(1.0 / lengths, dtype=dtype)
         for rows, block in self.centred(mean, dtype):
             found = block @ narrow.T
-            coordinates[rows] = found
+            np.multiply(found, factors, out=coordinates[rows])
             cross += self.weighted(found, rows).T @ block
             room = np.empty_like(block) if room is None else room[: len(block)]
             left = np.subtract(block, np.matmul(found, narrow, out=room), out=room)
             squares[rows] = np.einsum("ij,ij->i", left, left)
         if dtype is not float:
-            coordinates += (mean.astype(dtype) - mean) @ axes.T
+            coordinates += (mean.astype(dtype) - mean) @ axes.T / lengths
         return coordinates, squares, cross * self.unit
+
+    def drowned(
+        self, mean: np.ndarray, axes: np.ndarray, deviations: np.ndarray, left: float
+    ) -> tuple[np.ndarray, np.ndarray] | None:
+        """Return coordinates of variance one, and squares of what they leave, where noise drowns rounding.
+
+        Then products of the data as they are, in single precision, are enough, and squares are differences
+        of squares. None where these would be less exact than to a thousandth.
+
+        Parameters
+        ----------
+        mean : array of shape (d,)
+        axes : array of shape (r, d)
+        deviations : array of shape (r,)
+            Of the data along the axes.
+        left : float
+            Mean square of what the axes leave.
+        """
+        middle, along = float(mean @ mean), float(deviations @ deviations)
+        if left < _LEAST_LEFT * (middle + along + left):
+            return None
+        own, n, r = self._in_own_unit if self._is_moderate else self, len(self.X), len(axes)
+        exponent = self.exponent - own.exponent
+        narrow = np.zeros((axes.shape[1], -(-(r + 1) // _KERNEL) * _KERNEL), np.float32)
+        narrow[:, :r] = np.ldexp(axes / deviations[:, None], exponent).T
+        narrow[:, r] = np.ldexp(mean, -exponent)
+        mean_of_products = np.ldexp(mean, -exponent) @ narrow.astype(float)
+        middle -= 2 * (middle - np.ldexp(mean_of_products[r], 2 * exponent))  # the mean was rounded
+        coordinates, squares, variances = np.empty((n, r)), np.empty(n), deviations**2
+        for rows, block in own.centred(np.zeros_like(mean), np.float32):
+            products = block @ narrow
+            found = np.subtract(products[:, :r], mean_of_products[:r], out=coordinates[rows])
+            size = np.ldexp(np.einsum("ij,ij->i", block, block), 2 * exponent)
+            beside = np.ldexp(products[:, r], 2 * exponent + 1) + (found * found) @ variances
+            squares[rows] = size - beside
+        return coordinates, np.maximum(squares + middle, 0.0)
 
     def operators(self, mean: np.ndarray) -> tuple[_Product, _Product]:
         """Return products with the data less a mean and weighted, and with their transpose."""
@@ -215,6 +279,11 @@ class Scaled:
         for rows, block in self.centred(mean, float):
             factor = np.linalg.qr(np.concatenate([factor, self.weighted(block, rows, 0.5)]), mode="r")
         return factor * np.sqrt(self.unit)
+
+
+def _is_far(shift: np.ndarray, variances: np.ndarray, most: float = _FAR) -> bool:
+    """Return whether a point is so far from zero that squares about zero would round away the variances."""
+    return bool((shift * shift > most * variances).any())
 
 
 def scaled_by_power_of_two(X: np.ndarray, exponent: int, out: np.ndarray | None = None) -> np.ndarray:

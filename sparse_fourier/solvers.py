@@ -15,6 +15,7 @@ _FAST_SHRINK = 0.5
 _NEGLIGIBLE = 0.05
 _NEGLIGIBLE_IF_FOLLOWED = 1.0
 _NO_WIDTH = 1e-6
+_UNSEEN = 1e-11
 _FIRST_DAMPING, _WIDE = 1.0, 0.3
 _EASED = 0.05
 _LEAST_SHARE = 1e-4  # of twice the promised decrease; a step that keeps less of it may go back and forth
@@ -86,7 +87,8 @@ class Newton:
     simulations with k = 2 to 10, independent and dependent codes, all starts ended in one optimum.
 
     Once faces are sharp the steps end with the first that promises less than `tol`, or so much less than the
-    one before that at the same rate the next would.
+    one before that at the same rate the next would. If that is no more than rounding, nothing is evaluated
+    after it.
 
     References
     ----------
@@ -122,17 +124,18 @@ class Newton:
         point, decrement = evaluate_either(
             along, lambda: _following(state, objective, width), lambda: _proposal(state, objective)
         )
-        new = objective.expand(point, width)
+        negligible = decrement < self.tol
+        negligible |= state.settled & (decrement * decrement < self.tol * state.decrement)
+        last = state.settled & negligible & (state.width == 0) & (decrement < _UNSEEN)
+        new = evaluate_either(last, lambda: old, lambda: objective.expand(point, width))
         least = old.value - _LEAST_SHARE * decrement
         limit = choose(ahead, objective.blurred(old, state.width, width), least)
-        accepted = narrow | (new.value <= limit + _ROUNDING * xp.abs(old.value))
+        accepted = narrow | last | (new.value <= limit + _ROUNDING * xp.abs(old.value))
         faithful = ahead | (old.value - new.value > 0.25 * decrement)
         damping = choose(narrow, state.damping, _next_damping(state.damping, accepted, faithful))
         damping = choose(ahead & ~accepted, damping * 0.0 + _LITTLE_DAMPING, damping)
         after = choose(accepted, _Move(point, new, width), _Move(state.point, old, state.width))
         settled = accepted & ~narrow & ~ahead
-        negligible = decrement < self.tol
-        negligible |= state.settled & (decrement * decrement < self.tol * state.decrement)
         converged = state.converged | (settled & (after.width == 0) & negligible)
         stuck = state.stuck | (damping > _HOPELESS_DAMPING)
         point, expansion, width = after

@@ -16,6 +16,9 @@ from sparse_fourier.objective import Objective, Point
 from sparse_fourier.priors import Prior
 from sparse_fourier.solvers import Newton, NewtonState
 
+TIE = 1e-9
+"""Nats per sample; less is rounding, which depends on the unit of the signals."""
+
 _CHUNK_SECONDS = 0.1
 _MAX_CHUNK = 32
 _SECONDS_PER_CODE = 2e-7
@@ -245,8 +248,9 @@ def _next_chunk(steps: int, seconds: float) -> int:
 
 
 def _best(state: NewtonState) -> int:
-    """Return the start with the lowest objective among those whose faces are sharpest."""
-    return int(np.lexsort((state.value, state.width))[0])
+    """Return the start of the lowest objective among those of the sharpest faces; of equals the first."""
+    values = np.where((state.width == state.width.min()) & ~np.isnan(state.value), state.value, np.inf)
+    return int(np.argmax(values <= values.min() + TIE))
 
 
 def _outcome(state: NewtonState, curves: np.ndarray, stopped: bool) -> Trained:

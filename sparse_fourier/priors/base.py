@@ -272,6 +272,10 @@ class Prior(Configurable, ABC):
         parts = [(codes[rows], variances if alike else variances[rows]) for rows in blocks]
         return np.concatenate([self.log_observed(*part) for part in parts])
 
+    def mean_log_likelihood(self, codes: np.ndarray, share: np.ndarray, variances: np.ndarray) -> float:
+        """Return the sum of `log_likelihoods` of a block of rows, weighted by their share of all."""
+        return float(share @ self.log_likelihoods(codes, variances))
+
     def refitted(self, codes: np.ndarray, weights: np.ndarray, n_samples: float) -> Self:
         """Return the prior with what it has learned learned once more, from codes that have moved a little.
 

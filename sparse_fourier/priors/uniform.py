@@ -65,6 +65,14 @@ class Uniform(IndependentPrior):
         distance = _depth(codes) * sharpness
         return _log_between_where_felt(distance, sharpness) if xp is np else _log_between(distance, sharpness)
 
+    def mean_log_likelihood(self, codes: np.ndarray, share: np.ndarray, variances: np.ndarray) -> float:
+        """Return the weighted sum of `log_likelihoods`, to which codes far from faces add nothing."""
+        sharpness = 1.0 / np.sqrt(np.broadcast_to(variances, codes.shape[1]))
+        distance = _depth(codes) * sharpness
+        places = np.flatnonzero(~(distance >= _FELT))
+        row, code = np.divmod(places, codes.shape[1])
+        return float(share[row] @ _log_between(distance.ravel()[places], sharpness[code]))
+
     def jet(self, codes: Array, variances: Array) -> Jet:
         """Return `log_marginals` and derivatives in closed form.
 

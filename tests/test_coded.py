@@ -1,0 +1,86 @@
+"""Codes as a function of coordinates, against the array of them."""
+
+import numpy as np
+import pytest
+
+from sparse_fourier import initialization, scaled
+from sparse_fourier.coded import Coded
+from sparse_fourier.objective import Point
+from sparse_fourier.priors import Exponential, Laplace, Uniform
+
+N, R = 20_000, 3
+
+
+def coded(middle=0.0, *, even=True, seed=0):
+    rng = np.random.default_rng(seed)
+    weights = np.ones(N) if even else rng.uniform(0.5, 2, size=N)
+    point = Point(0.3 * rng.normal(size=(R, R)), np.full(R, 0.5))
+    return Coded(middle + rng.normal(size=(N, R)), weights / weights.sum(), point)
+
+
+@pytest.mark.parametrize("even", [True, False])
+@pytest.mark.parametrize("middle", [0.0, 1.0, 1e4])
+def test_moments_are_those_of_the_array(middle, even):
+    codes = coded(middle, even=even)
+    array, share = codes.array(), codes.share
+    mean = share @ array
+    np.testing.assert_allclose(codes.mean, mean, rtol=1e-12)
+    np.testing.assert_allclose(codes.deviations, np.sqrt(share @ (array - mean) ** 2), rtol=1e-10)
+
+
+def test_mapped_codes_are_the_codes_mapped():
+    codes, order = coded(1.0), np.array([2, 0, 1])
+    factors, shifts = np.array([-1.0, 2.0, 0.5]), np.array([1.0, 0.0, -3.0])
+    mapped = codes.mapped(factors, shifts, order)
+    expected = (factors * codes.array() + shifts)[:, order]
+    np.testing.assert_allclose(mapped.array(), expected, atol=1e-13)
+    np.testing.assert_allclose(mapped.mean, codes.share @ expected, atol=1e-12)
+    np.testing.assert_allclose(mapped.deviations, expected.std(axis=0), rtol=1e-12)
+
+
+@pytest.mark.parametrize("prior", [Uniform(), Laplace(), Exponential()], ids=str)
+@pytest.mark.parametrize("deviation", [1e-3, 0.3])
+@pytest.mark.parametrize("even", [True, False])
+def test_the_mean_log_likelihood_is_that_of_all_rows(prior, deviation, even):
+    codes, chosen = coded(even=even), np.array([2, 0])
+    variances = deviation**2 * np.array([1.0, 2.0])
+    expected = codes.share @ prior.log_likelihoods(codes.array()[:, chosen], variances)
+    assert codes.mean_log_likelihood(prior, chosen, variances) == pytest.approx(expected, rel=1e-11)
+
+
+def test_thinned_codes_stand_for_all():
+    codes = coded(even=False)
+    thinned = codes.thinned(N // 10)
+    assert len(thinned.share) == N // 10
+    assert thinned.share.sum() == pytest.approx(1.0)
+    np.testing.assert_array_equal(thinned.array(), codes.array()[::10])
+    assert codes.thinned(N) is codes
+
+
+def noisy(noise, mean=1.0, exponent=0):
+    rng = np.random.default_rng(0)
+    X = rng.uniform(size=(N, R)) @ rng.normal(size=(R, 40)) + mean
+    X = np.ldexp((X + noise * rng.normal(size=X.shape)).astype(np.float32), exponent)
+    return scaled.Scaled.of(X, rng.uniform(1, 2, size=N), -exponent)
+
+
+@pytest.mark.parametrize("exponent", [0, 7, -60])
+@pytest.mark.parametrize("mean", [0.0, 1.0, 10.0])
+def test_products_in_single_precision_do_where_noise_drowns_their_rounding(mean, exponent):
+    data = noisy(0.3, mean, exponent)
+    eps = float(np.finfo(np.float32).eps)
+    span = initialization.span_of_scaled(data, eps, centred=True, n_components=R)
+    axes, deviations = span.axes[:R], span.deviations[:R]
+    expected, squares, cross = data.projected(span.mean, axes, float, deviations)
+    found = initialization.whitened(data, span, R)
+    np.testing.assert_allclose(found[0], expected, atol=2e-4)
+    np.testing.assert_allclose(found[1], squares, rtol=5e-3)
+    assert data.share @ found[1] == pytest.approx(data.share @ squares, rel=1e-5)
+    np.testing.assert_allclose(found[2], cross / deviations[:, None], atol=1e-5 * np.abs(cross).max())
+
+
+def test_little_noise_takes_more_than_single_precision():
+    data = noisy(1e-3)
+    span = initialization.span_of_scaled(data, 1e-7, centred=True, n_components=R)
+    left = span.total_variance - float((span.deviations[:R] ** 2).sum())
+    assert data.drowned(span.mean, span.axes[:R], span.deviations[:R], left) is None
