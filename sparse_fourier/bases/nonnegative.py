@@ -14,10 +14,10 @@ class Nonnegative(Free):
     """Waveforms, and an intercept, without negative entries, for codes that cannot be negative either.
 
     Under a prior that finds the basis anyway, what an estimate has below zero is error, and is set to zero.
-    Where signals may begin at zero, and components without noise come near it, they are taken to do so, as far
-    as the likelihood agrees. Codes and components are then fitted in turn [1]_, as far as codes within their
-    support do not reach the signals yet; not farther, because to reach them closer than the noise is to fit
-    the noise.
+    Where signals may begin at zero, and components without noise come near it, they are taken to do so, as
+    far as the likelihood agrees. Codes and components are then fitted in turn [1]_, as far as codes within
+    their support do not reach the signals yet; not farther, because to reach them closer than the noise is to
+    fit the noise.
 
     References
     ----------
