@@ -273,7 +273,22 @@ class Prior(Configurable, ABC):
         return np.concatenate([self.log_observed(*part) for part in parts])
 
     def mean_log_likelihood(self, codes: np.ndarray, share: np.ndarray, variances: np.ndarray) -> float:
-        """Return the sum of `log_likelihoods` of a block of rows, weighted by their share of all."""
+        """Return the sum of `log_likelihoods` of a block of rows, weighted by their share of all.
+
+        Parameters
+        ----------
+        codes : array of shape (n, k)
+            Codes, one row for each signal.
+        share : array of shape (n,)
+            Share of each row in the weights of all signals.
+        variances : array broadcastable to (n, k)
+            Variance of the noise of each code, positive.
+
+        Returns
+        -------
+        float
+            In nats.
+        """
         return float(share @ self.log_likelihoods(codes, variances))
 
     def refitted(self, codes: np.ndarray, weights: np.ndarray, n_samples: float) -> Self:

@@ -66,7 +66,22 @@ class Uniform(IndependentPrior):
         return _log_between_where_felt(distance, sharpness) if xp is np else _log_between(distance, sharpness)
 
     def mean_log_likelihood(self, codes: np.ndarray, share: np.ndarray, variances: np.ndarray) -> float:
-        """Return the weighted sum of `log_likelihoods`, to which codes far from faces add nothing."""
+        """Return the weighted sum of `log_likelihoods`, to which codes far from faces add nothing.
+
+        Parameters
+        ----------
+        codes : array of shape (n, k)
+            Codes, one row for each signal.
+        share : array of shape (n,)
+            Share of each row in the weights of all signals.
+        variances : array broadcastable to (n, k)
+            Variance of the noise of each code, positive.
+
+        Returns
+        -------
+        float
+            In nats.
+        """
         sharpness = 1.0 / np.sqrt(np.broadcast_to(variances, codes.shape[1]))
         distance = _depth(codes) * sharpness
         places = np.flatnonzero(~(distance >= _FELT))
