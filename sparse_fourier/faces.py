@@ -84,13 +84,15 @@ def _from_rotations(problem: Problem, plan: Plan, course: Course, starts: Point,
 def _rotations(problem: Problem, n_starts: int, rows: np.ndarray, rng: np.random.RandomState) -> Point:
     """Return starts, stacked: rotations of the codes, the first of them towards independence in some rows.
 
-    Codes that cannot be negative are long-tailed upwards.
+    They are those of coordinates with the long tail upwards, whose signs a rotation of the features would
+    leave to chance. Codes that cannot be negative are long-tailed upwards too.
     """
     mean, whiten = _whitening(problem)
     white, share = (problem.whitened[rows] - mean) @ whiten.T, problem.weights[rows]
     n_samples, share = problem.n_samples * share.sum(), share / share.sum()
     k = white.shape[1]
     points = start.starting_points(k, n_starts, problem.prior.moments, rng)
+    points.unmixing[:] *= _signs(share @ (white * white * white))
     if n_samples >= _SAMPLES_PER_ENTROPY * k:
         size = np.linalg.norm(points.unmixing[0, 0])
         signals = Signals(white, share, n_samples)
@@ -99,9 +101,13 @@ def _rotations(problem: Problem, n_starts: int, rows: np.ndarray, rng: np.random
     if problem.prior.domain.faces and not problem.prior.domain.is_bounded:
         codes = white @ points.unmixing.swapaxes(1, 2)
         skewness = share @ (codes * codes * codes)
-        points.unmixing[:] *= np.where(skewness < 0, -1.0, 1.0)[:, :, None]
+        points.unmixing[:] *= _signs(skewness)[:, :, None]
     unmixing = points.unmixing @ whiten
     return Point(unmixing, points.offset - unmixing @ mean)
+
+
+def _signs(skewness: np.ndarray) -> np.ndarray:
+    return np.where(skewness < 0, -1.0, 1.0)
 
 
 def _whitening(problem: Problem) -> tuple[np.ndarray, np.ndarray]:

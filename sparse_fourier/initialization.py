@@ -326,14 +326,16 @@ class _Rounding:
 def _in_single_precision(data: Scaled, centred: bool) -> _Decomposed | None:
     """Return the decomposition of data in single precision that are noisy and many, or None.
 
-    Products in that precision err by some 1e-8 of the largest variance: strong noise drowns it.
+    Products in that precision err by some 1e-8 of the deviations of both features, at random: strong noise
+    drowns it.
     """
     n, d = data.X.shape
     if data.X.dtype != np.float32 or n <= 2 * d:
         return None
     average, moments = data.moments(np.float32, centred=centred)
     deviations, axes, variances = _eigenvalues(moments)
-    if deviations[-1] ** 2 <= _NOISE_ABOVE_SINGLE * deviations[0] ** 2:
+    error = min(deviations[0] ** 2, float(np.sqrt(variances.max() * variances.sum())))
+    if deviations[-1] ** 2 <= _NOISE_ABOVE_SINGLE * error:
         return None
     return _Decomposed(average, deviations, axes, variances, single=True)
 

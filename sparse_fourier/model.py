@@ -14,6 +14,7 @@ from sparse_fourier.networks import Encoder
 from sparse_fourier.objective import Terms, likelihood_terms
 from sparse_fourier.priors import Prior
 
+_ROWS_AT_ONCE = 1 << 12
 _LOG_2 = float(np.log(2.0))
 
 
@@ -151,6 +152,13 @@ class Model:
 
         Gaps are filled with what mean and covariance of the prior lead to expect, given the other entries.
         """
+        codes = np.empty((len(X), len(self.components)))
+        for first in range(0, len(X), _ROWS_AT_ONCE):
+            rows = slice(first, first + _ROWS_AT_ONCE)
+            codes[rows] = self._constrained_codes(X[rows])
+        return codes
+
+    def _constrained_codes(self, X: np.ndarray) -> np.ndarray:
         codes = self.least_squares_codes(X)
         gaps = _rows_with_gaps(X, codes)
         if not len(gaps):

@@ -190,7 +190,7 @@ def _may_be_even(whitened: np.ndarray, share: np.ndarray, powers: np.ndarray, n_
     whitened, share = whitened[inner], share[inner]
     n_samples, share = n_samples * share.sum(), share / share.sum()
     cubes = (whitened - share @ whitened) ** 3
-    leaning = n_samples * (share @ cubes) ** 2 / (share @ cubes**2)
+    leaning = n_samples * (share @ cubes) ** 2 / np.maximum(share @ cubes**2, np.finfo(float).tiny)
     return bool(leaning.sum() < k + _STANDARD_ERRORS * np.sqrt(2 * k))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from itertools import combinations
@@ -139,10 +140,35 @@ class Interval(Support):
         places = np.flatnonzero((codes < self.lower) | (codes > self.upper))
         if not len(places):
             return codes
-        outside = np.unique(places // codes.shape[1])
-        projected = codes.copy()
-        projected[outside] = bounded_least_squares(codes[outside], gram, self.lower, self.upper)
+        projected, (rows, which) = codes.copy(), np.divmod(places, codes.shape[1])
+        solved = self._moved_to_bound(
+            projected, rows, which, _response(np.asarray(gram, dtype=float).tobytes(), len(gram))
+        )
+        outside = np.unique(rows[~solved])
+        if len(outside):
+            projected[outside] = bounded_least_squares(codes[outside], gram, self.lower, self.upper)
         return projected
+
+    def _moved_to_bound(
+        self, codes: np.ndarray, rows: np.ndarray, which: np.ndarray, response: np.ndarray | None
+    ) -> np.ndarray:
+        """Solve rows in place of which one code is out of bounds, if no other leaves them; return which are.
+
+        Rows that come more than once have several such codes.
+        """
+        first = np.diff(rows, prepend=-1) > 0
+        alone = first & np.append(first[1:], True)
+        if response is None:
+            return alone & False
+        row, code = rows[alone], which[alone]
+        before = codes[row, code]
+        bound = np.minimum(np.maximum(before, self.lower), self.upper)
+        moved = codes[row] + (bound - before)[:, None] * response[code]
+        moved[np.arange(len(row)), code] = bound
+        fits = ((moved >= self.lower) & (moved <= self.upper)).all(axis=1)
+        codes[row[fits]] = moved[fits]
+        alone[alone] = fits
+        return alone
 
     def relax(self, codes: np.ndarray, pull: np.ndarray, gram: np.ndarray, prices: np.ndarray) -> None:
         """Sweep once over the codes in place, each between the bounds."""
@@ -332,6 +358,19 @@ def bounded_least_squares(codes: np.ndarray, gram: np.ndarray, lower: float, upp
     if active.size:
         _descend(solution, codes, active, gram, lower, upper)
     return solution
+
+
+@functools.lru_cache(maxsize=32)
+def _response(gram: bytes, k: int) -> np.ndarray | None:
+    """Return how all codes follow each one that is moved, one a row; None where components are dependent."""
+    matrix = np.frombuffer(gram).reshape(k, k)
+    live = np.diagonal(matrix) > 0
+    if not _independent(matrix):
+        return None
+    response = np.eye(k)
+    inverse = np.linalg.inv(matrix[np.ix_(live, live)])
+    response[np.ix_(live, live)] = inverse / np.diagonal(inverse)[:, None]
+    return response
 
 
 def _independent(gram: np.ndarray) -> bool:

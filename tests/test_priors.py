@@ -26,7 +26,7 @@ from sparse_fourier.priors import Exponential, Gaussian, IndependentPrior, Lapla
 from sparse_fourier.priors import Simplex as SimplexPrior
 from sparse_fourier.priors.base import CodesAsTrained
 from sparse_fourier.priors.checks import check_prior
-from sparse_fourier.priors.independent import automatic_jet, gaussian_looking
+from sparse_fourier.priors.independent import automatic_jet, gaussian_looking, log_ndtr_with_slope
 from sparse_fourier.supports import SUPPORTS
 
 PRIORS = [
@@ -336,6 +336,18 @@ def test_moments_are_those_of_the_quantiles(prior):
     mean, variance = prior.moments
     assert mean == pytest.approx(expectation(prior, lambda u: u), rel=1e-4, abs=1e-6)
     assert variance == pytest.approx(expectation(prior, lambda u: (u - mean) ** 2), rel=1e-3)
+
+
+@pytest.mark.parametrize("farthest", [-30.0, -60.0])
+def test_slope_of_the_normal_distribution_function_far_outside_and_inside(farthest):
+    """By Mills' ratio, also where the function itself underflows; far inside it is nothing to speak of."""
+    x = np.array([farthest, -20.0, -3.0, 0.0, 2.0, 30.0])
+    logarithm, slope = log_ndtr_with_slope(x)
+    np.testing.assert_allclose(logarithm, norm.logcdf(x), rtol=1e-12, atol=1e-15)
+    expected = np.exp(norm.logpdf(x) - norm.logcdf(x))
+    np.testing.assert_allclose(slope, expected, rtol=1e-10, atol=1e-40)
+    ratio = 1 / -farthest * (1 - farthest**-2 + 3 * farthest**-4 - 15 * farthest**-6)
+    assert slope[0] == pytest.approx(1 / ratio, rel=1e-8)
 
 
 @every_blurred_prior

@@ -134,6 +134,20 @@ def test_rotated_features_have_rotated_components(prior, dtype):
     same_components(turned.components_, model.components_ @ turn, tolerance)
 
 
+@pytest.mark.parametrize("prior", ["uniform", "laplace"])
+def test_few_signals_end_at_one_of_many_optima_however_features_are_rotated(prior):
+    """Which one is reached depends on where training starts: there on the signals, not on the axes."""
+    for seed in range(12):
+        rng = np.random.RandomState(seed)
+        codes = rng.laplace(size=(40, 4))
+        if prior == "uniform":
+            codes = np.maximum(rng.uniform(size=(40, 4)), rng.uniform(size=(40, 1)))
+        X = codes @ rng.standard_normal((4, 7))
+        turn = np.linalg.qr(rng.standard_normal((7, 7)))[0]
+        model, turned = fitted(X, prior, k=4), fitted(X @ turn, prior, k=4)
+        same_components(turned.components_, model.components_ @ turn, 1e-6)
+
+
 @types
 @pytest.mark.parametrize("prior", [prior for prior in PRIORS if prior != "simplex"])
 def test_a_constant_signal_moves_the_intercept_alone(prior, dtype):

@@ -148,9 +148,9 @@ def test_large_problems_are_compiled(monkeypatch):
     """Many codes or many components: either is enough."""
     monkeypatch.delenv("JAX_PLATFORMS", raising=False)
     assert not compiles(Uniform(), 1, 4_000_000)
-    assert not compiles(Uniform(), 32, 4_000_000 // 32)
+    assert not compiles(Uniform(), 40, 4_000_000 // 40)
     assert compiles(Uniform(), 1, 4_000_001)
-    assert compiles(Uniform(), 33, 1)
+    assert compiles(Uniform(), 41, 1)
 
 
 @pytest.mark.parametrize(
