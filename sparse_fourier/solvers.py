@@ -183,8 +183,7 @@ def _solve_iteratively(model: LocalModel, damping: Array) -> Array:
     """Return the step by conjugate gradients, at a cost of k³ for each of them.
 
     Preconditioned by the diagonal blocks, the part of the volume among them, which leaves the coupling of
-    rows by the volume to iterate on.
-    They end early where the curvature is not positive. Where that of a block is not, the step is NaN, as that
+    rows by the volume to iterate on. Where the curvature is found not to be positive the step is NaN, as that
     of `_solve_directly` is, and more damping is called for.
     """
     import jax
@@ -202,10 +201,10 @@ def _solve_iteratively(model: LocalModel, damping: Array) -> Array:
     def improve(carry: _Search) -> _Search:
         image = model.curvature(carry.direction) + damping * carry.direction
         bend = (carry.direction * image).sum()
-        length = jnp.where(bend > 0, carry.energy / bend, jnp.where(carry.count == 0, 1.0, 0.0))
+        length = jnp.where(bend > 0, carry.energy / bend, jnp.nan)
         residual = carry.residual - length * image
         conditioned = precondition(residual)
-        energy = jnp.where(bend > 0, (residual * conditioned).sum(), 0.0)
+        energy = (residual * conditioned).sum()
         direction = conditioned + energy / carry.energy * carry.direction
         step = carry.step + length * carry.direction
         return _Search(carry.count + 1, step, residual, direction, energy)
@@ -218,8 +217,8 @@ def _solve_iteratively(model: LocalModel, damping: Array) -> Array:
     def unfinished(carry: _Search) -> Array:
         return (carry.energy > _INEXACTNESS * energy) & (carry.count < 2 * residual.size)
 
-    step = jax.lax.while_loop(unfinished, improve, first).step
-    return jnp.where(energy >= 0, step, jnp.nan)
+    last = jax.lax.while_loop(unfinished, improve, first)
+    return jnp.where(last.energy >= 0, last.step, jnp.nan)
 
 
 def _next_damping(damping: Array, accepted: Array, faithful: Array) -> Array:

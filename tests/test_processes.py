@@ -411,8 +411,8 @@ print(sorted({"jax", "jaxlib", "optax", "matplotlib"} & set(sys.modules)))
 def test_fits_of_many_components_import_jax():
     code = """
 rng = np.random.RandomState(0)
-MANY = rng.uniform(size=(2000, 25)) @ rng.standard_normal((25, 40))
-fit(MANY, n_components=25, prior="uniform")
+MANY = rng.uniform(size=(300, 41)) @ rng.standard_normal((41, 45))
+fit(MANY, n_components=41, prior="uniform", contamination=0.0, callback=lambda progress: True)
 print("jax" in sys.modules)
 """
     assert output(code) == "True"

@@ -148,6 +148,17 @@ def test_few_signals_end_at_one_of_many_optima_however_features_are_rotated(prio
         same_components(turned.components_, model.components_ @ turn, 1e-6)
 
 
+@pytest.mark.parametrize(("seed", "n", "k"), [(15, 30, 4), (18, 30, 5), (51, 30, 4), (70, 40, 5)])
+def test_few_signals_without_noise_are_within_a_cone(seed, n, k):
+    """There is one, that of the truth: codes far below zero are never the likeliest."""
+    rng = np.random.RandomState(seed)
+    X = rng.exponential(size=(n, k)) @ rng.standard_normal((k, k + 2)) + rng.standard_normal(k + 2)
+    model = fitted(X, "exponential", k=k)
+    codes = (X - model.intercept_) @ np.linalg.pinv(model.components_)
+    assert codes.min() > -1e-3
+    assert model.loss_ < 0
+
+
 @types
 @pytest.mark.parametrize("prior", [prior for prior in PRIORS if prior != "simplex"])
 def test_a_constant_signal_moves_the_intercept_alone(prior, dtype):

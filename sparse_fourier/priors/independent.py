@@ -14,7 +14,7 @@ from sparse_fourier.canonical import mean_signs
 from sparse_fourier.namespace import LOG_SQRT_2PI, Array, array_namespace, log, log_ndtr
 from sparse_fourier.priors.base import CodesAsTrained, Prior
 
-_UNDERFLOW = -37.0  # of the normal distribution function
+_UNDERFLOW = -14.0  # below it the normal density is less than next to nothing
 _NEXT_TO_NOTHING = -100.0
 
 
