@@ -25,6 +25,7 @@ _SECONDS_PER_CODE = 2e-7
 _MOST_CODES = 40_000_000
 _MOST_COMPONENTS = 40
 _SAME_DIRECTIONS = 0.95
+_PATIENCE = 4
 
 
 @dataclass(frozen=True)
@@ -206,7 +207,7 @@ def train(
         best = _best(state)
         told = callback and callback(Progress(done, float(state.value[best]), time.perf_counter() - began))
         stopped = bool(told)
-        over = stopped or bool(state.finished.all())
+        over = stopped or bool(state.finished.all()) or _waits_in_vain(state, best, np.concatenate(curves))
         if place.is_kept:
             curves = [np.concatenate(curves)]
             place.keep({"state": _leaves(state), "curve": curves[0], "stopped": stopped, "over": over})
@@ -263,6 +264,13 @@ def _outcome(state: NewtonState, curves: np.ndarray, stopped: bool) -> Trained:
         stopped,
         _rival(state, best),
     )
+
+
+def _waits_in_vain(state: NewtonState, best: int, curves: np.ndarray) -> bool:
+    """Return whether the best start was at its end long ago, and others have had several times as long."""
+    moved = np.flatnonzero(np.abs(curves[:, best] - curves[-1, best]) > TIE)
+    needed = moved[-1] + 1 if len(moved) else 0
+    return bool(state.finished[best]) and len(curves) > _MAX_CHUNK + _PATIENCE * needed
 
 
 def _rival(state: NewtonState, best: int) -> float:
