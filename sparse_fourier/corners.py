@@ -41,7 +41,8 @@ def cornered(problem: Problem, course: Stages, trained: Trained) -> Trained:
     trained : Trained
         With the corner anywhere.
     """
-    if not _may_have_corner(problem, trained) or course.over(trained):
+    exact = trained.floor is not problem.floor  # codes on faces, which determine them already
+    if exact or not may_have_corner(problem) or course.over(trained):
         return trained
     start, distance = _moved(problem, trained.point)
     n, blur = len(problem.whitened), float(problem.blur(trained.point).max())
@@ -63,14 +64,18 @@ def cornered(problem: Problem, course: Stages, trained: Trained) -> Trained:
     if not (lost(found) < limit and (found.converged or found.stopped)):
         return trained._replace(curve=np.append(found.curve[:-1], trained.curve[-1]), stopped=found.stopped)
     point = Point(opened(found.point.unmixing, problem, course), found.point.offset)
-    both = trained.converged and found.converged
+    both = (trained.converged or has_to) and found.converged
     return found._replace(point=point, converged=both, floor=problem.floor, rooted=True)
 
 
-def _may_have_corner(problem: Problem, trained: Trained) -> bool:
-    """Return whether the support has a corner that codes which lie on faces do not determine already."""
-    known = problem.average is not None and trained.floor is problem.floor
-    return known and problem.prior.factorises and 0.0 in problem.prior.domain.faces
+def may_have_corner(problem: Problem) -> bool:
+    """Return whether signals have no intercept, and the support of their codes has a corner at zero."""
+    return problem.average is not None and problem.prior.factorises and 0.0 in problem.prior.domain.faces
+
+
+def has_to_move(problem: Problem, point: Point) -> bool:
+    """Return whether the corner has to be moved to zero."""
+    return _has_to(problem, float(np.abs(point.offset).max()))
 
 
 def _moved(problem: Problem, point: Point) -> tuple[Point, float]:

@@ -249,6 +249,11 @@ class Stages(ABC):
         self._problem = problem
         return self
 
+    def within(self, max_iter: int) -> Self:
+        """Return the same stages with another limit of their iterations, all together."""
+        self._plan = replace(self._plan, max_iter=max_iter)
+        return self
+
     def with_floor(self, floor: Any) -> Self:
         """Return the same stages with other smallest variances of the codes' noise from here on."""
         return self.on(replace(self._problem, floor=floor))

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from sparse_fourier.corners import cornered
-from sparse_fourier.course import Course, Plan, Problem
+from sparse_fourier.corners import cornered, has_to_move, may_have_corner
+from sparse_fourier.course import Course, Plan, Problem, stack
 from sparse_fourier.faces import search, sharpened
 from sparse_fourier.learning import learn
 from sparse_fourier.objective import Point
@@ -31,10 +31,26 @@ def optimise(problem: Problem, plan: Plan, rng: np.random.RandomState) -> Traine
     if problem.prior.domain.surplus:
         return unmix(problem, plan, rng)
     course = Course(problem, plan)
-    trained = search(problem, plan, course, rng)._replace(floor=problem.floor)
+    trained = _free(problem, plan, course, rng)
     trained = trained if course.over(trained) else sharpened(problem, course, trained)
     trained = cornered(problem, course, trained)
     return trained if plan.nonnegative is None else touching(problem, course, trained, plan.nonnegative)
+
+
+def _free(problem: Problem, plan: Plan, course: Course, rng: np.random.RandomState) -> Trained:
+    """Return the best basis with corners anywhere.
+
+    Codes that are to be held at one, because they would be negative, may never come to an end before: half of
+    the iterations are kept for that, and go to the search where it is not so.
+    """
+    kept = may_have_corner(problem) and not problem.prior.domain.is_bounded
+    course.within(plan.max_iter - plan.max_iter // 2 if kept else plan.max_iter)
+    trained = search(problem, plan, course, rng)._replace(floor=problem.floor)
+    course.within(plan.max_iter)
+    if not kept or trained.converged or course.over(trained) or has_to_move(problem, trained.point):
+        return trained
+    rows = np.arange(len(problem.whitened))
+    return course.stage(stack(trained.point), 0.0, rows)._replace(floor=problem.floor)
 
 
 def _learn(problem: Problem, plan: Plan, rng: np.random.RandomState) -> Trained:
