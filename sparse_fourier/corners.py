@@ -46,7 +46,7 @@ def cornered(problem: Problem, course: Stages, trained: Trained) -> Trained:
         return trained
     start, distance = _moved(problem, trained.point)
     n, blur = len(problem.whitened), float(problem.blur(trained.point).max())
-    has_to = _has_to(problem, distance)
+    has_to = has_to_move(problem, trained.point)
     if not has_to and distance > REACH * resolution(problem, n, blur):
         return trained
     course, limit = course.on(replace(problem, rooted=True)), gammaincinv(len(start.offset), _CONFIDENCE)
@@ -74,8 +74,9 @@ def may_have_corner(problem: Problem) -> bool:
 
 
 def has_to_move(problem: Problem, point: Point) -> bool:
-    """Return whether the corner has to be moved to zero."""
-    return _has_to(problem, float(np.abs(point.offset).max()))
+    """Return whether codes would be negative, as the apex is farther from zero than codes are large."""
+    far = float(np.abs(point.offset).max()) > problem.prior.moments[0]
+    return far and not problem.prior.domain.is_bounded
 
 
 def _moved(problem: Problem, point: Point) -> tuple[Point, float]:
@@ -85,14 +86,9 @@ def _moved(problem: Problem, point: Point) -> tuple[Point, float]:
     if prior.reflection is not None:
         downwards = codes > 0.5 * prior.reflection
         distance = np.abs(codes - prior.reflection * downwards).max()
-    elif _has_to(problem, distance):
+    elif has_to_move(problem, point):
         downwards = unmixing @ problem.average < 0
     return Point(np.where(downwards[:, None], -1.0, 1.0) * unmixing, np.zeros(len(codes))), float(distance)
-
-
-def _has_to(problem: Problem, distance: float) -> bool:
-    """Return whether codes would be negative, as the apex is farther from zero than codes are large."""
-    return not problem.prior.domain.is_bounded and distance > problem.prior.moments[0]
 
 
 def opened(unmixing: np.ndarray, problem: Problem, course: Stages) -> np.ndarray:

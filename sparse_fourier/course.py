@@ -7,7 +7,6 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
@@ -181,7 +180,7 @@ class Problem:
         )
         return problem, mean, whitening
 
-    @cached_property
+    @functools.cached_property
     def radius(self) -> float:
         """Largest distance of whitened coordinates from zero."""
         return float(np.sqrt(np.einsum("ij,ij->i", self.whitened, self.whitened).max()))
@@ -381,6 +380,11 @@ def stack(point: Point) -> Point:
     return Point(point.unmixing[None], point.offset[None])
 
 
+def first_of(starts: Point) -> Point:
+    """Return the first of stacked points."""
+    return Point(starts.unmixing[0], starts.offset[0])
+
+
 def resolution(problem: Problem, n_rows: int, blur: float) -> float:
     """Return the distance by which a fit to so many rows may miss the faces."""
     n = n_rows * problem.n_samples / len(problem.whitened)
@@ -392,14 +396,14 @@ def _matters(problem: Problem, starts: Point, width: float, rows: np.ndarray) ->
     """Return which codes of which rows can come near a face on the way from one start."""
     if len(starts.offset) > 1 or width >= FIRST_WIDTH:
         return np.ones((len(rows), starts.offset.shape[1]), dtype=bool)
-    return problem.matter(_first(starts), rows, _REACH_OF_NOISE, _margin(problem, width, rows))
+    return problem.matter(first_of(starts), rows, _REACH_OF_NOISE, _margin(problem, width, rows))
 
 
 def _stays_near(problem: Problem, starts: Point, width: float, point: Point, rows: np.ndarray) -> bool:
     """Return whether codes have moved so little from a start that those which mattered are known to do."""
     if problem.inflation is not None:
         return False
-    first = _first(starts)
+    first = first_of(starts)
     moved = np.linalg.norm(point.unmixing - first.unmixing, axis=1) * problem.radius
     needed = _REACH_IN_THE_END * problem.blur(point) + moved + np.abs(point.offset - first.offset)
     return bool((needed <= _REACH_OF_NOISE * problem.blur(first) + _margin(problem, width, rows)).all())
@@ -408,7 +412,3 @@ def _stays_near(problem: Problem, starts: Point, width: float, point: Point, row
 def _margin(problem: Problem, width: float, rows: np.ndarray) -> float:
     """Return how far codes may move on the way from a start, and as far as faces of a width reach."""
     return 4 * width + resolution(problem, len(rows), 0.0)
-
-
-def _first(starts: Point) -> Point:
-    return Point(starts.unmixing[0], starts.offset[0])

@@ -11,6 +11,7 @@ from sparse_fourier.course import (
     Course,
     Plan,
     Problem,
+    first_of,
     first_rows,
     resolution,
     stack,
@@ -44,7 +45,7 @@ def search(problem: Problem, plan: Plan, course: Course, rng: np.random.RandomSt
         return course.stage(_from_components(problem, plan.init), _WIDTH_AT_INIT, np.arange(n))
     if known is not None:
         points = Point(*known)
-        blur = float(problem.blur(Point(points.unmixing[0], points.offset[0])).max())
+        blur = float(problem.blur(first_of(points)).max())
         width = min(_NOISE_AT_EXTREMES * (blur - np.sqrt(np.max(problem.floor))), FIRST_WIDTH)
         return course.stage(points, width, np.arange(n))
     seen = first_rows(problem)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from sparse_fourier import initialization as start
-from sparse_fourier.course import Course, Plan, Problem, Stages, first_rows, stack
+from sparse_fourier.course import Course, Plan, Problem, Stages, first_of, first_rows, stack
 from sparse_fourier.objective import Point
 from sparse_fourier.training import Trained
 
@@ -26,8 +26,7 @@ def unmix(problem: Problem, plan: Plan, rng: np.random.RandomState) -> Trained:
     spread = float(np.sqrt((k - 1) / (k * k * (k + 1))))
     seen = first_rows(problem)
     rows, width = rng.permutation(n)[:seen], _FIRST_WIDTHS_OF_SIMPLEX * spread
-    first = Point(starts.unmixing[0], starts.offset[0])
-    course = Course(held(problem), plan).with_floor(_blurred(problem, first))
+    course = Course(held(problem), plan).with_floor(_blurred(problem, first_of(starts)))
     trained = course.stage(starts, width, rows)
     return settle_blur(problem, course, trained, seen_all=seen == n)
 

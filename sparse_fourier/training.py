@@ -191,27 +191,25 @@ def train(
     """
     state = Newton.init(objective, starts, widths)
     engine = engine or _engine(objective, starts)
-    curves: list[np.ndarray] = []
+    curves = np.empty((0, len(starts.offset)))
     place, stopped, over = checkpoints.loop(), False, False
-    done, chunk, began = 0, engine.first_chunk, time.perf_counter()
+    chunk, began = engine.first_chunk, time.perf_counter()
     if place.saved is not None:
-        state, curves = _refilled(state, place.saved["state"]), [place.saved["curve"]]
-        done, stopped, over = len(curves[0]), place.saved["stopped"], place.saved["over"]
-    while done < max_iter and not over:
-        steps = min(chunk, max_iter - done)
+        state, curves = _refilled(state, place.saved["state"]), place.saved["curve"]
+        stopped, over = place.saved["stopped"], place.saved["over"]
+    while len(curves) < max_iter and not over:
+        steps = min(chunk, max_iter - len(curves))
         tick = time.perf_counter()
         state, (values, count) = engine.advance(state, objective, tol, steps)
-        curves.append(values[:count])
-        done += int(count)
+        curves = np.concatenate([curves, values[:count]])
         chunk = engine.next_chunk(steps, time.perf_counter() - tick)
         best = _best(state)
-        told = callback and callback(Progress(done, float(state.value[best]), time.perf_counter() - began))
-        stopped = bool(told)
-        over = stopped or bool(state.finished.all()) or _waits_in_vain(state, best, np.concatenate(curves))
+        progress = Progress(len(curves), float(state.value[best]), time.perf_counter() - began)
+        stopped = bool(callback and callback(progress))
+        over = stopped or bool(state.finished.all()) or _waits_in_vain(state, best, curves)
         if place.is_kept:
-            curves = [np.concatenate(curves)]
-            place.keep({"state": _leaves(state), "curve": curves[0], "stopped": stopped, "over": over})
-    return _outcome(state, np.concatenate(curves), stopped)
+            place.keep({"state": _leaves(state), "curve": curves, "stopped": stopped, "over": over})
+    return _outcome(state, curves, stopped)
 
 
 def _leaves(state: NewtonState) -> list[np.ndarray]:

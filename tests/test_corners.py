@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from scipy.stats import gamma
+from sklearn.datasets import make_blobs
 
 from sparse_fourier import AutoencoderDecomposer
 from sparse_fourier.corners import cornered
@@ -16,6 +17,19 @@ from sparse_fourier.priors import Exponential, Laplace, Uniform
 from sparse_fourier.training import Trained
 
 DRAWS = 30
+
+
+def assert_derivatives_along(objective, point, model, direction):
+    """Compare a model of faces blurred by 0.1 with differences of the objective along steps."""
+
+    def value(t):
+        return objective.expand(move(point, t * direction), 0.1).value
+
+    slope = (value(1e-5) - value(-1e-5)) / 2e-5
+    assert (model.gradient * direction).sum() == pytest.approx(slope, rel=1e-6)
+    curvature = (value(1e-3) - 2 * value(0) + value(-1e-3)) / 1e-6
+    bend = direction.ravel() @ model.hessian() @ direction.ravel()
+    assert bend == pytest.approx(curvature, rel=1e-3)
 
 
 def mixtures(seed, codes, k=2, n=300, noise=0.0):
@@ -110,14 +124,7 @@ def test_derivatives_are_those_of_codes_without_offset(prior):
     model = objective.local_model(point, objective.expand(point, 0.1))
     direction = rng.standard_normal((2, 3)) * [1, 1, 0]
 
-    def value(t):
-        return objective.expand(move(point, t * direction), 0.1).value
-
-    slope = (value(1e-5) - value(-1e-5)) / 2e-5
-    assert (model.gradient * direction).sum() == pytest.approx(slope, rel=1e-6)
-    curvature = (value(1e-3) - 2 * value(0) + value(-1e-3)) / 1e-6
-    bend = direction.ravel() @ model.hessian() @ direction.ravel()
-    assert bend == pytest.approx(curvature, rel=1e-3)
+    assert_derivatives_along(objective, point, model, direction)
     assert not model.gradient[:, 2].any()
 
 
@@ -347,3 +354,14 @@ def test_a_fit_without_intercept_starts_from_components_where_they_are(prior):
         plain = AutoencoderDecomposer(2, **settings).fit(X)
         again = AutoencoderDecomposer(2, **settings, init=plain.components_).fit(X)
         np.testing.assert_allclose(again.components_, plain.components_, atol=1e-5)
+
+
+def test_codes_that_drift_without_an_end_are_held_at_the_corner():
+    """One component explains little of these two clouds: a cone with its apex anywhere recedes for ever."""
+    X = make_blobs(n_samples=21, random_state=0)[0]
+    X -= X.min()
+    model = AutoencoderDecomposer(prior="exponential", fit_intercept=False, random_state=0).fit(X)
+    assert model.converged_
+    assert model.n_components_ == 1
+    assert (model.transform(X) > 0).all()
+    assert model.loss_ < 5.18  # that of the receding cone after a thousand iterations was 8.96

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from test_corners import assert_derivatives_along
 
 from sparse_fourier import AutoencoderDecomposer
 from sparse_fourier.course import Problem
@@ -130,14 +131,7 @@ def test_derivatives_are_those_of_allowed_steps(prior):
     model = objective.local_model(point, objective.expand(point, 0.1))
     direction = (allowed @ rng.standard_normal(6)).reshape(2, 3)
 
-    def value(t):
-        return objective.expand(move(point, t * direction), 0.1).value
-
-    slope = (value(1e-5) - value(-1e-5)) / 2e-5
-    assert (model.gradient * direction).sum() == pytest.approx(slope, rel=1e-6)
-    curvature = (value(1e-3) - 2 * value(0) + value(-1e-3)) / 1e-6
-    bend = direction.ravel() @ model.hessian() @ direction.ravel()
-    assert bend == pytest.approx(curvature, rel=1e-3)
+    assert_derivatives_along(objective, point, model, direction)
     np.testing.assert_allclose(allowed @ model.gradient.ravel(), model.gradient.ravel(), atol=1e-14)
 
 
