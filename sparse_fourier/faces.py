@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from sparse_fourier import initialization as start
@@ -165,7 +167,7 @@ def are_exact(problem: Problem, point: Point) -> np.ndarray:
     return point.noise_variances(problem.noise) <= (_EXACT * problem.blur(point)) ** 2
 
 
-def are_crowded(problem: Problem, codes: np.ndarray, blur: np.ndarray) -> np.ndarray:
+def are_crowded(problem: Problem, codes: np.ndarray, blur: Any) -> np.ndarray:
     """Return which codes, of shape (n, k), have many rows near each face of the support, of shape (k,)."""
     near = [np.abs(codes - face) < _CLOSE * blur for face in problem.prior.domain.faces]
     return np.all([problem.weights @ rows * problem.n_samples > _CROWD for rows in near], axis=0)
