@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import lru_cache
 from itertools import combinations, islice
 from typing import NamedTuple
 
 import numpy as np
 
-from sparse_fourier.harmonics.projection import DEPENDENT, Chart, Problem, refine
-from sparse_fourier.harmonics.record import Record, Terms
+from sparse_fourier.harmonics.projection import Chart, Problem, refine
+from sparse_fourier.harmonics.record import DEPENDENT, Record, Terms, eigen_of_pairs, whitening_of_pairs
 
 _CANDIDATES_PER_COMPONENT = 3
 _MOST_COMBINATIONS = 200
@@ -44,13 +45,17 @@ def scan(record: Record, root: np.ndarray, known: np.ndarray) -> tuple[np.ndarra
     weights : array of shape (n_tried, 2, 2)
         Columns: coefficients of sine and cosine for each of the two.
     """
+    if not known.shape[1]:
+        whiten, pairs = record.whitened
+        return _turned(whiten, (pairs.reshape(-1, record.times.size) @ root.T).reshape(len(pairs), 2, -1))
     waves = record.dictionary - (record.dictionary @ known) @ known.T
-    gram = waves @ waves.swapaxes(1, 2)
-    sizes, axes = np.linalg.eigh(gram)
-    kept = sizes > DEPENDENT * record.times.size
-    whiten = axes * np.where(kept, 1.0 / np.sqrt(np.where(kept, sizes, 1.0)), 0.0)[:, None, :]
-    seen = whiten.swapaxes(1, 2) @ (waves @ root.T)
-    gains, turns = np.linalg.eigh(seen @ seen.swapaxes(1, 2))
+    whiten = whitening_of_pairs(waves)
+    return _turned(whiten, whiten.swapaxes(1, 2) @ (waves @ root.T))
+
+
+def _turned(whiten: np.ndarray, seen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return gains and coefficients of the worse and the better phase, from what orthonormal pairs see."""
+    gains, turns = eigen_of_pairs(seen)
     return gains, whiten @ turns
 
 
@@ -123,22 +128,51 @@ def _farthest(record: Record, known: np.ndarray) -> Candidate:
 
 def _wave(record: Record, candidate: Candidate) -> np.ndarray:
     wave = candidate.weights @ record.dictionary[candidate.place]
-    return wave / np.linalg.norm(wave)
+    return wave / np.sqrt(wave @ wave)
 
 
 def _combined(problem: Problem, candidates: list[Candidate], k: int) -> list[list[Candidate]]:
     """Return choices of k candidates, those that leave least of the root first."""
+    choices = _first_choices(len(candidates), k)
+    shared = _n_shared(choices)
     waves = np.stack([_wave(problem.record, candidate) for candidate in candidates])
-    choices = list(islice(combinations(range(len(candidates)), k), _MOST_COMBINATIONS))
-    bases = np.linalg.qr(waves[np.array(choices)].swapaxes(1, 2))[0]
-    explained = ((problem.root @ bases) ** 2).sum(axis=(1, 2))
+    known = np.linalg.qr(waves[:shared].T)[0]
+    left, root = waves - (waves @ known) @ known.T, problem.root - (problem.root @ known) @ known.T
+    bases = np.linalg.qr(left[choices[:, shared:]].swapaxes(1, 2))[0]
+    explained = ((root @ bases) ** 2).sum(axis=(1, 2))
     return [[candidates[i] for i in choices[j]] for j in np.argsort(-explained, kind="stable")]
 
 
-def starts(problem: Problem, span: np.ndarray) -> Iterator[Terms]:
-    """Yield components of one term to start from, likely ones first."""
+@lru_cache(maxsize=16)
+def _first_choices(n: int, k: int) -> np.ndarray:
+    """Return the first choices of k of n, of shape (n_choices, k), not to be written to."""
+    return np.array(list(islice(combinations(range(n), k), _MOST_COMBINATIONS)))
+
+
+def _n_shared(choices: np.ndarray) -> int:
+    """Return how many of their first members all choices share, if there are others."""
+    alike = (choices == choices[0]).all(axis=0)
+    return min(int(np.argmin(np.append(alike, False))), choices.shape[1] - 1)
+
+
+def starts(problem: Problem, span: np.ndarray, suffice: Callable[[Terms], bool]) -> Iterator[Terms]:
+    """Yield components of one term to start from, likely ones first.
+
+    Parameters
+    ----------
+    problem : Problem
+    span : array of shape (k, d)
+        Orthonormal rows: the strongest of the signals.
+    suffice : callable
+        Whether terms explain the signals as they are; where the best of them one by one do, others need not
+        be compared.
+    """
     k, record = len(span), problem.record
     candidates = _candidates(record, span, _CANDIDATES_PER_COMPONENT * k)
+    if len(candidates) >= k:
+        strongest = _terms_of(record, candidates[:k])
+        if suffice(strongest):
+            yield strongest
     combined = _combined(problem, candidates, k) if len(candidates) >= k else []
     yield from (_terms_of(record, chosen) for chosen in combined[:1])
     yield _terms_of(record, _exchanged(problem, k))

@@ -31,7 +31,7 @@ def search(problem: Problem, k: int, n_samples: float, max_iter: int) -> Refined
     _, deviations, axes = np.linalg.svd(problem.root, full_matrices=False)
     noise = _Noise(problem, k, float((deviations[k:] ** 2).sum()), n_samples)
     found: list[Refined] = []
-    for terms in starts(problem, axes[:k]):
+    for terms in starts(problem, axes[:k], lambda terms: noise.accounts_for(problem.at(terms).loss)):
         if np.isfinite(problem.at(terms).loss):
             found.append(_with_pairs(problem, terms, noise, min(max_iter, _ITERATIONS_TO_COMPARE)))
             if noise.explains(found[-1]):
@@ -69,9 +69,13 @@ class _Noise:
 
     def explains(self, refined: Refined) -> bool:
         """Return whether the loss is no more than noise makes it."""
+        return self.accounts_for(refined.state.loss)
+
+    def accounts_for(self, loss: float) -> bool:
+        """Return whether a loss is no more than noise makes it."""
         d, per_wave = self.problem.root.shape[1], 3 if self.problem.record.damped else 2
         spare = max(self.k * (d - self.k - per_wave), 0)
-        return self.allows(refined.state.loss - self.least, spare)
+        return self.allows(loss - self.least, spare)
 
 
 def _with_pairs(problem: Problem, terms: Terms, noise: _Noise, max_iter: int) -> Refined:
@@ -92,32 +96,37 @@ def _with_pairs(problem: Problem, terms: Terms, noise: _Noise, max_iter: int) ->
     return free
 
 
-def _tied_near(record: Record, terms: Terms) -> tuple[Terms, Chart]:
-    return _tied(record, terms, _twins(terms, _NEAR))
+def _tied_near(record: Record, terms: Terms) -> tuple[Terms, Chart] | None:
+    twins = _twins(terms, _NEAR)
+    return _tied(record, terms, twins) if twins else None
 
 
 def _simplified(
-    problem: Problem, found: Refined, simpler: tuple[Terms, Chart], noise: _Noise, max_iter: int
+    problem: Problem, found: Refined, simpler: tuple[Terms, Chart] | None, noise: _Noise, max_iter: int
 ) -> Refined:
     """Return the minimum with fewer parameters, if that is no worse than noise makes it."""
+    if simpler is None:
+        return found
     start, chart = simpler
     dropped = len(chart.columns) - chart.columns.shape[1]
-    if not dropped or problem.at(start).loss > _FAR * found.state.loss + problem.floor:
+    if problem.at(start).loss > _FAR * found.state.loss + problem.floor:
         return found
     refined = refine(problem, start, chart, max_iter)
     return refined if noise.allows(refined.state.loss - found.state.loss, dropped) else found
 
 
-def _at_edges(record: Record, terms: Terms) -> tuple[Terms, Chart]:
+def _at_edges(record: Record, terms: Terms) -> tuple[Terms, Chart] | None:
     """Return terms with those near zero made constant, those near Nyquist's frequency alternating.
 
     Amplitude and phase are one there, and steps towards such a point are slow.
     """
+    close = [(edge, np.flatnonzero(np.abs(terms.cycles[:, 0] - edge) < _NEAR)) for edge in record.edges]
+    if not any(len(near) for _, near in close):
+        return None
     cycles, decays, coefficients = (part.copy() for part in terms)
     columns = Chart.free(record, terms).columns
     q, dropped = len(columns) // len(cycles), []
-    for edge in record.edges:
-        near = np.flatnonzero(np.abs(cycles[:, 0] - edge) < _NEAR)
+    for edge, near in close:
         cycles[near], coefficients[near] = edge, np.exp(-TAU * 1j * edge * record.times.min())
         dropped += [j * q + parameter for j in near for parameter in (0, q - 1)]
     return Terms(cycles, decays, coefficients), Chart(np.delete(columns, dropped, axis=1))
