@@ -247,19 +247,22 @@ class _Training:
     """Training under the first prior: done once for the same signals, from the same draws for any."""
 
     def __init__(self, settings: Settings, rng: np.random.RandomState):
-        self._settings, self._rng, self._state = settings, rng, rng.get_state()
+        self._settings, self._rng = settings, rng
+        self._state: Any = None
         self._data: Reduced | None = None
         self._trained: Trained | None = None
 
     def __call__(self, data: Reduced) -> Trained:
         if self._trained is None or self._data is not data:
+            self._state = self._state or self._rng.get_state()
             self._data, self._trained = data, _train(data, self._settings, self._rng)
         return self._trained
 
     def forget(self) -> None:
         """Let the draws begin anew."""
         self._data = self._trained = None
-        self._rng.set_state(self._state)
+        if self._state:
+            self._rng.set_state(self._state)
 
     def of(self, data: Reduced) -> Trained | None:
         """Return what training came to, if it was on these signals."""
