@@ -217,7 +217,7 @@ def _found(
 
 
 def _start(rows: _Rows) -> tuple[np.ndarray, np.ndarray]:
-    """Return codes between the faces of the support, or with the prior's moments where noise asks for these."""
+    """Return codes between the faces of the support, or with the prior's moments where noise asks for it."""
     between = _between_faces(rows) if rows.prior.domain.faces else None
     if between is not None and (between[0] * np.sqrt(rows.noise) * rows.coordinates.shape[1] < 1).all():
         return between

@@ -271,6 +271,8 @@ def held_at_bounds(terms: Terms, gradient: np.ndarray, chart: Chart, record: Rec
     outward[:, :m] = np.where(terms.cycles <= _SLOWEST, -1.0, outward[:, :m])
     still = np.zeros_like(outward)
     still[:, :m] = terms.cycles == 0
+    if m == 1:
+        still[:, -1] = terms.cycles[:, 0] == 0
     if record.damped:
         outward[:, m : 2 * m] = np.where(terms.decays <= 0, -1.0, 0.0)
     sides = outward.ravel() @ chart.columns

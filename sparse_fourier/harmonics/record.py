@@ -149,8 +149,11 @@ def eigen_of_pairs(pairs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """
     one, both, other = (np.einsum("id,id->i", pairs[:, i], pairs[:, j]) for i, j in ((0, 0), (0, 1), (1, 1)))
     middle, half = 0.5 * (one + other), 0.5 * (one - other)
-    radius, angle = np.hypot(half, both), 0.5 * np.arctan2(both, half)
-    sine, cosine = np.sin(angle), np.cos(angle)
+    radius, sideways = np.hypot(half, both), half < 0
+    along, across = np.where(sideways, both, half + radius), np.where(sideways, radius - half, both)
+    length = np.hypot(along, across)
+    cosine = np.where(length > 0, along, 1.0) / np.where(length > 0, length, 1.0)
+    sine = across / np.where(length > 0, length, 1.0)
     vectors = np.array([[-sine, cosine], [cosine, sine]]).transpose(2, 0, 1)
     return np.stack([middle - radius, middle + radius], axis=1), vectors
 

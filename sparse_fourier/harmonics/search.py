@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 
@@ -14,6 +15,8 @@ _ITERATIONS_TO_COMPARE = 60
 _STANDARD_ERRORS = 4.0
 _NEAR = 0.5
 _FAR = 2.0
+_DISTANCES = (0.03, 0.1, 0.3)
+_TURNS = tuple(np.exp(1j * np.pi * np.arange(8) / 8))
 
 
 def search(problem: Problem, k: int, n_samples: float, max_iter: int) -> Refined:
@@ -85,15 +88,40 @@ def _with_pairs(problem: Problem, terms: Terms, noise: _Noise, max_iter: int) ->
     that are free, where steps lose their speed and estimates their precision.
     """
     twins = _twins(terms, 0.0)
-    if twins:
-        tied = refine(problem, *_tied(problem.record, terms, twins), max_iter)
-        if noise.explains(tied):
-            return tied
-        terms = tied.state.terms
+    if not twins:
+        return _with_fewer(problem, terms, noise, max_iter)
+    tied = refine(problem, *_tied(problem.record, terms, twins), max_iter)
+    if noise.explains(tied):
+        return tied
+    apart = _with_fewer(problem, _parted(problem, tied.state.terms, twins), noise, max_iter)
+    merged = tied.state.is_sound and not (apart.state.is_sound or noise.explains(apart))
+    return tied if merged or tied.state.loss <= apart.state.loss else apart
+
+
+def _with_fewer(problem: Problem, terms: Terms, noise: _Noise, max_iter: int) -> Refined:
+    """Return the minimum next to a start, with fewer parameters where these suffice."""
     free = refine(problem, terms, Chart.free(problem.record, terms), max_iter)
     for simplify in (_tied_near, _at_edges):
         free = _simplified(problem, free, simplify(problem.record, free.state.terms), noise, max_iter)
     return free
+
+
+def _parted(problem: Problem, terms: Terms, pairs: list[tuple[int, int]]) -> Terms:
+    """Return terms with pairs of one frequency moved apart, at the phases and as far as explains most.
+
+    One frequency is a saddle point of two, where no gradient leads apart.
+    """
+    for pair in pairs:
+        tried = [_split(terms, pair, *way) for way in product(_DISTANCES, _TURNS)]
+        terms = min(tried, key=lambda terms: problem.at(terms).loss)
+    return terms
+
+
+def _split(terms: Terms, pair: tuple[int, int], distance: float, turn: complex) -> Terms:
+    cycles, coefficients = terms.cycles.copy(), terms.coefficients.copy()
+    cycles[list(pair)] += np.array([[-distance], [distance]])
+    coefficients[list(pair)] *= turn
+    return Terms(np.maximum(cycles, 0.0), terms.decays, coefficients)
 
 
 def _tied_near(record: Record, terms: Terms) -> tuple[Terms, Chart] | None:
