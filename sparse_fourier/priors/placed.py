@@ -22,9 +22,11 @@ class _Moved(Support):
     support: Support
     place: np.ndarray
 
-    def project(self, codes: np.ndarray, gram: np.ndarray) -> np.ndarray:
-        """Return the constrained least-squares codes."""
-        return self.support.project(codes - self.place, gram) + self.place
+    def confine(self, codes: np.ndarray, gram: np.ndarray) -> None:
+        """Put the constrained least-squares codes in place of codes."""
+        moved = codes - self.place
+        self.support.confine(moved, gram)
+        codes[:] = moved + self.place
 
     def relax(self, codes: np.ndarray, pull: np.ndarray, gram: np.ndarray, prices: np.ndarray) -> None:
         """Sweep once over the codes in place, each between its bounds."""
