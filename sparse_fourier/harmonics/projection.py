@@ -73,7 +73,7 @@ class State(NamedTuple):
 def evaluate(terms: Terms, root: np.ndarray, times: np.ndarray) -> State:
     """Return what is known at a choice of terms."""
     waves = np.exp(terms.exponents[..., None] * times)
-    waveforms = (terms.coefficients[..., None] * waves).real.sum(axis=1)
+    waveforms = np.real(terms.coefficients[..., None] * waves).sum(axis=1)
     basis, triangle = orthonormal(waveforms.T)
     inside = root @ basis
     outside = root - inside @ basis.T
@@ -117,8 +117,8 @@ def tangents(coefficients: np.ndarray) -> np.ndarray:
 def derivatives_of(state: State, directions: np.ndarray, times: np.ndarray, damped: bool) -> np.ndarray:
     """Return derivatives of the waveforms by cycles, decays and directions, of shape (k, q, d)."""
     moved = times * state.terms.coefficients[..., None] * state.waves
-    turned = (directions[..., None] * state.waves[:, None]).real.sum(axis=2)
-    parts = [-TAU * moved.imag, -moved.real] if damped else [-TAU * moved.imag]
+    turned = np.real(directions[..., None] * state.waves[:, None]).sum(axis=2)
+    parts = [-TAU * np.imag(moved), -np.real(moved)] if damped else [-TAU * np.imag(moved)]
     return np.concatenate([*parts, turned], axis=1)
 
 
@@ -257,7 +257,7 @@ def moved(terms: Terms, directions: np.ndarray, change: np.ndarray, record: Reco
         decays = np.minimum(np.maximum(decays + change[:, m : 2 * m], 0.0), _FASTEST_DECAY)
     turns = change[:, -directions.shape[1] :]
     coefficients = terms.coefficients + (turns[..., None] * directions).sum(axis=1)
-    sizes = np.sqrt((coefficients.real**2 + coefficients.imag**2).sum(axis=1, keepdims=True))
+    sizes = np.sqrt((np.real(coefficients) ** 2 + np.imag(coefficients) ** 2).sum(axis=1, keepdims=True))
     return Terms(cycles, decays, coefficients / sizes)
 
 
