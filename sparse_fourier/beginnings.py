@@ -15,6 +15,7 @@ from sparse_fourier.measuring import Coded, WeightedSignals
 from sparse_fourier.model import Model
 from sparse_fourier.networks import Autoencoder, Coder, Encoder, Layer
 from sparse_fourier.priors import Gaussian
+from sparse_fourier.priors.placed import from_zero
 from sparse_fourier.reduction import checked_init
 from sparse_fourier.signals import Rows
 from sparse_fourier.stacks import TrainingState, first_state, stack, unmoved
@@ -72,7 +73,7 @@ def begin_at_closed_form(
     # A generator of its own: what the start draws depends on the number of rows, the layers must not.
     own = np.random.RandomState(rng.randint(np.iinfo(np.int32).max))
     fitted = fit(X, weights, of_start(settings), own)
-    origin = fitted.model
+    origin = _from_zero(fitted.model)
     enough = max(_ROWS_OF_START, _ROWS_OF_START_PER_COMPONENT * len(origin.components))
     signals = WeightedSignals.of(X, weights, origin.exponent).evenly(enough)
     if not network.has_prior and settings.init is not None:
@@ -94,6 +95,16 @@ def begin_at_closed_form(
     errors = [_error(signals, record, model) for model in models]
     noise = np.maximum(np.array(errors) / n_left, origin.resolution / scale**2)
     return record._replace(state=_stacked(models, noise, network, X.dtype))
+
+
+def _from_zero(model: Model) -> Model:
+    """Return a model whose codes are in the range of those that a network gives."""
+    ones = np.ones(len(model.components))
+    prior, factors, _ = from_zero(model.prior, ones, 0.0 * ones)
+    if prior is model.prior:
+        return model
+    components = model.components / factors[:, None]
+    return replace(model, prior=prior, components=components, code_floor=model.code_floor * factors**2)
 
 
 def of_start(settings: Settings) -> Settings:

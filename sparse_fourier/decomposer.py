@@ -7,7 +7,6 @@ from numbers import Integral
 from typing import Any, Self
 
 import numpy as np
-from scipy import sparse
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import check_array, check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
@@ -30,6 +29,7 @@ from sparse_fourier.reporting import Reporter, warn_of, warn_of_empty_rows, warn
 from sparse_fourier.sharding import ShardedSignals, is_spread, processes_of
 from sparse_fourier.signals import (
     Rows,
+    Signals,
     array_of,
     at_hand,
     contents_of,
@@ -42,6 +42,7 @@ from sparse_fourier.steered import fit_by_solver
 from sparse_fourier.streaming import Learn, Stream, advance
 from sparse_fourier.summary import Summary, of_noise, of_prior
 from sparse_fourier.validation import (
+    are_complete,
     complete_or_array,
     known_in_blocks,
     refuse_beyond_memory,
@@ -525,8 +526,9 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         """
         view = self._view()
         check_is_fitted(view)
-        X = view._validate(X, reset=False)
-        warn_of_empty_rows(X)
+        X, complete = view._validate_entries(X, reset=False)
+        if not complete:
+            warn_of_empty_rows(X)
         warn_of_unseen(view._unseen, getattr(view, "feature_names_in_", None))
         return mapped(lambda rows: _codes_in_user_units(view._state, rows), X)
 
@@ -557,7 +559,9 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
                 f"X has {codes.shape[1]} columns, but inverse_transform expected "
                 f"{len(components)} columns (n_components_), got {codes.shape[1]}."
             )
-        return codes @ components + intercept
+        signals = codes @ components
+        signals += intercept
+        return signals
 
     def score(self, X: Any, y: Any = None, *, sample_weight: Any = None) -> float:
         """Return the mean log-likelihood of signals, in nats per sample; higher is better.
@@ -871,8 +875,13 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         parameters.validate(kind.__name__, self.get_params(deep=False), parameters.defaults(kind))
 
     def _validate(self, X: Any, *, reset: bool, ensure_min_samples: int = 1) -> Rows:
+        return self._validate_entries(X, reset=reset, ensure_min_samples=ensure_min_samples)[0]
+
+    def _validate_entries(self, X: Any, *, reset: bool, ensure_min_samples: int = 1) -> tuple[Rows, bool]:
+        """Return validated signals, and whether all of their entries were observed."""
         if is_spread(X):
-            return self._validate_spread(X, reset=reset)
+            spread = self._validate_spread(X, reset=reset)
+            return spread, spread.extent.complete
         refuse_silent_misreadings(X)
         in_file = is_mapped(X) and X.dtype.kind in "fiub"
         with np.errstate(over="ignore", invalid="ignore"):
@@ -881,13 +890,16 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
                 X,
                 dtype=None if in_file else _FLOATS,
                 accept_sparse=["csr", "csc"],
-                ensure_all_finite=False if in_file else "allow-nan",
+                ensure_all_finite=False,
                 reset=reset,
                 ensure_min_samples=ensure_min_samples,
             )
-        return validate_extent(rows, self) if in_file or sparse.issparse(rows) else rows
+            if not in_file and isinstance(rows, np.ndarray):
+                return rows, are_complete(rows, self)
+        signals = validate_extent(rows, self)
+        return signals, signals.extent.complete
 
-    def _validate_spread(self, X: Any, *, reset: bool) -> Rows:
+    def _validate_spread(self, X: Any, *, reset: bool) -> Signals:
         """Validate an array of JAX whose rows are spread over devices, where it lies."""
         if X.ndim != 2:
             raise ValueError(f"Expected 2D array, got {X.ndim}D array of shape {X.shape} instead.")

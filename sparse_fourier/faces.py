@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from sparse_fourier import initialization as start
@@ -153,22 +155,31 @@ def _onto_faces(problem: Problem, point: Point) -> tuple[Point, np.ndarray]:
     A face that a density without atoms leaves is close to few samples, whose codes are scattered; where many
     lie in one hyperplane they determine it up to rounding.
     """
-    blur = problem.blur(point)
-    scattered = np.broadcast_to(point.noise_variances(problem.noise) > (_EXACT * blur) ** 2, blur.shape)
-    found = [None if far else _row_onto_faces(problem, point, j, blur[j]) for j, far in enumerate(scattered)]
+    blur, exact = problem.blur(point), are_exact(problem, point)
+    found = [_row_onto_faces(problem, point, j, blur[j]) if sure else None for j, sure in enumerate(exact)]
     rows = [row if row is not None else np.append(u, o) for row, u, o in zip(found, *point, strict=True)]
     exact = np.array([row is not None for row in found])
     return Point(np.array(rows)[:, :-1], np.array(rows)[:, -1]), exact
+
+
+def are_exact(problem: Problem, point: Point) -> np.ndarray:
+    """Return which codes have next to no noise beside what blurs faces at least, of shape (k,)."""
+    return point.noise_variances(problem.noise) <= (_EXACT * problem.blur(point)) ** 2
+
+
+def are_crowded(problem: Problem, codes: np.ndarray, blur: Any) -> np.ndarray:
+    """Return which codes, of shape (n, k), have many rows near each face of the support, of shape (k,)."""
+    near = [np.abs(codes - face) < _CLOSE * blur for face in problem.prior.domain.faces]
+    return np.all([problem.weights @ rows * problem.n_samples > _CROWD for rows in near], axis=0)
 
 
 def _row_onto_faces(problem: Problem, point: Point, j: int, blur: float) -> np.ndarray | None:
     """Return unmixing and offset of a code all of whose faces hold many codes exactly, or None."""
     faces = problem.prior.domain.faces
     codes = problem.whitened @ point.unmixing[j] + point.offset[j]
-    near = [np.flatnonzero(np.abs(codes - face) < _CLOSE * blur) for face in faces]
-    crowded = [problem.weights[rows].sum() * problem.n_samples > _CROWD for rows in near]
-    if not faces or not all(crowded):
+    if not faces or not are_crowded(problem, codes, blur):
         return None
+    near = [np.flatnonzero(np.abs(codes - face) < _CLOSE * blur) for face in faces]
     rows = np.concatenate(near)
     missing = np.repeat(faces, [len(part) for part in near]) - codes[rows]
     design = np.concatenate([problem.whitened[rows], np.ones((len(rows), 1))], axis=1)

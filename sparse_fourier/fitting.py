@@ -26,6 +26,7 @@ from sparse_fourier.penalised import Decoder, bend
 from sparse_fourier.penalties.base import Penalty
 from sparse_fourier.placing import place
 from sparse_fourier.priors.base import CodesAsTrained, Prior
+from sparse_fourier.priors.placed import from_zero, placed
 from sparse_fourier.pursuit import pursued
 from sparse_fourier.reduction import (
     Reduced,
@@ -308,8 +309,10 @@ def _trained_fit(
         )
     else:
         prior, point = trained.prior or settings.prior, trained.point
-        components = np.linalg.solve(point.unmixing.T, data.axes)
-        start = Decoder(components, data.origin - point.offset @ components)
+        components, offset = np.linalg.solve(point.unmixing.T, data.axes), point.offset
+        if data.anchored:
+            prior, offset = placed(prior, np.ones(len(offset)), -offset), np.zeros(len(offset))
+        start = Decoder(components, data.origin - offset @ components)
     plan, rows = _plan(data, settings), array_of(X, "penalties")
     data, solution, trained = bend(
         data, prior, trained, start, rows, settings.penalties, plan, rng, codes=codes
@@ -442,6 +445,9 @@ def _finish(data: Reduced, settings: Settings, trained: Trained, solution: Solut
         factors, shifts = _turned_like(settings.reference, prior, components, factors, shifts)
     if data.anchored:
         shifts = -factors * offset
+    prior = placed(prior, factors, shifts)
+    if basis.leaves_span:
+        prior, factors, shifts = from_zero(prior, factors, shifts)
     intercept = origin - (offset + shifts / factors) @ components
     if settings.reference is None:
         order = order_by_variance(deviations**2 * (components**2).sum(axis=1))
@@ -456,7 +462,7 @@ def _finish(data: Reduced, settings: Settings, trained: Trained, solution: Solut
         intercept = intercept if data.anchored else basis.evaluate(intercept)
     codes = codes.mapped(factors, shifts, order)
     floor = trained.floor * factors[order] ** 2
-    model = _model(data, prior.mapped(factors, shifts).taken(order), components, intercept, floor)
+    model = _model(data, prior.taken(order), components, intercept, floor)
     model = replace(model, rooted=trained.rooted)
     curve = np.append(trained.curve, _final_loss(model, codes, data) + penalty)
     variances = (factors * deviations)[order] ** 2 * data.n / max(data.n - 1, 1)

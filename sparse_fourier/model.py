@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any
@@ -15,6 +15,8 @@ from sparse_fourier.objective import Terms, likelihood_terms
 from sparse_fourier.priors import Prior
 
 _ROWS_AT_ONCE = 1 << 12
+_CODES_AT_ONCE = 1 << 18
+_ROWS_TOGETHER = 1 << 9
 _LOG_2 = float(np.log(2.0))
 
 
@@ -33,6 +35,22 @@ def _rows_with_gaps(X: np.ndarray, codes: np.ndarray) -> np.ndarray:
         return np.zeros(0, dtype=int)
     suspects = np.flatnonzero(np.isnan(codes).any(axis=1))
     return suspects[np.isnan(X[suspects]).any(axis=1)]
+
+
+def _blocks(n: int, k: int) -> Iterator[slice]:
+    """Yield slices of rows whose codes stay in a cache."""
+    size = max(1, _CODES_AT_ONCE // max(k, 1))
+    return (slice(first, first + size) for first in range(0, n, size))
+
+
+def _subtract(codes: np.ndarray, offset: np.ndarray) -> None:
+    """Subtract a row from all others in place, many at a time: rows may be as short as two numbers."""
+    n, k = codes.shape
+    together = n - n % _ROWS_TOGETHER
+    if together:
+        grouped = codes[:together].reshape(-1, _ROWS_TOGETHER * k)
+        grouped -= np.tile(offset, _ROWS_TOGETHER)
+    codes[together:] -= offset
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,18 +123,31 @@ class Model:
         """Return the fields without what is derived from them."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
-    def least_squares_codes(self, X: np.ndarray) -> np.ndarray:
-        """Return the codes that reconstruct signals best, of shape (n, k), in double precision.
-
-        The unit is folded into the small matrix where the type of X can hold that.
-        """
-        exponent = self.exponent
-        if abs(exponent) > np.finfo(X.dtype).maxexp // 2:
-            X, exponent = np.ldexp(X, -exponent), 0
-        unmixing = np.ldexp(self.unmixing, -exponent).astype(X.dtype)
-        codes = (X @ unmixing).astype(float, copy=False)
-        codes -= self.code_offset
+    def least_squares_codes(self, X: np.ndarray, dtype: Any = float) -> np.ndarray:
+        """Return the codes that reconstruct signals best, of shape (n, k), of some type."""
+        unmixing, exponent = self._unmixing_in(X.dtype)
+        offset = self.code_offset.astype(dtype)
+        codes = np.empty((len(X), len(offset)), dtype)
+        for rows in _blocks(*codes.shape):
+            signals = np.ldexp(X[rows], exponent) if exponent else X[rows]
+            np.matmul(signals, unmixing, out=codes[rows])
+            _subtract(codes[rows], offset)
         return codes
+
+    def _unmixing_in(self, dtype: np.dtype) -> tuple[np.ndarray, int]:
+        """Return the pseudo-inverse for signals of some type, which are multiplied by two to a power before.
+
+        The unit is folded into the small matrix where the type can hold that.
+        """
+        if dtype not in self._unmixings:
+            fits = abs(self.exponent) <= np.finfo(dtype).maxexp // 2
+            unmixing = np.ldexp(self.unmixing, -self.exponent if fits else 0).astype(dtype)
+            self._unmixings[dtype] = unmixing, 0 if fits else -self.exponent
+        return self._unmixings[dtype]
+
+    @cached_property
+    def _unmixings(self) -> dict[np.dtype, tuple[np.ndarray, int]]:
+        return {}
 
     @cached_property
     def code_offset(self) -> np.ndarray:
@@ -147,25 +178,19 @@ class Model:
         """Return a model whose codes are those of least squares, and signals of which they are the codes."""
         return self, X
 
-    def constrained_codes(self, X: np.ndarray) -> np.ndarray:
-        """Return the least-squares codes within the prior's support, in the model's unit.
+    def constrained_codes(self, X: np.ndarray, dtype: Any = float) -> np.ndarray:
+        """Return the least-squares codes within the prior's support, in the model's unit, of some type.
 
         Gaps are filled with what mean and covariance of the prior lead to expect, given the other entries.
         """
-        codes = np.empty((len(X), len(self.components)))
-        for first in range(0, len(X), _ROWS_AT_ONCE):
-            rows = slice(first, first + _ROWS_AT_ONCE)
-            codes[rows] = self._constrained_codes(X[rows])
-        return codes
-
-    def _constrained_codes(self, X: np.ndarray) -> np.ndarray:
-        codes = self.least_squares_codes(X)
+        codes = self.least_squares_codes(X, dtype)
         gaps = _rows_with_gaps(X, codes)
-        if not len(gaps):
-            return self.prior.domain.project(codes, self.gram)
-        codes[gaps] = 0.0
-        codes[np.ix_(gaps, np.flatnonzero(self.live))] = self.read(X[gaps]).completed_codes
-        return self.prior.domain.project(codes, self.gram)
+        for first in range(0, len(gaps), _ROWS_AT_ONCE):
+            rows = gaps[first : first + _ROWS_AT_ONCE]
+            codes[rows] = 0.0
+            codes[np.ix_(rows, np.flatnonzero(self.live))] = self.read(X[rows]).completed_codes
+        self.prior.domain.confine(codes, self.gram)
+        return codes
 
     def read(self, X: np.ndarray) -> Reading:
         """Return what the observed entries of signals say of the codes that live."""
@@ -217,9 +242,15 @@ class Model:
         return float(0.5 * np.linalg.slogdet(edges @ edges.T)[1])
 
     def encode(self, X: np.ndarray) -> np.ndarray:
-        """Return the network's codes, or the constrained least-squares ones, in the user's unit."""
-        codes = self.constrained_codes(X) if self.encoder is None else self._encoded(self.encoder, X)
-        return np.ldexp(codes, self.code_exponent) if self.code_exponent else codes
+        """Return the network's codes, or the constrained least-squares ones, in the user's unit.
+
+        The latter are of the type of X.
+        """
+        if self.encoder is not None:
+            codes = self._encoded(self.encoder, X)
+        else:
+            codes = self.constrained_codes(X, X.dtype)
+        return np.ldexp(codes, self.code_exponent, out=codes) if self.code_exponent else codes
 
     def _encoded(self, encoder: Encoder, X: np.ndarray) -> np.ndarray:
         X = self.filled(X)

@@ -12,7 +12,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sparse_fourier.blueprints import FittedNetwork
 from sparse_fourier.exceptions import IdentifiabilityWarning
 from sparse_fourier.fitting import Fitted, Settings
-from sparse_fourier.signals import Rows, mapped, may_lack_entries
+from sparse_fourier.signals import Rows, mapped
 from sparse_fourier.training import Progress
 
 
@@ -69,7 +69,7 @@ def _are_empty(X: np.ndarray) -> np.ndarray:
 
 def warn_of_empty_rows(X: Rows) -> None:
     """Warn of signals of which nothing was observed."""
-    empty = np.flatnonzero(mapped(_are_empty, X)) if may_lack_entries(X) else []
+    empty = np.flatnonzero(mapped(_are_empty, X))
     if len(empty):
         some = ", ".join(map(str, empty[:5])) + (", ..." if len(empty) > 5 else "")
         warnings.warn(

@@ -263,11 +263,6 @@ def mapped(function: Callable[[np.ndarray], np.ndarray], X: Rows) -> np.ndarray:
     return np.concatenate([function(X[rows]) for rows in blocks_of(X)])
 
 
-def may_lack_entries(X: Rows) -> bool:
-    """Return whether entries may be missing, as far as is known without a look at them."""
-    return not (isinstance(X, Signals) and X.extent.complete)
-
-
 def extent(X: Rows) -> Extent:
     """Return the extent of the entries."""
     return X.extent if isinstance(X, Signals) else _extent(X)

@@ -31,7 +31,23 @@ def optimise(problem: Problem, plan: Plan, rng: np.random.RandomState) -> Traine
     if problem.prior.domain.surplus:
         return unmix(problem, plan, rng)
     course = Course(problem, plan)
-    trained = _free(problem, plan, course, rng)
+    return _held(problem, plan, course, _free(problem, plan, course, rng))
+
+
+def held(problem: Problem, plan: Plan, trained: Trained) -> Trained:
+    """Return codes that were found in another way after what holds them: exact faces, and a corner at zero.
+
+    Parameters
+    ----------
+    problem : Problem
+    plan : Plan
+    trained : Trained
+        With its floor that of the problem.
+    """
+    return _held(problem, plan, Course(problem, plan), trained)
+
+
+def _held(problem: Problem, plan: Plan, course: Course, trained: Trained) -> Trained:
     trained = trained if course.over(trained) else sharpened(problem, course, trained)
     trained = cornered(problem, course, trained)
     return trained if plan.nonnegative is None else touching(problem, course, trained, plan.nonnegative)

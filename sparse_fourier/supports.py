@@ -19,6 +19,7 @@ _FEW_ROWS = 8
 _MAX_SWEEPS = 10_000
 _MAX_EXCHANGES = 1000
 _BLOCK_ENTRIES = 1 << 17
+_CACHED_ENTRIES = 1 << 16
 _DEPENDENT = 1e-12
 _TOLERANCE = 1e-12
 
@@ -47,13 +48,19 @@ class Support(ABC):
         """Return a signal, less the intercept, and what all of its codes are."""
         return np.zeros(components.shape[1]), 0.0
 
-    @abstractmethod
     def project(self, codes: np.ndarray, gram: np.ndarray) -> np.ndarray:
         """Return the points u of the set that minimise (u - h) gram (u - h)' for each row h.
 
         With `gram = components @ components.T` and least-squares codes h, u reconstructs the
-        signals as well as the set allows.
+        signals as well as the set allows. Rows inside are returned as they are.
         """
+        projected = codes.copy()
+        self.confine(projected, gram)
+        return projected
+
+    @abstractmethod
+    def confine(self, codes: np.ndarray, gram: np.ndarray) -> None:
+        """Put in place of codes, an array in C order, what `project` returns."""
 
     @abstractmethod
     def relax(self, codes: np.ndarray, pull: np.ndarray, gram: np.ndarray, prices: np.ndarray) -> None:
@@ -119,9 +126,8 @@ class Real(Support):
         """Return zero."""
         return 0.0
 
-    def project(self, codes: np.ndarray, gram: np.ndarray) -> np.ndarray:
-        """Return the codes as they are."""
-        return codes
+    def confine(self, codes: np.ndarray, gram: np.ndarray) -> None:
+        """Leave the codes as they are."""
 
     def relax(self, codes: np.ndarray, pull: np.ndarray, gram: np.ndarray, prices: np.ndarray) -> None:
         """Sweep once over the codes in place, without bounds."""
@@ -135,40 +141,47 @@ class Interval(Support):
     lower: float
     upper: float
 
-    def project(self, codes: np.ndarray, gram: np.ndarray) -> np.ndarray:
-        """Return the constrained least-squares codes; rows inside are returned as they are."""
-        places = np.flatnonzero((codes < self.lower) | (codes > self.upper))
+    def confine(self, codes: np.ndarray, gram: np.ndarray) -> None:
+        """Put the constrained least-squares codes in place of rows that have codes out of bounds."""
+        places = self._places_outside(codes)
         if not len(places):
-            return codes
-        projected, (rows, which) = codes.copy(), np.divmod(places, codes.shape[1])
-        solved = self._moved_to_bound(
-            projected, rows, which, _response(np.asarray(gram, dtype=float).tobytes(), len(gram))
-        )
-        outside = np.unique(rows[~solved])
-        if len(outside):
-            projected[outside] = bounded_least_squares(codes[outside], gram, self.lower, self.upper)
-        return projected
+            return
+        rows, which = np.divmod(places, codes.shape[1])
+        first, response = _first_of_each(rows), _response_to(gram)
+        left = rows[first] if response is None else self._move_to_bound(codes, rows, which, first, response)
+        if len(left):
+            found = codes.take(left, axis=0).astype(float, copy=False)
+            codes[left] = bounded_least_squares(found, gram, self.lower, self.upper)
 
-    def _moved_to_bound(
-        self, codes: np.ndarray, rows: np.ndarray, which: np.ndarray, response: np.ndarray | None
+    def _places_outside(self, codes: np.ndarray) -> np.ndarray:
+        """Return the places of codes out of bounds in the flat array, in order."""
+        flat, places = codes.reshape(-1), []
+        for first in range(0, max(len(flat), 1), _CACHED_ENTRIES):
+            part = flat[first : first + _CACHED_ENTRIES]
+            places.append(((part < self.lower) | (part > self.upper)).nonzero()[0] + first)
+        return np.concatenate(places) if len(places) > 1 else places[0]
+
+    def _move_to_bound(
+        self, codes: np.ndarray, rows: np.ndarray, which: np.ndarray, first: np.ndarray, response: np.ndarray
     ) -> np.ndarray:
-        """Solve rows in place of which one code is out of bounds, if no other leaves them; return which are.
+        """Solve rows in place of which one code is out of bounds, if no other leaves them; return the rest.
 
-        Rows that come more than once have several such codes.
+        Rows that come more than once, the `first` time marked, have several such codes.
         """
-        first = np.diff(rows, prepend=-1) > 0
-        alone = first & np.append(first[1:], True)
-        if response is None:
-            return alone & False
-        row, code = rows[alone], which[alone]
-        before = codes[row, code]
-        bound = np.minimum(np.maximum(before, self.lower), self.upper)
-        moved = codes[row] + (bound - before)[:, None] * response[code]
-        moved[np.arange(len(row)), code] = bound
-        fits = ((moved >= self.lower) & (moved <= self.upper)).all(axis=1)
-        codes[row[fits]] = moved[fits]
-        alone[alone] = fits
-        return alone
+        alone = first.copy()
+        alone[:-1] &= first[1:]
+        row, code = (rows, which) if alone.all() else (rows[alone], which[alone])
+        moved = codes.take(row, axis=0).astype(float, copy=False)
+        own = np.arange(len(row)), code
+        before = moved[own]
+        bound = np.where(before < self.lower, self.lower, self.upper)
+        moved += (bound - before)[:, None] * response.take(code, axis=0)
+        moved[own] = bound
+        others = self._places_outside(moved) // codes.shape[1]
+        if len(others):
+            moved[others] = codes[row[others]]
+        codes[row] = moved
+        return np.concatenate([rows[first & ~alone], row[others[_first_of_each(others)]]])
 
     def relax(self, codes: np.ndarray, pull: np.ndarray, gram: np.ndarray, prices: np.ndarray) -> None:
         """Sweep once over the codes in place, each between the bounds."""
@@ -227,14 +240,11 @@ class Proportions(Support):
         """Zero."""
         return (0.0,)
 
-    def project(self, codes: np.ndarray, gram: np.ndarray) -> np.ndarray:
-        """Return the constrained least-squares proportions; rows inside are returned as they are."""
+    def confine(self, codes: np.ndarray, gram: np.ndarray) -> None:
+        """Put the constrained least-squares proportions in place of rows that have codes below zero."""
         outside = (codes < 0).any(axis=1)
-        if not outside.any():
-            return codes
-        projected = codes.copy()
-        projected[outside] = proportional_least_squares(codes[outside], gram)
-        return projected
+        if outside.any():
+            codes[outside] = proportional_least_squares(codes[outside].astype(float, copy=False), gram)
 
     def relax(self, codes: np.ndarray, pull: np.ndarray, gram: np.ndarray, prices: np.ndarray) -> None:
         """Sweep once over pairs of codes in place, of which one gives to the other."""
@@ -353,11 +363,22 @@ def bounded_least_squares(codes: np.ndarray, gram: np.ndarray, lower: float, upp
     """
     solution = np.clip(codes, lower, upper)
     active = np.arange(len(codes))
-    if _independent(gram):
+    if _response_to(gram) is not None:
         active = _exchange(solution, codes, gram, lower, upper)
     if active.size:
         _descend(solution, codes, active, gram, lower, upper)
     return solution
+
+
+def _first_of_each(numbers: np.ndarray) -> np.ndarray:
+    """Return which of some numbers in order come for the first time."""
+    first = np.ones(len(numbers), dtype=bool)
+    np.not_equal(numbers[1:], numbers[:-1], out=first[1:])
+    return first
+
+
+def _response_to(gram: np.ndarray) -> np.ndarray | None:
+    return _response(np.asarray(gram, dtype=float).tobytes(), len(gram))
 
 
 @functools.lru_cache(maxsize=32)

@@ -15,6 +15,8 @@ _LARGE = 1 << 22
 
 def refuse_silent_misreadings(X: Any) -> None:
     """Refuse inputs that NumPy would convert to numbers that they do not mean."""
+    if type(X) is np.ndarray and X.dtype.kind == "f":
+        return
     if isinstance(X, np.matrix):
         raise TypeError("np.matrix is not supported; convert it with np.asarray.")
     if np.ma.isMaskedArray(X) and np.ma.getmaskarray(X).any():
@@ -23,6 +25,20 @@ def refuse_silent_misreadings(X: Any) -> None:
     for dtype in np.atleast_1d(dtypes):
         if getattr(dtype, "kind", "") in ("M", "m"):
             raise TypeError(f"{dtype} is not numeric data; convert it to numbers in a unit of your own.")
+
+
+def are_complete(X: np.ndarray, estimator: Any) -> bool:
+    """Return whether no entry is missing, and none infinite, in one pass over the signals.
+
+    Raises
+    ------
+    ValueError
+        In the words of scikit-learn, if one is infinite.
+    """
+    if np.isfinite(X.sum()):
+        return True
+    assert_all_finite(X, allow_nan=True, estimator_name=type(estimator).__name__, input_name="X")
+    return not np.isnan(X.min())
 
 
 def validate_extent(X: Any, estimator: Any) -> Signals:

@@ -94,6 +94,18 @@ def test_codes_of_double_precision_signals_at_any_scale(exponent):
     np.testing.assert_allclose(scaled.encode(np.ldexp(X, exponent)), plain.encode(X), rtol=1e-11, atol=1e-12)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_codes_of_many_signals_are_those_of_few(dtype):
+    """A length at which neither blocks of rows nor what is subtracted at once come out even."""
+    model, n = model_of(exponent=2), 140_001
+    X = np.resize(signals(model, n=771), (n, D)).astype(dtype)
+    codes = model.encode(X)
+    assert codes.dtype == dtype
+    few = np.concatenate([model.encode(X[first : first + 7]) for first in range(0, 771, 7)])[:771]
+    scale = np.finfo(dtype).eps * 100
+    np.testing.assert_allclose(codes, np.resize(few, codes.shape), atol=scale)
+
+
 @pytest.mark.parametrize("exponent", [0, 6, -9])
 def test_likelihood_is_the_formula_in_the_users_unit(exponent):
     model = model_of(exponent)

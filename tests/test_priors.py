@@ -1173,6 +1173,9 @@ def test_what_a_prior_says_of_itself_is_true_of_its_density(prior):
     assert prior.piles_up_at_faces is bool(
         steps and inside[0] > prior.log_density(prior.code_mean(1)[None])[0]
     )
+    line = prior.log_likelihoods(np.linspace(-1, 2, 99)[:, None], np.array([0.01]))
+    assert prior.is_log_concave is (prior.factorises and not prior.needs_jax)
+    assert (np.diff(line, 2) < 1e-9).all() or not prior.is_log_concave
     wider = prior.mapped(np.full(2, 3.0), np.zeros(2)).moments[1] / prior.moments[1]
     assert prior.has_free_scale is np.allclose(wider, 9.0)
     assert prior.refitted(codes, np.ones(200), 200.0) is prior
@@ -1185,6 +1188,7 @@ def test_priors_of_users_claim_nothing_that_they_do_not_say():
     assert prior.needs_jax
     assert prior.identifies_basis
     claims = [prior.factorises, prior.includes_noise, prior.has_free_scale, prior.learns]
+    claims += [prior.is_log_concave]
     assert not any([*claims, prior.allows_overcomplete, prior.piles_up_at_faces])
     assert prior.reflection is None
     assert (prior.n_starts, Exponential().n_starts, prior.n_learned_edges) == (2, 1, 0)

@@ -159,6 +159,31 @@ def test_rows_inside_are_returned_bit_for_bit():
     np.testing.assert_allclose(projected[~inside], expected, atol=1e-9)
 
 
+@every_bound
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_many_rows_are_confined_in_place(lower, upper, dtype):
+    """Rows outside lie in all of the blocks in which they are looked for, and in few rows of each."""
+    gram, n = correlated(2, 0.9), 100_000
+    codes = np.full((n, 2), (lower + min(upper, 1.0)) / 2, dtype=dtype)
+    outside = np.r_[0:n:997, n - 1]
+    codes[outside] = scattered_codes(2, len(outside)).astype(dtype)
+    expected = codes.astype(float)
+    expected[outside] = reference(expected[outside], gram, lower, upper)
+    Interval(lower, upper).confine(codes, gram)
+    assert codes.dtype == dtype
+    assert codes.min() >= dtype(lower)
+    assert codes.max() <= dtype(upper)
+    np.testing.assert_allclose(codes, expected, atol=1e-9 if dtype is np.float64 else 1e-7)
+
+
+def test_proportions_in_single_precision_are_confined_in_place():
+    codes = np.random.default_rng(0).dirichlet([0.3] * 4, size=200) * 1.3 - 0.075
+    single, gram = codes.astype(np.float32), correlated(4, 0.6)
+    SUPPORTS["simplex"].confine(single, gram)
+    np.testing.assert_allclose(single, SUPPORTS["simplex"].project(codes, gram), atol=1e-6)
+    assert single.min() == 0.0
+
+
 def test_input_is_left_alone():
     codes, gram = scattered_codes(3, 30), correlated(3, 0.5)
     before = codes.copy(), gram.copy()
@@ -192,7 +217,7 @@ def test_no_point_of_the_set_reconstructs_better():
 
 
 def test_support_is_abstract():
-    with pytest.raises(TypeError, match="project"):
+    with pytest.raises(TypeError, match="confine"):
         Support()
     assert isinstance(SUPPORTS["real"], Real)
 

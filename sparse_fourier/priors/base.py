@@ -83,6 +83,8 @@ class Prior(Configurable, ABC):
         From how many places training starts unless the user says it.
     piles_up_at_faces : bool
         Whether codes are likely near the ends of their support, more than elsewhere.
+    is_log_concave : bool
+        Whether codes are independent, and the logarithm of the density of each is concave.
     """
 
     kind: ClassVar[str] = "prior"
@@ -97,6 +99,7 @@ class Prior(Configurable, ABC):
     allows_overcomplete: ClassVar[bool] = False
     n_starts: ClassVar[int] = 2
     piles_up_at_faces: ClassVar[bool] = False
+    is_log_concave: ClassVar[bool] = False
 
     @abstractmethod
     def log_density(self, codes: Array) -> Array:

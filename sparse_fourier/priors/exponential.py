@@ -49,6 +49,7 @@ class Exponential(IndependentPrior):
     allows_overcomplete: ClassVar[bool] = True
     n_starts: ClassVar[int] = 1
     piles_up_at_faces: ClassVar[bool] = True
+    is_log_concave: ClassVar[bool] = True
 
     def log_density(self, codes: Array) -> Array:
         """Return the sum over codes of -h / scale - log(scale); minus infinity if one is negative."""

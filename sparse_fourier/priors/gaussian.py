@@ -43,6 +43,7 @@ class Gaussian(LocationScale):
 
     includes_noise: ClassVar[bool] = True
     identifies_basis: ClassVar[bool] = False
+    is_log_concave: ClassVar[bool] = True
 
     def standard_log_density(self, codes: Array) -> Array:
         """Return the standard normal log-density."""

@@ -44,6 +44,7 @@ class Laplace(LocationScale):
     """
 
     allows_overcomplete: ClassVar[bool] = True
+    is_log_concave: ClassVar[bool] = True
 
     def standard_log_density(self, codes: Array) -> Array:
         """Return -log 2 - abs(h)."""

@@ -51,6 +51,7 @@ class Uniform(IndependentPrior):
     support: ClassVar[str] = "unit"
     needs_jax: ClassVar[bool] = False
     reflection: ClassVar[float | None] = 1.0
+    is_log_concave: ClassVar[bool] = True
 
     def log_density(self, codes: Array) -> Array:
         """Return 0 for rows inside the unit box and minus infinity for others."""
