@@ -71,7 +71,9 @@ class Coded:
     @cached_property
     def _moments(self) -> tuple[np.ndarray, np.ndarray]:
         """Mean and covariance of the coordinates."""
-        mean = sum(sum_of_rows(self.coordinates[rows], self.share[rows]) for rows in self._blocks())
+        mean = np.zeros(self.coordinates.shape[1])
+        for rows in self._blocks():
+            mean += sum_of_rows(self.coordinates[rows], self.share[rows])
         second = self._second(np.zeros_like(mean))
         if (mean * mean <= _FAR * (np.diagonal(second) - mean * mean)).all():
             return mean, second - np.outer(mean, mean)
@@ -81,7 +83,11 @@ class Coded:
         """Return the second moments of the coordinates about a point."""
         even, second = bool((self.share == self.share[0]).all()), np.zeros((len(centre), len(centre)))
         for rows in self._blocks():
-            block = self.coordinates[rows] - centre.astype(self.coordinates.dtype) if centre.any() else self.coordinates[rows]
+            block = (
+                self.coordinates[rows] - centre.astype(self.coordinates.dtype)
+                if centre.any()
+                else self.coordinates[rows]
+            )
             weighted = block if even else block * self.share[rows, None].astype(block.dtype)
             second += weighted.T @ block
         return second * (self.share[0] if even else 1.0)

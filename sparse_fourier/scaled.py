@@ -311,7 +311,7 @@ class Scaled:
 
 
 def sum_of_rows(block: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Return the weighted sum of rows: a few at a time in their own precision, which double precision adds up.
+    """Return the weighted sum of rows: of a few at a time in their own precision, then in double.
 
     Sums of many rows in single precision would give the mean an error that all moments share.
     """
