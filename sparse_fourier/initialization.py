@@ -338,10 +338,10 @@ def _in_single_precision(data: Scaled, centred: bool) -> _Decomposed | None:
 def _least_noise(squares: np.ndarray, rows_at_once: int) -> float:
     """Return the smallest variance of noise beside which rounding of products in single precision is nothing.
 
-    Each sum of so many rows errs by about epsilon / 2 of the sizes of both features, at random. Noise, for one,
-    has to be several times the largest eigenvalue of these errors, which is measured to be 0.1 to 1.4 times
-    the root of the largest mean square times their sum, so that eigenvalues are off by 0.003 at most. For
-    another, errors must not be seen by a test whether noise is white, which sees its sampling errors.
+    Each sum of so many rows errs by about epsilon / 2 of both sizes, at random. For one thing,
+    noise has to be several times the largest eigenvalue of these errors, which is measured to be 0.1 to 1.4
+    times the root of the largest mean square times their sum, so that eigenvalues are off by 0.003 at most.
+    For another, errors must not be seen by a test whether noise is white, which sees its sampling errors.
 
     Parameters
     ----------
