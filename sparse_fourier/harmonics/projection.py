@@ -24,7 +24,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy.linalg import lapack
 
-from sparse_fourier.harmonics.record import DEPENDENT, TAU, Record, Terms
+from sparse_fourier.harmonics.record import Record, Terms
+from sparse_fourier.harmonics.waves import DEPENDENT, TAU
 
 _SLOWEST = 1e-3
 _FASTEST_DECAY = 300.0

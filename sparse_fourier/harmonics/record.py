@@ -8,12 +8,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-TAU = 2.0 * np.pi
+from sparse_fourier.harmonics.waves import TAU, Waves
+
 _STEPS_PER_CYCLE = 8
 _FEW_ENTRIES = 1 << 17
 _DECAYS = (0.0, 1.0, 3.0, 10.0, 30.0)
 _ALIASED = 1e-6
-DEPENDENT = 1e-9
 
 
 class Sinusoids(NamedTuple):
@@ -100,30 +100,16 @@ class Record:
         return len(_DECAYS) if self.damped else 1
 
     @cached_property
-    def grid(self) -> tuple[np.ndarray, np.ndarray]:
-        """Cycles and decays of all sinusoids that a scan tries, each of shape (n_tried,)."""
+    def waves(self) -> Waves:
+        """All sinusoids that a scan tries."""
         steps = int(np.ceil(self.most_cycles * _STEPS_PER_CYCLE)) + 1
         cycles = np.linspace(0.0, self.most_cycles, max(steps, 2))
-        decays = np.array(_DECAYS[: self.n_decays])
-        return np.tile(cycles, len(decays)), np.repeat(decays, len(cycles))
-
-    @cached_property
-    def dictionary(self) -> np.ndarray:
-        """Sine and cosine of every sinusoid on the grid, of shape (n_tried, 2, d)."""
-        cycles, decays = self.grid
-        waves = np.exp(np.multiply.outer(TAU * 1j * cycles - decays, self.times))
-        return np.stack([np.imag(waves), np.real(waves)], axis=1)
+        return Waves(self.times, cycles, np.array(_DECAYS[: self.n_decays]))
 
     @property
     def is_small(self) -> bool:
-        """Whether these sinusoids take so little memory that they may be kept."""
+        """Whether all these take so little memory that they may be kept."""
         return self.most_cycles * _STEPS_PER_CYCLE * self.n_decays * self.times.size <= _FEW_ENTRIES
-
-    @cached_property
-    def whitened(self) -> tuple[np.ndarray, np.ndarray]:
-        """What makes sines and cosines orthonormal, of shape (n_tried, 2, 2), and these, (n_tried, 2, d)."""
-        whiten = whitening_of_pairs(self.dictionary)
-        return whiten, whiten.swapaxes(1, 2) @ self.dictionary
 
     def sinusoids(self, terms: Terms, sizes: np.ndarray) -> Sinusoids:
         """Return terms, each component times its size, in units of the positions."""
@@ -132,42 +118,6 @@ class Record:
         coefficients = terms.coefficients * sizes[:, None] * np.exp(-np.real(exponents) * self.middle)
         turned = np.angle(coefficients) + 0.5 * np.pi - TAU * frequencies * self.middle
         return Sinusoids(frequencies, np.abs(coefficients), wrapped(turned), dampings)
-
-
-def eigen_of_pairs(pairs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return eigenvalues, ascending, and eigenvectors of the Gram matrices of two vectors each.
-
-    Parameters
-    ----------
-    pairs : array of shape (n, 2, d)
-
-    Returns
-    -------
-    values : array of shape (n, 2)
-    vectors : array of shape (n, 2, 2)
-        As columns.
-    """
-    one, both, other = (np.einsum("id,id->i", pairs[:, i], pairs[:, j]) for i, j in ((0, 0), (0, 1), (1, 1)))
-    middle, half = 0.5 * (one + other), 0.5 * (one - other)
-    radius, sideways = np.hypot(half, both), half < 0
-    along, across = np.where(sideways, both, half + radius), np.where(sideways, radius - half, both)
-    length = np.hypot(along, across)
-    cosine = np.where(length > 0, along, 1.0) / np.where(length > 0, length, 1.0)
-    sine = across / np.where(length > 0, length, 1.0)
-    vectors = np.array([[-sine, cosine], [cosine, sine]]).transpose(2, 0, 1)
-    return np.stack([middle - radius, middle + radius], axis=1), vectors
-
-
-def whitening_of_pairs(pairs: np.ndarray) -> np.ndarray:
-    """Return what makes two vectors each orthonormal, of shape (n, 2, 2): nothing of those that depend.
-
-    Parameters
-    ----------
-    pairs : array of shape (n, 2, d)
-    """
-    sizes, axes = eigen_of_pairs(pairs)
-    kept = sizes > DEPENDENT * pairs.shape[2]
-    return axes * (kept / np.sqrt(np.where(kept, sizes, 1.0)))[:, None, :]
 
 
 def wrapped(phases: np.ndarray) -> np.ndarray:
