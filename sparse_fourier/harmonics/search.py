@@ -15,6 +15,8 @@ _ITERATIONS_TO_COMPARE = 60
 _STANDARD_ERRORS = 4.0
 _NEAR = 0.5
 _FAR = 2.0
+_SAME = 1e-6
+_SINGLE_PRECISION = float(np.finfo(np.float32).eps) ** 2
 _DISTANCES = (0.03, 0.1, 0.3)
 _TURNS = tuple(np.exp(1j * np.pi * np.arange(8) / 8))
 
@@ -37,12 +39,18 @@ def search(problem: Problem, k: int, n_samples: float, max_iter: int) -> Refined
     for terms in starts(problem, axes[:k], lambda terms: noise.accounts_for(problem.at(terms).loss)):
         if np.isfinite(problem.at(terms).loss):
             found.append(_with_pairs(problem, terms, noise, min(max_iter, _ITERATIONS_TO_COMPARE)))
-            if noise.explains(found[-1]):
+            if noise.explains(found[-1]) or _agree(found[-2:], problem.energy):
                 break
     else:
         found = [refined for refined in found if refined.state.is_sound] or found
     best = min(found, key=lambda refined: refined.state.loss)
     return best if best.converged else refine(problem, best.state.terms, best.chart, max_iter)
+
+
+def _agree(found: list[Refined], energy: float) -> bool:
+    """Return whether two starts ended alike, where all that is left may be rounding to single precision."""
+    losses = [refined.state.loss for refined in found]
+    return len(losses) > 1 and max(losses) <= min((1 + _SAME) * min(losses), _SINGLE_PRECISION * energy)
 
 
 @dataclass(frozen=True)
