@@ -10,8 +10,9 @@ import numpy as np
 
 from sparse_fourier.objective import Point
 from sparse_fourier.priors import Prior
+from sparse_fourier.scaled import sum_of_rows
 
-_BLOCK_ENTRIES = 1 << 15
+_BLOCK_ENTRIES = 1 << 16
 _FAR = 4.0
 
 
@@ -51,7 +52,10 @@ class Coded:
 
     def array(self, rows: slice = slice(None)) -> np.ndarray:
         """Return the codes of some signals."""
-        return self.point.encode(self.coordinates[rows])
+        unmixing, offset = (part.astype(self.coordinates.dtype) for part in self.point)
+        codes = unmixing @ self.coordinates[rows].T
+        codes += offset[:, None]
+        return codes.T.astype(float, copy=False)
 
     @property
     def mean(self) -> np.ndarray:
@@ -67,7 +71,9 @@ class Coded:
     @cached_property
     def _moments(self) -> tuple[np.ndarray, np.ndarray]:
         """Mean and covariance of the coordinates."""
-        mean = self.share @ self.coordinates
+        mean = np.zeros(self.coordinates.shape[1])
+        for rows in self._blocks():
+            mean += sum_of_rows(self.coordinates[rows], self.share[rows])
         second = self._second(np.zeros_like(mean))
         if (mean * mean <= _FAR * (np.diagonal(second) - mean * mean)).all():
             return mean, second - np.outer(mean, mean)
@@ -77,8 +83,12 @@ class Coded:
         """Return the second moments of the coordinates about a point."""
         even, second = bool((self.share == self.share[0]).all()), np.zeros((len(centre), len(centre)))
         for rows in self._blocks():
-            block = self.coordinates[rows] - centre if centre.any() else self.coordinates[rows]
-            weighted = block if even else block * self.share[rows, None]
+            block = (
+                self.coordinates[rows] - centre.astype(self.coordinates.dtype)
+                if centre.any()
+                else self.coordinates[rows]
+            )
+            weighted = block if even else block * self.share[rows, None].astype(block.dtype)
             second += weighted.T @ block
         return second * (self.share[0] if even else 1.0)
 

@@ -32,9 +32,9 @@ COARSE_TOL = 1e-5
 
 _FIRST_ROWS = 2000
 _FIRST_ROWS_PER_COMPONENT = 100
-_REACH_OF_NOISE = 6.5
-_REACH_IN_THE_END = 6.0
-_BLOCK_ENTRIES = 1 << 14
+_REACH_OF_NOISE = 5.0
+_REACH_IN_THE_END = 4.5
+_BLOCK_ENTRIES = 1 << 16
 _LOOKS, _FEW = 3, 0.01
 
 
@@ -93,16 +93,17 @@ class Problem:
         """
         k = self.whitened.shape[1]
         sets = 1 if matters.all() else k
-        found = [rows[np.flatnonzero(matters[:, j])] for j in range(sets)]
+        found = [np.take(rows, np.flatnonzero(matters[:, j])) for j in range(sets)]
         size = self._padded(max(map(len, found)))
-        own, weights = np.zeros((sets, size, k)), np.zeros((sets, size))
+        own, weights = np.zeros((sets, size, k), self.whitened.dtype), np.zeros((sets, size))
         inflation = None if self.inflation is None else np.ones((sets, size))
         share = self.weights[rows].sum()
         for j, chosen in enumerate(found):
             np.take(self.whitened, chosen, axis=0, out=own[j, : len(chosen)], mode="clip")
-            weights[j, : len(chosen)] = self.weights[chosen] / share
+            weights[j, : len(chosen)] = np.take(self.weights, chosen) / share
             if inflation is not None and self.inflation is not None:
                 inflation[j, : len(chosen)] = self.inflation[chosen]
+        own = own.astype(float, copy=False) if self._compiles(size) else own
         return self.objective_of(own, weights, inflation)
 
     def objective_of(self, rows: Any, weights: Any, inflation: Any = None) -> Objective:
@@ -118,7 +119,10 @@ class Problem:
 
     def _padded(self, n: int) -> int:
         """Return the number of rows that n rows are padded to: one of few, where that saves compilations."""
-        return runtime.bucket(n) if compiles(self.prior, self.whitened.shape[1], n) else n
+        return runtime.bucket(n) if self._compiles(n) else n
+
+    def _compiles(self, n: int) -> bool:
+        return compiles(self.prior, self.whitened.shape[1], n)
 
     def blur(self, point: Point) -> np.ndarray:
         """Return the standard deviation of each code's noise, of shape (..., k)."""
@@ -145,11 +149,13 @@ class Problem:
         """
         n, k = len(rows), self.whitened.shape[1]
         found, size = np.empty((k, n), dtype=bool), max(_BLOCK_ENTRIES // k, 1)
+        unmixing, offset = (part.astype(self.whitened.dtype) for part in point)
         for first in range(0, n, size):
             places = slice(first, min(first + size, n))
             block = places if n == len(self.whitened) else rows[places]
-            codes = point.unmixing @ self.whitened[block].T + point.offset[:, None]
-            depth = reach * self.blur_of(point, block) + margin
+            codes = unmixing @ self.whitened[block].T
+            codes += offset[:, None]
+            depth = (reach * self.blur_of(point, block) + margin).astype(codes.dtype)
             found[:, places] = self.prior.matters(codes.T, depth).T
         return found.T
 

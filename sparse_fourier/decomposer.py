@@ -31,6 +31,7 @@ from sparse_fourier.signals import (
     Rows,
     Signals,
     array_of,
+    at_hand,
     contents_of,
     is_mapped,
     mapped,
@@ -43,6 +44,7 @@ from sparse_fourier.summary import Summary, of_noise, of_prior
 from sparse_fourier.validation import (
     are_complete,
     complete_or_array,
+    known_in_blocks,
     refuse_beyond_memory,
     refuse_silent_misreadings,
     refuse_unobserved_features,
@@ -422,7 +424,7 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         runtime.check()
         kept = weights > 0
         rows, weights = rows_with_weight(X, weights)
-        rows = complete_or_array(rows)
+        rows = complete_or_array(known_in_blocks(rows) if network is None else rows)
         refuse_unobserved_features(rows, draft)
         fitted = draft._fit(rows, weights, settings, network)
         fitted = replace(fitted, strays=np.flatnonzero(kept)[fitted.strays])
@@ -1061,7 +1063,7 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
 
 def _fit_without_network(X: Rows, weights: np.ndarray, settings: Settings, rng: Any) -> Fitted:
     if isinstance(settings.n_components, int) and settings.n_components > X.shape[1]:
-        return fit_overcomplete(X, weights, settings, rng)
+        return fit_overcomplete(at_hand(X), weights, settings, rng)
     return fit(X, weights, settings, rng)
 
 

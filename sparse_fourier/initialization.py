@@ -34,7 +34,7 @@ _LARGE_SHARE = 0.99
 _LEVEL_OF_WHITENESS = 1e-6
 LARGE_PART = 0.75
 SAMPLES_PER_COMPONENT = 5
-_NOISE_ABOVE_SINGLE = 3e-5
+_NOISE_ABOVE_ROUNDING = 15.0
 
 
 @dataclass(frozen=True)
@@ -324,26 +324,41 @@ class _Rounding:
 
 
 def _in_single_precision(data: Scaled, centred: bool) -> _Decomposed | None:
-    """Return the decomposition of data in single precision that are noisy and many, or None.
-
-    Products in that precision err by some 1e-8 of the deviations of both features, at random: strong noise
-    drowns it.
-    """
+    """Return the decomposition of data in single precision that are noisy and many, or None."""
     n, d = data.X.shape
     if data.X.dtype != np.float32 or n <= 2 * d:
         return None
-    average, moments = data.moments(np.float32, centred=centred)
+    average, moments, squares = data.moments(np.float32, centred=centred)
     deviations, axes, variances = _eigenvalues(moments)
-    error = min(deviations[0] ** 2, float(np.sqrt(variances.max() * variances.sum())))
-    if deviations[-1] ** 2 <= _NOISE_ABOVE_SINGLE * error:
+    if deviations[-1] ** 2 <= _least_noise(squares, data.rows_at_once):
         return None
     return _Decomposed(average, deviations, axes, variances, single=True)
+
+
+def _least_noise(squares: np.ndarray, rows_at_once: int) -> float:
+    """Return the smallest variance of noise beside which rounding of products in single precision is nothing.
+
+    Each sum of so many rows errs by about epsilon / 2 of both sizes, at random. For one thing,
+    noise has to be several times the largest eigenvalue of these errors, which is measured to be 0.1 to 1.4
+    times the root of the largest mean square times their sum, so that eigenvalues are off by 0.003 at most.
+    For another, errors must not be seen by a test whether noise is white, which sees its sampling errors.
+
+    Parameters
+    ----------
+    squares : array of shape (d,)
+        Mean squares of the features that were multiplied.
+    rows_at_once : int
+    """
+    total = float(squares.sum())
+    by_norm = _NOISE_ABOVE_ROUNDING * np.sqrt(squares.max() * total)
+    by_whiteness = 0.5 * np.sqrt(rows_at_once / len(squares)) * total
+    return 0.5 * float(np.finfo(np.float32).eps) * float(max(by_norm, by_whiteness))
 
 
 def _in_double_precision(data: Scaled, centred: bool, rounding: _Rounding) -> _Decomposed:
     n, d = data.X.shape
     if n > 2 * d:
-        average, moments = data.moments(float, centred=centred)
+        average, moments, _ = data.moments(float, centred=centred)
         return _Decomposed(average, *_by_moments(data, average * centred, moments, rounding))
     average = data.mean(float)
     return _Decomposed(average, *_by_singular_values(data, average * centred))

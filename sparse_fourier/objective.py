@@ -282,7 +282,9 @@ class CodeObjective(Objective):
 
     def _sums(self, point: Point, width: Array) -> Array:
         """Return the sums of an expansion."""
-        xp, across = array_namespace(point.unmixing), self.rows.swapaxes(1, 2)
+        xp, rows = array_namespace(point.unmixing), self.rows
+        rows = rows.astype(float, copy=False) if xp is np else rows
+        across = rows.swapaxes(1, 2)
         codes = (point.unmixing[:, None] @ across)[:, 0] + point.offset[:, None]
         jet = self.prior.jet(codes.T, xp.atleast_2d(self.variances(point) + width * width))
         jet = self._inflated(jet._make(part.T for part in evaluated_once(jet)))
@@ -290,9 +292,11 @@ class CodeObjective(Objective):
         curved = jet.by_codes * negative
         plain = (jet.by_code, jet.by_code_and_variance, jet.by_variance, jet.by_variances, jet.value)
         sums = xp.stack([curved, *(part * negative for part in plain)], axis=1)
-        linear = sums @ self.rows @ point.unmixing.T
+        linear = sums @ rows @ point.unmixing.T
         linear = xp.concatenate([linear, sums.sum(axis=2)[:, :, None]], axis=2)
-        square = point.unmixing @ ((curved[:, None] * across) @ self.rows) @ point.unmixing.T
+        curved = curved.astype(self.rows.dtype)
+        second = (curved[:, None] * self.rows.swapaxes(1, 2)) @ self.rows
+        square = point.unmixing @ second @ point.unmixing.T
         square = xp.concatenate([square, linear[:, 0, :-1, None]], axis=2)
         return xp.concatenate([square, linear], axis=1)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -18,10 +18,28 @@ _LARGE_BLOCK_ENTRIES, _LARGE = 1 << 17, 1 << 22
 _FAR, _FAR_IN_SINGLE = 4.0, 64.0
 _MODERATE = 30
 _KERNEL = 8  # columns that products of matrices take at once
-_LEAST_LEFT = 3e-4
+_LEAST_LEFT = 1.5e-4
+_ROWS_OF_A_SUM = 128
 
 _Product = Callable[[np.ndarray], np.ndarray]
 _Projection = tuple[np.ndarray, np.ndarray, np.ndarray]
+
+
+class Moments(NamedTuple):
+    """Of rows.
+
+    Attributes
+    ----------
+    mean : array of shape (d,)
+    second : array of shape (d, d)
+        Second moments, about the mean or about zero.
+    squares : array of shape (d,)
+        Mean squares of what was multiplied and added up for these, which says how much rounding there is.
+    """
+
+    mean: np.ndarray
+    second: np.ndarray
+    squares: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -61,10 +79,15 @@ class Scaled:
 
     def _rows(self) -> Iterator[slice]:
         """Yield slices of rows of which a cache holds several."""
+        n, size = len(self.X), self.rows_at_once
+        return (slice(first, min(first + size, n)) for first in range(0, n, size))
+
+    @property
+    def rows_at_once(self) -> int:
+        """Number of rows of a block."""
         n, d = self.X.shape
         fewest = max(d, _FEWEST_ROWS) if d <= _WIDE else _FEWEST_WIDE_ROWS
-        size = max(fewest, (_BLOCK_ENTRIES if n * d < _LARGE else _LARGE_BLOCK_ENTRIES) // max(d, 1))
-        return (slice(first, min(first + size, n)) for first in range(0, n, size))
+        return max(fewest, (_BLOCK_ENTRIES if n * d < _LARGE else _LARGE_BLOCK_ENTRIES) // max(d, 1))
 
     def centred(self, mean: np.ndarray, dtype: Any) -> Iterator[tuple[slice, np.ndarray]]:
         """Yield rows and what they hold, less the mean, not to be written to, nor used after the next."""
@@ -112,7 +135,7 @@ class Scaled:
             total += self.share[rows].astype(dtype) @ block
         return shift + total
 
-    def moments(self, dtype: Any, *, centred: bool) -> tuple[np.ndarray, np.ndarray]:
+    def moments(self, dtype: Any, *, centred: bool) -> Moments:
         """Return the mean of rows, and the second moments about it if `centred`, else about zero.
 
         In one pass, about the mean of the first block, unless that is far from the mean of all. In single
@@ -120,22 +143,27 @@ class Scaled:
         """
         first = next(iter(self._rows()))
         if first.stop == len(self.X):
-            mean = self.mean(dtype)
-            return mean, self.covariance(mean * centred, dtype)
+            return self._moments_about_mean(self.mean(dtype), dtype, centred)
         if self.exponent and self._is_moderate:
-            mean, moments = self._in_own_unit.moments(dtype, centred=centred)
-            return np.ldexp(mean, self.exponent), np.ldexp(moments, 2 * self.exponent)
+            found = self._in_own_unit.moments(dtype, centred=centred)
+            exponents = self.exponent, 2 * self.exponent, 2 * self.exponent
+            return Moments(*map(np.ldexp, found, exponents))
         near = replace(self, X=self.X[first], share=np.full(first.stop, 1.0 / first.stop), _blocks={})
         shift = near.mean(dtype).astype(dtype).astype(float) * centred
         if dtype is np.float32 and not _is_far(shift, near.variances(shift), _FAR_IN_SINGLE):
             shift = 0.0 * shift
         beside, moments = self._moments_about(shift, dtype)
+        squares = np.diagonal(moments).copy()
         if not centred:
-            return beside, moments
+            return Moments(beside, moments, squares)
         moments -= np.outer(beside, beside)
         mean = shift + beside
         far = _is_far(beside, np.diagonal(moments), _FAR if shift.any() else _FAR_IN_SINGLE)
-        return mean, self.covariance(mean, dtype) if far else moments
+        return self._moments_about_mean(mean, dtype, centred) if far else Moments(mean, moments, squares)
+
+    def _moments_about_mean(self, mean: np.ndarray, dtype: Any, centred: bool) -> Moments:
+        covariance = self.covariance(mean * centred, dtype)
+        return Moments(mean, covariance, np.diagonal(covariance))
 
     @property
     def _is_moderate(self) -> bool:
@@ -155,7 +183,7 @@ class Scaled:
         d = self.X.shape[1]
         first, second = np.zeros(d), np.zeros((d, d))
         for rows, block in self.centred(centre, dtype):
-            first += (self.share[rows] / self.unit).astype(dtype) @ block
+            first += sum_of_rows(block, self.share[rows] / self.unit)
             scaled = self.weighted(block, rows, 0.5)
             second += scaled.T @ scaled
         return first * self.unit, second * self.unit
@@ -228,8 +256,8 @@ class Scaled:
     ) -> tuple[np.ndarray, np.ndarray] | None:
         """Return coordinates of variance one, and squares of what they leave, where noise drowns rounding.
 
-        Then products of the data as they are, in single precision, are enough, and squares are differences
-        of squares. None where these would be less exact than to a thousandth.
+        Then products of the data as they are, in single precision, are enough, coordinates remain in it, and
+        squares are differences of squares. None where these would be less exact than to some thousandths.
 
         Parameters
         ----------
@@ -250,10 +278,11 @@ class Scaled:
         narrow[:, r] = np.ldexp(mean, -exponent)
         mean_of_products = np.ldexp(mean, -exponent) @ narrow.astype(float)
         middle -= 2 * (middle - np.ldexp(mean_of_products[r], 2 * exponent))  # the mean was rounded
-        coordinates, squares, variances = np.empty((n, r)), np.empty(n), deviations**2
+        coordinates, squares = np.empty((n, r), np.float32), np.empty(n)
+        variances, about = (deviations**2).astype(np.float32), mean_of_products[:r].astype(np.float32)
         for rows, block in own.centred(np.zeros_like(mean), np.float32):
             products = block @ narrow
-            found = np.subtract(products[:, :r], mean_of_products[:r], out=coordinates[rows])
+            found = np.subtract(products[:, :r], about, out=coordinates[rows])
             size = np.ldexp(np.einsum("ij,ij->i", block, block), 2 * exponent)
             beside = np.ldexp(products[:, r], 2 * exponent + 1) + (found * found) @ variances
             squares[rows] = size - beside
@@ -279,6 +308,20 @@ class Scaled:
         for rows, block in self.centred(mean, float):
             factor = np.linalg.qr(np.concatenate([factor, self.weighted(block, rows, 0.5)]), mode="r")
         return factor * np.sqrt(self.unit)
+
+
+def sum_of_rows(block: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Return the weighted sum of rows: of a few at a time in their own precision, then in double.
+
+    Sums of many rows in single precision would give the mean an error that all moments share.
+    """
+    (n, d), narrow = block.shape, weights.astype(block.dtype)
+    count = n // _ROWS_OF_A_SUM * (block.dtype == np.float32)
+    whole = count * _ROWS_OF_A_SUM
+    if not whole:
+        return narrow @ block
+    parts = narrow[:whole].reshape(count, 1, -1) @ block[:whole].reshape(count, _ROWS_OF_A_SUM, d)
+    return parts.sum(axis=(0, 1), dtype=float) + narrow[whole:] @ block[whole:]
 
 
 def _is_far(shift: np.ndarray, variances: np.ndarray, most: float = _FAR) -> bool:

@@ -102,6 +102,11 @@ class ArraySignals(Signals):
         chosen = rows if self._rows is None else self._rows[rows]
         return np.asarray(self._array[chosen], dtype=self.dtype)
 
+    @property
+    def is_in_memory(self) -> bool:
+        """Whether the array is no part of a file."""
+        return not is_mapped(self._array)
+
     def taken(self, rows: np.ndarray) -> ArraySignals:
         """Return the signals of which a mask is true."""
         chosen = np.flatnonzero(rows)
@@ -213,6 +218,11 @@ def is_mapped(X: Any) -> bool:
 def array_of(X: Rows, purpose: str) -> np.ndarray:
     """Return all signals as one array, for a purpose that no less will do for."""
     return X.whole(purpose) if isinstance(X, Signals) else X
+
+
+def at_hand(X: Rows) -> Rows:
+    """Return signals as an array where they lie in one in memory, else as they are."""
+    return X.whole("") if isinstance(X, ArraySignals) and X.is_in_memory else X
 
 
 def within_reach(X: Rows, purpose: str) -> Rows:

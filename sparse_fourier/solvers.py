@@ -28,6 +28,8 @@ _HOPELESS_DAMPING = 1e12
 _ROUNDING = 1e-13
 _INEXACTNESS = 1e-16
 _DENSE_SIZE = 1640
+_DENSE_SIZE_IN_NUMPY = 400
+_MOST_DIRECTIONS = 60
 
 
 class NewtonState(NamedTuple):
@@ -131,10 +133,11 @@ class Newton:
         negligible = decrement < self.tol
         negligible |= state.settled & (decrement * decrement < self.tol * state.decrement)
         last = state.settled & negligible & (state.width == 0) & (decrement < _UNSEEN)
-        new = evaluate_either(last, lambda: old, lambda: objective.expand(point, width))
+        nowhere = ~narrow & xp.isnan(point.unmixing).any()
+        new = evaluate_either(last | nowhere, lambda: old, lambda: objective.expand(point, width))
         least = old.value - _LEAST_SHARE * decrement
         limit = choose(ahead, objective.blurred(old, state.width, width), least)
-        accepted = narrow | last | (new.value <= limit + _ROUNDING * xp.abs(old.value))
+        accepted = narrow | last | (~nowhere & (new.value <= limit + _ROUNDING * xp.abs(old.value)))
         faithful = ahead | (old.value - new.value > 0.25 * decrement)
         damping = choose(narrow, state.damping, _next_damping(state.damping, accepted, faithful))
         damping = choose(ahead & ~accepted, damping * 0.0 + _LITTLE_DAMPING, damping)
@@ -179,8 +182,11 @@ def _following(state: NewtonState, objective: Objective, width: Array) -> _Propo
 
 
 def _solve(model: Any, damping: Array) -> Array:
-    coupled = model.gradient.size <= _DENSE_SIZE or not isinstance(model, LocalModel)
-    return (_solve_directly if coupled else _solve_iteratively)(model, damping)
+    in_numpy = array_namespace(model.gradient) is np
+    coupled = model.gradient.size <= (_DENSE_SIZE_IN_NUMPY if in_numpy else _DENSE_SIZE)
+    if coupled or not isinstance(model, LocalModel):
+        return _solve_directly(model, damping)
+    return (_solve_in_few_directions if in_numpy else _solve_iteratively)(model, damping)
 
 
 def _solve_directly(model: Any, damping: Array) -> Array:
@@ -229,6 +235,45 @@ def _solve_iteratively(model: LocalModel, damping: Array) -> Array:
 
     last = jax.lax.while_loop(unfinished, improve, first)
     return jnp.where(last.energy >= 0, last.step, jnp.nan)
+
+
+def _solve_in_few_directions(model: LocalModel, damping: float) -> np.ndarray:
+    """Return what `_solve_iteratively` does, in NumPy, or directly where that takes too many directions."""
+    k, width = model.gradient.shape
+    own = np.eye(k, width)
+    damped = model.blocks + damping * np.eye(width) + own[:, :, None] * own[:, None, :]
+    if not _all_are_positive(damped):
+        return np.full_like(model.gradient, np.nan)
+    inverses = np.linalg.inv(damped)
+    step, residual = np.zeros_like(model.gradient), -model.gradient
+    direction = conditioned = _times_blocks(inverses, residual)
+    first = energy = float((residual * conditioned).sum())
+    for _ in range(_MOST_DIRECTIONS):
+        if not energy > _INEXACTNESS * first:
+            return step
+        image = model.curvature(direction) + damping * direction
+        bend = float((direction * image).sum())
+        if not bend > 0:
+            return np.full_like(step, np.nan)
+        step += energy / bend * direction
+        residual -= energy / bend * image
+        conditioned, before = _times_blocks(inverses, residual), energy
+        energy = float((residual * conditioned).sum())
+        direction = conditioned + energy / before * direction
+    return _solve_directly(model, damping)
+
+
+def _all_are_positive(blocks: np.ndarray) -> bool:
+    """Return whether all of some symmetric matrices are positive definite."""
+    try:
+        np.linalg.cholesky(blocks)
+    except np.linalg.LinAlgError:
+        return False
+    return True
+
+
+def _times_blocks(blocks: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    return (blocks @ rows[:, :, None])[:, :, 0]
 
 
 def _next_damping(damping: Array, accepted: Array, faithful: Array) -> Array:

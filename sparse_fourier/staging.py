@@ -77,7 +77,7 @@ def _learn(problem: Problem, plan: Plan, rng: np.random.RandomState) -> Trained:
     k = problem.whitened.shape[1]
     if problem.n_samples < _SAMPLES_PER_DENSITY * k:
         return Trained(Point(np.eye(k), np.zeros(k)), np.zeros(0), True, 0.0, False)
-    signals = Signals(problem.whitened, problem.weights, problem.n_samples)
+    signals = Signals(np.asarray(problem.whitened, dtype=float), problem.weights, problem.n_samples)
     course = Course(problem, plan)
 
     def tell(iteration: int, loss: float) -> Any:

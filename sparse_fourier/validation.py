@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 from sklearn.utils import assert_all_finite, check_array
 
-from sparse_fourier.signals import Rows, Signals, array_of, extent, signals_of
+from sparse_fourier.signals import ArraySignals, Rows, Signals, array_of, extent, signals_of
+
+_LARGE = 1 << 22
 
 
 def refuse_silent_misreadings(X: Any) -> None:
@@ -58,6 +60,11 @@ def validate_extent(X: Any, estimator: Any) -> Signals:
 def complete_or_array(X: Rows) -> Rows:
     """Return signals as they are where all entries were observed, else as an array."""
     return X if isinstance(X, np.ndarray) or extent(X).complete else array_of(X, "missing entries (NaN)")
+
+
+def known_in_blocks(X: Rows) -> Rows:
+    """Return an array that is large as signals that are read a block at a time, and looked at once."""
+    return ArraySignals(X) if isinstance(X, np.ndarray) and X.size >= _LARGE else X
 
 
 def refuse_unobserved_features(X: Rows, estimator: Any) -> None:

@@ -79,6 +79,22 @@ def test_products_in_single_precision_do_where_noise_drowns_their_rounding(mean,
     np.testing.assert_allclose(found[2], cross / deviations[:, None], atol=1e-5 * np.abs(cross).max())
 
 
+def test_coordinates_of_noisy_signals_in_single_precision_remain_in_it():
+    data = noisy(0.3)
+    span = initialization.span_of_scaled(data, 1e-7, centred=True, n_components=R)
+    assert initialization.whitened(data, span, R)[0].dtype == np.float32
+
+
+@pytest.mark.parametrize("n", [1000, 100_000])
+def test_sums_of_rows_in_single_precision_keep_the_mean(n):
+    rng = np.random.default_rng(0)
+    block = (3 + rng.normal(size=(n, 7))).astype(np.float32)
+    weights = rng.uniform(size=n).astype(np.float32).astype(float)
+    expected = weights @ block.astype(float)
+    np.testing.assert_allclose(scaled.sum_of_rows(block, weights), expected, rtol=2e-7)
+    np.testing.assert_allclose(scaled.sum_of_rows(block.astype(float), weights), expected, rtol=1e-13)
+
+
 def test_little_noise_takes_more_than_single_precision():
     data = noisy(1e-3)
     span = initialization.span_of_scaled(data, 1e-7, centred=True, n_components=R)

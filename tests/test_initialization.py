@@ -5,6 +5,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 
+from sparse_fourier import initialization, scaled
 from sparse_fourier.initialization import (
     binary_exponent,
     estimate_rank,
@@ -383,6 +384,24 @@ def test_products_in_single_precision_are_enough_for_noisy_data_of_that_type(sca
     np.testing.assert_allclose(squares, distances, rtol=1e-2)
     assert weights @ squares == pytest.approx(weights @ distances, rel=1e-5)
     np.testing.assert_allclose(cross, products, atol=1e-5 * wide.deviations[2] ** 2)
+
+
+@pytest.mark.parametrize("middle", [0.0, 1.5])
+def test_rounding_is_trusted_only_as_far_as_noise_drowns_it(middle):
+    """Eigenvalues of noise stay within a few thousandths, far below what sampling does to them."""
+    n, d, k, rng = 6000, 300, 10, np.random.default_rng(0)
+    codes = middle + rng.normal(size=(n, k))
+    trusted = []
+    for noise in np.geomspace(0.3, 1e-3, 12):
+        X = (codes @ rng.normal(size=(k, d)) + noise * rng.normal(size=(n, d))).astype(np.float32)
+        data = scaled.Scaled.of(X, np.ones(n))
+        found = initialization._in_single_precision(data, True)
+        trusted.append(found is not None)
+        if found is not None:
+            variances = np.linalg.eigvalsh(np.cov(X.T.astype(float), bias=True))[::-1]
+            np.testing.assert_allclose(found.deviations[k:] ** 2, variances[k:], rtol=3e-3)
+    assert trusted[0]
+    assert not trusted[-1]
 
 
 def test_little_noise_demands_double_precision():

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from sparse_fourier import AutoencoderDecomposer, signals
+from sparse_fourier import AutoencoderDecomposer, signals, validation
 
 FORMATS = ["csr_matrix", "csc_array", "coo_array", "lil_matrix", "bsr_array", "dok_array"]
 
@@ -127,6 +127,25 @@ def test_what_needs_dense_signals_says_so(monkeypatch):
     X.data[0] = np.nan
     with pytest.raises(TypeError, match="cannot be used with missing entries"):
         AutoencoderDecomposer(3).fit(X)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_a_large_array_is_fitted_as_a_small_one_is(monkeypatch, weighted):
+    """It is looked at once for its extent; strays and rows without weight are left out all the same."""
+    rng = np.random.default_rng(0)
+    X = rng.uniform(size=(400, 3)) @ rng.normal(size=(3, 12)) + 0.01 * rng.normal(size=(400, 12))
+    X[7] += 50.0
+    weights = rng.integers(0, 3, size=400) if weighted else None
+    with pytest.warns(UserWarning, match="outliers_"):
+        small = AutoencoderDecomposer(3, prior="uniform", random_state=0).fit(X, sample_weight=weights)
+    monkeypatch.setattr(validation, "_LARGE", 1)
+    with pytest.warns(UserWarning, match="outliers_"):
+        large = AutoencoderDecomposer(3, prior="uniform", random_state=0).fit(X, sample_weight=weights)
+    np.testing.assert_allclose(large.components_, small.components_, rtol=1e-7, atol=1e-9)
+    np.testing.assert_array_equal(large.outliers_, small.outliers_)
+    X[:, 3] = np.nan
+    with pytest.raises(ValueError, match=r"no observed entry in the columns \[3\]"):
+        large.fit(X)
 
 
 def test_missing_entries_of_a_file_are_those_of_an_array(tmp_path):

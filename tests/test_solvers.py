@@ -147,6 +147,56 @@ def test_both_ways_to_solve_for_a_step_agree(definite, damping):
     np.testing.assert_allclose(np.ravel(iterative), expected, rtol=1e-6, atol=1e-7 * np.abs(expected).max())
 
 
+@pytest.mark.parametrize("damping", [0.0, 0.5])
+@pytest.mark.parametrize("most", [60, 2])
+def test_many_components_are_solved_for_in_few_directions(damping, most, monkeypatch):
+    """Where directions do not suffice, directly after all."""
+    k = 20
+    model = random_model(k, 3, 2.0)
+    assert model.gradient.size > solvers._DENSE_SIZE_IN_NUMPY
+    monkeypatch.setattr(solvers, "_MOST_DIRECTIONS", most)
+    expected = -np.linalg.solve(model.hessian() + damping * np.eye(k * (k + 1)), model.gradient.ravel())
+    np.testing.assert_allclose(solvers._solve(model, damping).ravel(), expected, rtol=1e-6, atol=1e-8)
+
+
+@pytest.mark.parametrize("share", [1.0, 0.05])
+def test_many_components_without_curvature_call_for_damping(share):
+    """Whether it is a block that bends downwards, or all of them together."""
+    model = random_model(20, 1, 0.0)
+    model = model._replace(blocks=0.002 * share * model.blocks + (share - 0.3) * 1e-2 * np.eye(21))
+    assert np.linalg.eigvalsh(model.hessian())[0] < 0
+    assert np.isnan(solvers._solve(model, 0.0)).all()
+
+
+def test_nothing_is_evaluated_nowhere():
+    """A step to NaN is rejected by itself, and asks for more damping."""
+    seen = []
+
+    class Watched(CodeObjective):
+        def expand(self, point, width):
+            seen.append(np.isfinite(point.unmixing).all())
+            return super().expand(point, width)
+
+        def local_model(self, point, expansion):
+            model = super().local_model(point, expansion)
+            return model._replace(blocks=model.blocks * (np.nan if len(seen) == 3 else 1.0))
+
+    whitened = whitened_codes(3, seed=0)
+    plain = objective_of(whitened)
+    objective = Watched(*(getattr(plain, name) for name in plain.__dataclass_fields__))
+    starts = rotations(3, 1)
+    state = Newton.init(objective, starts, np.full(1, WIDTH))
+    run = tree_map(lambda part: part[0], state)
+    before = []
+    for _ in range(6):
+        before.append(run)
+        with np.errstate(invalid="ignore"):
+            run = Newton(TOL).step(run, objective)
+    assert all(seen)
+    lost = next(i for i in range(5) if before[i + 1].damping > before[i].damping)
+    assert before[lost + 1].value == before[lost].value
+
+
 def test_neither_way_solves_where_the_curvature_is_negative():
     """No number comes back, for which more damping is the answer, instead of a step to nowhere near."""
     import jax

@@ -83,11 +83,14 @@ class Uniform(IndependentPrior):
         float
             In nats.
         """
-        sharpness = 1.0 / np.sqrt(np.broadcast_to(variances, codes.shape[1]))
-        distance = _depth(codes) * sharpness
-        places = np.flatnonzero(~(distance >= _FELT))
-        row, code = np.divmod(places, codes.shape[1])
-        return float(share[row] @ _log_between(distance.ravel()[places], sharpness[code]))
+        deviations = np.sqrt(np.broadcast_to(variances, codes.shape[1]))
+        beside = np.abs(codes.T - 0.5)
+        inside = (0.5 - _FELT * deviations).astype(beside.dtype)
+        places = np.flatnonzero(~(beside <= inside[:, None]))
+        code, row = np.divmod(places, len(codes))
+        sharpness = (1.0 / deviations)[code]
+        distance = np.maximum(0.5 - np.take(beside, places).astype(float), -_FARTHEST) * sharpness
+        return float(np.take(share, row) @ _log_between(distance, sharpness))
 
     def jet(self, codes: Array, variances: Array) -> Jet:
         """Return `log_marginals` and derivatives in closed form.
@@ -147,11 +150,12 @@ class Uniform(IndependentPrior):
 
     def start(self, whitened: np.ndarray, n_samples: float) -> tuple[np.ndarray, np.ndarray] | None:
         """Return the smallest interval or parallelogram of one or two codes, and another as likely one."""
+        if whitened.shape[1] > 2:
+            return None
+        whitened = whitened.astype(float, copy=False)
         if whitened.shape[1] == 1:
             low, width = whitened.min(), np.ptp(whitened)
             return np.full((1, 1, 1), 1.0 / width), np.full((1, 1), -low / width)
-        if whitened.shape[1] != 2:
-            return None
         return smallest_parallelograms(whitened, ratio=float(np.exp(_NATS_OF_A_RIVAL / n_samples)))
 
     def excludes_rivals(self, codes: np.ndarray, weights: np.ndarray, n_samples: float) -> bool:
