@@ -21,10 +21,10 @@ from sparse_fourier.course import Plan, Problem
 from sparse_fourier.matching import match_rows
 from sparse_fourier.model import Model
 from sparse_fourier.objective import Point
-from sparse_fourier.outside import within_box
+from sparse_fourier.outside import Box, within_box
 from sparse_fourier.penalised import Decoder, bend
 from sparse_fourier.penalties.base import Penalty
-from sparse_fourier.placing import place
+from sparse_fourier.placing import box_along, place
 from sparse_fourier.priors.base import CodesAsTrained, Prior
 from sparse_fourier.priors.placed import from_zero, placed
 from sparse_fourier.pursuit import pursued
@@ -168,8 +168,8 @@ def fit(X: Rows, weights: np.ndarray, settings: Settings, rng: np.random.RandomS
     if settings.penalties and not extent(X).complete:
         plain = fit(X, weights, replace(settings, penalties=()), rng)
         X = plain.model.filled(array_of(X, "missing entries"))
-    total, train = weights.sum(), _Training(settings, rng)
-    data, X, weights, strays = _settled(X, weights, settings, train)
+    total, train, waveforms = weights.sum(), _Training(settings, rng), _Waveforms(settings)
+    data, X, weights, strays = _settled(X, weights, settings, train, waveforms)
     if data.rank == data.surplus:
         return _fit_constant(data, settings)
     if data.whole and (settings.basis.has_own_fit or settings.basis.leaves_span):
@@ -179,7 +179,7 @@ def fit(X: Rows, weights: np.ndarray, settings: Settings, rng: np.random.RandomS
     prior, scores, trained = choose(data, candidates, lambda: train(data), fixed=fixed)
 
     def under(prior: Prior, trained: Trained | None = None) -> Fitted:
-        return _fit_under(prior, data, X, weights, settings, rng, trained)
+        return _fit_under(prior, data, X, weights, settings, rng, trained, waveforms)
 
     if len(scores) > 1 and settings.basis.leaves_span:
         fitted = _likeliest([each for each in candidates if str(each) in scores], under)
@@ -197,6 +197,7 @@ def _fit_under(
     settings: Settings,
     rng: np.random.RandomState,
     trained: Trained | None,
+    waveforms: _Waveforms,
 ) -> Fitted:
     """Return the fit of reduced signals under a prior, where that is not the first of the settings too."""
     if prior is not settings.prior:
@@ -205,7 +206,7 @@ def _fit_under(
     if settings.basis.leaves_span and settings.fit_intercept:
         data, trained = _from_zero(data, X, weights, settings, rng) or (data, trained)
     if settings.basis.has_own_fit:
-        fitted = _fit_own_components(data, X, weights, settings, rng)
+        fitted = _fit_own_components(data, X, weights, settings, rng, waveforms)
     else:
         fitted = _trained_fit(data, X, settings, trained or _train(data, settings, rng), rng)
     if data.whole and data.whole.sampled:
@@ -248,26 +249,54 @@ class _Training:
     """Training under the first prior: done once for the same signals, from the same draws for any."""
 
     def __init__(self, settings: Settings, rng: np.random.RandomState):
-        self._settings, self._rng, self._state = settings, rng, rng.get_state()
+        self._settings, self._rng = settings, rng
+        self._state: Any = None
         self._data: Reduced | None = None
         self._trained: Trained | None = None
 
     def __call__(self, data: Reduced) -> Trained:
         if self._trained is None or self._data is not data:
+            self._state = self._state or self._rng.get_state()
             self._data, self._trained = data, _train(data, self._settings, self._rng)
         return self._trained
 
     def forget(self) -> None:
         """Let the draws begin anew."""
         self._data = self._trained = None
-        self._rng.set_state(self._state)
+        if self._state:
+            self._rng.set_state(self._state)
 
     def of(self, data: Reduced) -> Trained | None:
         """Return what training came to, if it was on these signals."""
         return self._trained if self._data is data else None
 
 
-def _settled(X: Rows, weights: np.ndarray, settings: Settings, train: _Training) -> Settled:
+class _Waveforms:
+    """What a basis finds by itself, without the prior: once for signals of the same span."""
+
+    def __init__(self, settings: Settings):
+        self._settings = settings
+        self._span: Any = None
+        self._found: LearnedWaveforms | None = None
+
+    def __call__(self, data: Reduced, start: np.ndarray | None = None) -> LearnedWaveforms:
+        if self._found is None or self._span is not data.span:
+            settings, shape = self._settings, (data.n_components, len(data.span.mean))
+            if start is None and settings.init is not None:
+                start = checked_init(settings.init, shape)
+            self._found = settings.basis.fit(data.root, data.rank, data.n, start, settings.max_iter)
+            self._span = data.span
+        return self._found
+
+    def boxes_in(self, data: Reduced) -> Box:
+        """Return how boxes are found: along these waveforms, unless the prior has to pick the basis."""
+        basis = self._settings.basis
+        return _box_of if basis.needs_prior else box_along(self(data).components, data)
+
+
+def _settled(
+    X: Rows, weights: np.ndarray, settings: Settings, train: _Training, waveforms: _Waveforms
+) -> Settled:
     """Return signals without those that stray from all others, or from the box that these fill."""
 
     def reduce(X: Rows, weights: np.ndarray) -> Reduced:
@@ -280,14 +309,15 @@ def _settled(X: Rows, weights: np.ndarray, settings: Settings, train: _Training)
     if settings.rivals and not may_fill_box(data):
         return settled
     whole = None if settings.basis.has_own_fit else lambda: train(data)
-    within = within_box(settled, most, data.problem(settings.prior), reduce, _box_of, whole)
+    within = within_box(settled, most, data.problem(settings.prior), reduce, waveforms.boxes_in, whole)
     if within is not settled:
         train.forget()
     return within
 
 
-def _box_of(problem: Problem) -> Point:
+def _box_of(problem: Problem, whitening: np.ndarray) -> Point:
     """Return the smallest box, by a search from its own starts."""
+    del whitening
     return optimise(problem, _SEARCH, np.random.RandomState(0)).point
 
 
@@ -365,16 +395,19 @@ def _codes_of(data: Reduced, model: Model) -> Point:
 
 
 def _fit_own_components(
-    data: Reduced, X: Rows, weights: np.ndarray, settings: Settings, rng: np.random.RandomState
+    data: Reduced,
+    X: Rows,
+    weights: np.ndarray,
+    settings: Settings,
+    rng: np.random.RandomState,
+    waveforms: _Waveforms,
 ) -> Fitted:
     """Fit components that the basis finds, by itself or from those of the prior, which settles their size."""
-    began, plan, free = time.perf_counter(), _plan(data, settings), None
-    shape = data.n_components, len(data.span.mean)
-    start = None if settings.init is None else checked_init(settings.init, shape)
-    if settings.basis.needs_prior and start is None:
+    began, plan, free, start = time.perf_counter(), _plan(data, settings), None, None
+    if settings.basis.needs_prior and settings.init is None:
         free = optimise(data.problem(settings.prior), plan, rng)
         start = np.linalg.solve(free.point.unmixing.T, data.axes)
-    learned = settings.basis.fit(data.root, data.rank, data.n, start, settings.max_iter)
+    learned = waveforms(data, start)
     data, learned = _in_its_coordinates(data, X, weights, settings, learned)
     problem = data.problem(settings.prior)
     stopped = bool(free and free.stopped)

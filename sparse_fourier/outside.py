@@ -15,6 +15,7 @@ from sparse_fourier.contamination import Reduce, Settled, fewer
 from sparse_fourier.course import Problem
 from sparse_fourier.dependence import reaches_faces
 from sparse_fourier.objective import Point
+from sparse_fourier.reduction import Reduced
 from sparse_fourier.training import Trained
 
 _FEWEST_SAMPLES, _SAMPLES_PER_COMPONENT = 100.0, 25.0
@@ -31,8 +32,8 @@ _HOLD = 2
 _OUTERMOST, _NEXT, _SHARE_OF_A_TILT = 10, 40, 0.45
 _PLACES = [0, _OUTERMOST, _NEXT]
 
-Train = Callable[[Problem], Point]
-"""Finds the box that holds signals."""
+Box = Callable[[Problem, np.ndarray], Point | None]
+"""Finds the box that holds signals, given what whitened their coordinates; None where it cannot."""
 
 
 def within_box(
@@ -40,7 +41,7 @@ def within_box(
     most: float,
     problem: Problem,
     reduce: Reduce,
-    train: Train,
+    boxes_in: Callable[[Reduced], Box],
     box_of_all: Callable[[], Trained] | None = None,
 ) -> Settled:
     """Return signals without those that stray from the box that the others fill.
@@ -57,7 +58,9 @@ def within_box(
         The largest sum of the weights of rows that may be left out.
     problem : Problem
         Of these signals.
-    reduce, train : callables
+    reduce : callable
+    boxes_in : callable
+        Returns how boxes are found in the coordinates of reduced signals.
     box_of_all : callable, optional
         The box that training ends at with all rows, asked for where none is far out and none has been left
         out before: the search is then spared unless one of its faces stands off.
@@ -67,12 +70,13 @@ def within_box(
     alone = not len(settled.strays)
     if alone and _is_tight(problem) and not (box_of_all and _stands_off(box_of_all(), problem)):
         return settled
-    search = _Search(problem, settled.weights, most, train)
+    search = _Search(problem, settled.weights, most, boxes_in(settled.data))
     beyond = search.rows()
     if not beyond.any():
         return settled
     left = fewer(settled, ~beyond, reduce)
-    return left if _fills_a_box(left.data.problem(problem.prior), train) else settled
+    fills = _fills_a_box(left.data.problem(problem.prior), boxes_in(left.data))
+    return left if fills else settled
 
 
 class _Search(NamedTuple):
@@ -81,7 +85,7 @@ class _Search(NamedTuple):
     problem: Problem
     weights: np.ndarray
     most: float
-    train: Train
+    box_of: Box
 
     def rows(self) -> np.ndarray:
         """Return those that are worth their loss."""
@@ -101,7 +105,7 @@ class _Search(NamedTuple):
         for _ in range(_ROUNDS):
             if not beyond.any() or (beyond == before).all():
                 return beyond
-            box = _box(self.problem, _some(~beyond), self.train)
+            box = _box(self.problem, _some(~beyond), self.box_of)
             if box is None:
                 return nothing
             codes = box.encode(self.problem.whitened)
@@ -110,7 +114,7 @@ class _Search(NamedTuple):
 
     def at_faces(self, beyond: np.ndarray) -> np.ndarray:
         """Return which of the other rows come nearest to the faces of their box, and so may hold them."""
-        found, box = np.zeros_like(beyond), _box(self.problem, _some(~beyond), self.train)
+        found, box = np.zeros_like(beyond), _box(self.problem, _some(~beyond), self.box_of)
         if box is not None:
             rows = np.flatnonzero(~beyond)
             order = np.argsort(box.encode(self.problem.whitened[rows]), axis=0)
@@ -125,7 +129,7 @@ class _Search(NamedTuple):
         """
         rows, more = _some(~beyond), beyond & ~before
         sets = (rows, np.append(rows, np.flatnonzero(more)))
-        boxes = [_box(self.problem, own, self.train) for own in sets]
+        boxes = [_box(self.problem, own, self.box_of) for own in sets]
         volumes = [np.inf if box is None else -np.linalg.slogdet(box.unmixing)[1] for box in boxes]
         price = _NATS_OF_A_STRAY * self.problem.weights[more].sum()
         return bool(volumes[1] - volumes[0] > price)
@@ -178,12 +182,14 @@ def _some(kept: np.ndarray) -> np.ndarray:
     return rows if len(rows) <= _MOST_ROWS else np.random.RandomState(0).permutation(rows)[:_MOST_ROWS]
 
 
-def _box(problem: Problem, rows: np.ndarray, train: Train) -> Point | None:
+def _box(problem: Problem, rows: np.ndarray, box_of: Box) -> Point | None:
     """Return the box of some rows, as a map of the coordinates of all; none if they leave a direction out."""
     own, mean, whitening = problem.among(rows)
     if np.linalg.norm(whitening, 2) > _FLATTENED:
         return None
-    found = train(own)
+    found = box_of(own, whitening)
+    if found is None:
+        return None
     unmixing = found.unmixing @ whitening
     return Point(unmixing, found.offset - unmixing @ mean)
 
@@ -238,7 +244,7 @@ def _order_of_largest(values: np.ndarray, n: int) -> np.ndarray:
     return places[np.argsort(-values[places], kind="stable")]
 
 
-def _fills_a_box(problem: Problem, train: Train) -> bool:
+def _fills_a_box(problem: Problem, box_of: Box) -> bool:
     """Return whether the codes of signals fill their box up to its faces."""
-    box = _box(problem, _some(problem.weights > 0), train)
+    box = _box(problem, _some(problem.weights > 0), box_of)
     return box is not None and reaches_faces(box.encode(problem.whitened), problem.weights, problem.n_samples)

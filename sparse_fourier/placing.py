@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -11,9 +12,13 @@ from sparse_fourier.corners import may_have_corner
 from sparse_fourier.course import Plan, Problem
 from sparse_fourier.faces import are_crowded, are_exact
 from sparse_fourier.objective import Point
+from sparse_fourier.reduction import Reduced
 from sparse_fourier.sizing import Sized, sized
 from sparse_fourier.staging import held, optimise
 from sparse_fourier.training import Progress, Trained
+
+_SEARCH = Plan(1, 1e-6, 150, None, None)
+_MOST_DEPENDENT = 1e6
 
 
 def place(problem: Problem, plan: Plan, rng: np.random.RandomState) -> Trained:
@@ -74,6 +79,37 @@ def _held(part: Problem, plan: Plan, rng: np.random.RandomState, found: Sized, j
     trained = Trained(point, curve, True, float(found.decrement[j]), False, floor=part.floor)
     after = held(part, plan, trained)
     return after._replace(curve=np.append(curve[:-1], after.curve))
+
+
+def box_along(components: np.ndarray, data: Reduced) -> Callable[[Problem, np.ndarray], Point | None]:
+    """Return how the smallest box whose edges are given components is found.
+
+    Parameters
+    ----------
+    components : array of shape (rank, d)
+    data : Reduced
+        Signals of which the box of some is asked for.
+
+    Returns
+    -------
+    callable
+        Of a problem and the matrix that whitened its coordinates anew; None where components depend.
+    """
+    axes = data.axes
+    mixing = components @ np.linalg.pinv(axes)
+
+    def box_of(problem: Problem, whitening: np.ndarray) -> Point | None:
+        if np.linalg.cond(mixing) > _MOST_DEPENDENT:
+            return None
+        unmixing = np.linalg.inv(mixing @ whitening).T
+        unmixing /= np.linalg.norm(unmixing, axis=1, keepdims=True)
+        own = replace(
+            problem, whitened=problem.whitened @ unmixing.T, noise=unmixing @ problem.noise @ unmixing.T
+        )
+        size, offset = place(own, _SEARCH, np.random.RandomState(0)).point
+        return Point(size @ unmixing, offset)
+
+    return box_of
 
 
 def _parts(problem: Problem) -> list[Problem]:

@@ -40,17 +40,6 @@ class Sized(NamedTuple):
     converged: np.ndarray
 
 
-class _Expansion(NamedTuple):
-    """Negative log-likelihoods of codes, and their derivatives by size and offset; each of shape (k,)."""
-
-    value: np.ndarray
-    by_size: np.ndarray
-    by_offset: np.ndarray
-    by_sizes: np.ndarray
-    by_size_and_offset: np.ndarray
-    by_offsets: np.ndarray
-
-
 class _Step(NamedTuple):
     """A Newton step of each code, twice the decrease that it promises, and which share of it is possible."""
 
@@ -133,8 +122,11 @@ class _Rows:
         """Return the negative log-likelihood of each code."""
         return -np.log(size) - self._summed(lambda rows: rows._log_likelihoods(size, offset))
 
-    def expand(self, size: np.ndarray, offset: np.ndarray) -> _Expansion:
-        """Return the expansion of the negative log-likelihood."""
+    def expand(self, size: np.ndarray, offset: np.ndarray) -> np.ndarray:
+        """Return the negative log-likelihood of each code with its derivatives, of shape (6, k).
+
+        These are by size, by offset, twice by size, by size and offset, and twice by offset.
+        """
         return _collected(self._summed(lambda rows: rows._sums(size, offset)), size, self.noise)
 
     def _summed(self, function: Callable[[_Rows], np.ndarray]) -> np.ndarray:
@@ -167,19 +159,13 @@ class _Rows:
         return np.concatenate([parts.sum(axis=2), moved.sum(axis=2), (moved[1] * x).sum(axis=1)[None]])
 
 
-def _collected(sums: np.ndarray, size: np.ndarray, noise: np.ndarray) -> _Expansion:
+def _collected(sums: np.ndarray, size: np.ndarray, noise: np.ndarray) -> np.ndarray:
     """Return the expansion from sums over rows; the variance of a code grows with its size."""
     value, code, variance, codes, mixed, variances, code_x, codes_x, mixed_x, codes_xx = sums
     slope, inverse = 2 * size * noise, 1 / size
-    curved = codes_xx + slope * (2 * mixed_x + slope * variances) + 2 * noise * variance
-    return _Expansion(
-        -value - np.log(size),
-        -(code_x + slope * variance) - inverse,
-        -code,
-        inverse * inverse - curved,
-        -(codes_x + slope * mixed),
-        -codes,
-    )
+    by_size = code_x + slope * variance + inverse
+    by_sizes = codes_xx + slope * (2 * mixed_x + slope * variances) + 2 * noise * variance - inverse * inverse
+    return -np.array([value + np.log(size), by_size, code, by_sizes, codes_x + slope * mixed, codes])
 
 
 def sized(problem: Problem, tol: float, max_iter: int) -> Sized:
@@ -231,27 +217,39 @@ def _found(
 
 
 def _start(rows: _Rows) -> tuple[np.ndarray, np.ndarray]:
-    """Return codes with the prior's mean and variance, or between its faces, whichever is likelier."""
+    """Return codes between the faces of the support, or with the prior's moments where noise asks for it."""
+    between = _between_faces(rows) if rows.prior.domain.faces else None
+    if between is not None and (between[0] * np.sqrt(rows.noise) * rows.coordinates.shape[1] < 1).all():
+        return between
+    moments = _with_moments(rows)
+    if between is None:
+        return moments
+    likelier = rows.values(*between) < rows.values(*moments)
+    return np.where(likelier, between[0], moments[0]), np.where(likelier, between[1], moments[1])
+
+
+def _with_moments(rows: _Rows) -> tuple[np.ndarray, np.ndarray]:
+    """Return codes with the prior's mean and variance."""
     centre, variance = rows.prior.moments
     middle = rows.mean_of(rows.coordinates)
     own = rows.mean_of((rows.coordinates - middle[:, None]) ** 2)
     size = np.sqrt(variance / np.maximum(own - rows.noise, _LEAST_VARIANCE * own))
-    moments = size, centre - size * middle
-    faces = rows.prior.domain.faces
-    if not faces:
-        return moments
-    low = rows.coordinates.min(axis=1)
-    high = rows.coordinates.max(axis=1) if len(faces) > 1 else middle
-    size = ((faces[1] if len(faces) > 1 else centre) - faces[0]) / (high - low)
-    between = size, faces[0] - size * low
-    likelier = rows.values(*between) < rows.values(*moments)
-    return np.where(likelier, between[0], moments[0]), np.where(likelier, between[1], moments[1])
+    return size, centre - size * middle
+
+
+def _between_faces(rows: _Rows) -> tuple[np.ndarray, np.ndarray]:
+    """Return codes from face to face; from a single one, with the prior's mean."""
+    faces, low = rows.prior.domain.faces, rows.coordinates.min(axis=1)
+    bounded = len(faces) > 1
+    high = rows.coordinates.max(axis=1) if bounded else rows.mean_of(rows.coordinates)
+    size = ((faces[1] if bounded else rows.prior.moments[0]) - faces[0]) / (high - low)
+    return size, faces[0] - size * low
 
 
 def _descended(rows: _Rows, size: np.ndarray, offset: np.ndarray, tol: float, max_iter: int) -> Sized:
     """Return where damped Newton steps end; nothing is evaluated after those that promise but rounding."""
     state, going = rows.expand(size, offset), np.ones(len(size), dtype=bool)
-    share, previous, curve = np.ones(len(size)), np.zeros(len(size)), [state.value]
+    share, previous, curve = np.ones(len(size)), np.zeros(len(size)), [state[0]]
     while True:
         step = _step(state, size)
         negligible = (step.decrement < tol) | (step.decrement**2 < tol * previous)
@@ -263,17 +261,17 @@ def _descended(rows: _Rows, size: np.ndarray, offset: np.ndarray, tol: float, ma
         share = np.where(going, np.minimum(share, step.possible), 0.0)
         tried = size + share * step.size, offset + share * step.offset
         found = rows.expand(*tried)
-        least = state.value - _LEAST_SHARE * share * step.decrement + _ROUNDING * np.abs(state.value)
-        taken = going & (found.value <= least)
-        state = _Expansion(*(np.where(taken, new, old) for new, old in zip(found, state, strict=True)))
+        least = state[0] - _LEAST_SHARE * share * step.decrement + _ROUNDING * np.abs(state[0])
+        taken = going & (found[0] <= least)
+        state = np.where(taken, found, state)
         size, offset = np.where(taken, tried[0], size), np.where(taken, tried[1], offset)
-        curve.append(state.value)
+        curve.append(state[0])
         going = going & ~(taken & negligible)
         previous = np.where(taken, (share == 1) * np.minimum(step.decrement, 1.0), previous)
         share = np.where(taken, 1.0, share * _SHORTER)
 
 
-def _step(state: _Expansion, size: np.ndarray) -> _Step:
+def _step(state: np.ndarray, size: np.ndarray) -> _Step:
     """Return the Newton step of each code, NaN where the curvature is not positive."""
     _, by_size, by_offset, aa, ab, bb = state
     determinant = aa * bb - ab * ab

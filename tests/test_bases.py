@@ -280,3 +280,9 @@ def test_unknown_parameters_of_a_basis_are_refused():
 def test_nothing_is_evaluated_before_a_fit():
     with pytest.raises(ValueError, match="learned nothing yet"):
         Fourier().waveforms([0.0])
+
+
+def test_what_scans_need_is_kept_for_short_records_alone():
+    assert Fourier().record(30) is Fourier(max_frequency=0.5).record(30)
+    assert Fourier().record(30) is not Fourier(damped=True).record(30)
+    assert Fourier().record(2000) is not Fourier().record(2000)

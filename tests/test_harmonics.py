@@ -5,8 +5,9 @@ import pytest
 
 from sparse_fourier.harmonics import Chart, Problem, Record, Sinusoids, decompose, refine, search, wrapped
 from sparse_fourier.harmonics.incomplete import Observed, refine_incomplete
-from sparse_fourier.harmonics.projection import expand, moved
+from sparse_fourier.harmonics.projection import expand, moved, orthonormal
 from sparse_fourier.harmonics.record import Terms
+from sparse_fourier.harmonics.waves import eigen_of_two, grams_of, turned, whitening_of_two
 
 GRID = np.arange(64.0)
 
@@ -237,3 +238,79 @@ def profile(X, record, terms, intercept):
         seen = np.isfinite(row)
         total += np.linalg.lstsq(own[:, seen].T, row[seen], rcond=None)[1].sum()
     return total
+
+
+@pytest.mark.parametrize(("k", "d", "seed"), [(3, 64, 5), (10, 64, 103), (15, 64, 1), (20, 128, 103)])
+def test_tones_closer_than_the_grid_are_exact(k, d, seed):
+    """One frequency for two of them is a saddle, and many others are near."""
+    rng = np.random.default_rng(seed)
+    frequencies, phases = np.sort(rng.uniform(0.02, 0.45, k)), rng.uniform(-3, 3, k)
+    X = rng.uniform(size=(300, k)) @ waveforms(np.arange(float(d)), frequencies, phases)
+    assert np.diff(frequencies).min() < 0.1 / d
+    np.testing.assert_allclose(
+        found_frequencies(X, record_of(np.arange(float(d))), k), frequencies, rtol=1e-9
+    )
+
+
+def test_a_constant_does_not_keep_others_from_moving():
+    rng = np.random.default_rng(5)
+    record = record_of(np.arange(32.0))
+    truth = Terms(
+        np.array([[0.0], [11.33], [11.33]]), np.zeros((3, 1)), np.array([[1.0], [0.6 + 0.8j], [0.8 - 0.6j]])
+    )
+    clean = rng.uniform(size=(200, 3)) @ np.real(truth.coefficients * np.exp(truth.exponents * record.times))
+    problem = Problem(root_of(noisy(clean, rng, 10)), record)
+    found = search(problem, 3, 200, 100)
+    assert found.state.terms.cycles.min() == 0
+    assert found.state.loss < problem.at(truth).loss
+
+
+def test_decompositions_of_pairs_and_columns():
+    rng = np.random.default_rng(0)
+    pairs = rng.normal(size=(5, 2, 7))
+    pairs[1, 0], pairs[2], pairs[3, 1] = 0.0, 0.0, 0.0
+    grams = grams_of(pairs)
+    values, vectors = eigen_of_two(grams)
+    gram = pairs @ pairs.swapaxes(1, 2)
+    np.testing.assert_allclose(values, np.linalg.eigvalsh(gram), atol=1e-14)
+    np.testing.assert_allclose(gram @ vectors, vectors * values[:, None], atol=1e-13)
+    np.testing.assert_array_equal(np.abs(vectors[[1, 3]]).max(axis=1), np.ones((2, 2)))
+    whiten = whitening_of_two(grams, 1e-9)
+    whitened, ranks = whiten.swapaxes(1, 2) @ pairs, np.linalg.matrix_rank(pairs)
+    assert ranks.tolist() == [2, 1, 0, 1, 2]
+    expected = np.array([np.diag([float(r > 1), float(r > 0)]) for r in ranks])
+    np.testing.assert_allclose(whitened @ whitened.swapaxes(1, 2), expected, atol=1e-13)
+    np.testing.assert_allclose(turned(grams, whiten), expected.reshape(5, 4)[:, [0, 1, 3]].T, atol=1e-13)
+    columns = rng.normal(size=(9, 4))
+    basis, triangle = orthonormal(columns)
+    np.testing.assert_allclose(basis @ triangle, columns, atol=1e-13)
+    np.testing.assert_allclose(basis.T @ basis, np.eye(4), atol=1e-14)
+    np.testing.assert_array_equal(triangle, np.triu(triangle))
+
+
+@pytest.mark.parametrize("damped", [False, True])
+@pytest.mark.parametrize("limit", [0.5, 0.3, 0.41])
+@pytest.mark.parametrize("even", [True, False])
+def test_waves_are_seen_alike_by_transforms_in_blocks_and_at_once(damped, limit, even, monkeypatch):
+    rng = np.random.default_rng(1)
+    positions = 2.0 + 0.1 * np.arange(41.0) if even else np.sort(rng.uniform(0, 4, 41))
+    rows, record = rng.normal(size=(7, 41)), Record(positions, 10 * limit, damped)
+    pairs = record.waves.at(slice(None))
+    cycles, decays = record.waves.grid
+    angles = 2 * np.pi * cycles[:, None] * (positions - record.middle) / record.length
+    envelopes = np.exp(-decays[:, None] * record.times)
+    np.testing.assert_allclose(
+        pairs, np.stack([envelopes * np.sin(angles), envelopes * np.cos(angles)], 1), atol=1e-8
+    )
+    for changes in ({}, {"_MOST_PRODUCTS": 0}, {"_MOST_KEPT": 0, "_BLOCK_ENTRIES": 500}):
+        for name, value in changes.items():
+            monkeypatch.setattr(f"sparse_fourier.harmonics.waves.{name}", value)
+        waves = Record(positions, 10 * limit, damped).waves
+        sizes = np.sqrt(grams_of(pairs)[[0, 2]].sum(axis=0))
+        for found, expected, size in (
+            (waves.seen(rows.T).T, (pairs @ rows.T).T, sizes),
+            (waves.energies(rows), grams_of(pairs @ rows.T), sizes**2),
+            (waves.grams, grams_of(pairs), sizes**2),
+        ):
+            np.testing.assert_allclose(found / size, expected / size, atol=1e-11)
+        monkeypatch.undo()

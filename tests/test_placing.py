@@ -7,6 +7,7 @@ from scipy.optimize import minimize
 from sparse_fourier import placing
 from sparse_fourier.course import Plan, Problem
 from sparse_fourier.priors import Exponential, Laplace, Uniform
+from sparse_fourier.reduction import reduce_signals
 
 PLAN = Plan(2, 1e-12, 500, None, None)
 
@@ -40,3 +41,17 @@ def test_place_is_where_a_general_minimiser_ends(prior):
         assert objective((sizes[j], trained.point.offset[j]), j) <= general.fun + 1e-9
         total += general.fun
     np.testing.assert_allclose(trained.curve[-1], total, atol=1e-6)
+
+
+def test_box_along_components_goes_from_end_to_end_of_their_codes():
+    rng = np.random.default_rng(1)
+    components, codes = rng.normal(size=(3, 8)), rng.uniform(2, 5, size=(200, 3))
+    data = reduce_signals(codes @ components, np.ones(200), Uniform(), 3, centred=True)
+    rows = np.sort(rng.permutation(200)[:150])
+    own, _, whitening = data.problem(Uniform()).among(rows)
+    box = placing.box_along(components * [[2.0], [-1.0], [0.1]], data)(own, whitening)
+    low, high = codes[rows].min(axis=0), codes[rows].max(axis=0)
+    expected = (codes[rows] - low) / (high - low)
+    expected[:, 1] = 1 - expected[:, 1]
+    np.testing.assert_allclose(box.encode(own.whitened), expected, atol=2 / 150)
+    assert placing.box_along(components[[0, 1, 1]], data)(own, whitening) is None

@@ -55,10 +55,10 @@ def test_expansion_is_that_of_the_likelihood(prior):
 
     for j in range(2):
         own = loss_of(problem, j)
-        assert expansion.value[j] == pytest.approx(own((at[0][j], at[1][j])), rel=1e-12)
+        assert expansion[0][j] == pytest.approx(own((at[0][j], at[1][j])), rel=1e-12)
     for size, offset, first, second in ((1, 0, 1, (3, 4)), (0, 1, 2, (4, 5))):
         one, other = changed(size, offset), changed(-size, -offset)
-        np.testing.assert_allclose((one.value - other.value) / (2 * step), expansion[first], rtol=1e-6)
+        np.testing.assert_allclose((one[0] - other[0]) / (2 * step), expansion[first], rtol=1e-6)
         for by, expected in zip((1, 2), second, strict=True):
             np.testing.assert_allclose(
                 (one[by] - other[by]) / (2 * step), expansion[expected], rtol=1e-5, atol=1e-7

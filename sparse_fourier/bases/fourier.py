@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from numbers import Real
 from typing import Any, ClassVar, NamedTuple, Self
 
@@ -225,7 +226,12 @@ class Fourier(Basis):
         limit = self.max_frequency
         if limit is None:
             limit = 0.5 * (n_features - 1) / float(np.ptp(positions))
-        return Record(positions.astype(float), float(limit), bool(self.damped))
+        record = Record(positions.astype(float), float(limit), bool(self.damped))
+        return (
+            _recalled(record.positions.tobytes(), record.max_frequency, record.damped)
+            if record.is_small
+            else record
+        )
 
     def fit(
         self, root: np.ndarray, k: int, n_samples: float, start: np.ndarray | None, max_iter: int
@@ -286,6 +292,8 @@ class Fourier(Basis):
 
     def padded(self, n_more: int) -> Self:
         """Return the basis with components at the end whose amplitudes are zero."""
+        if not n_more and self.sinusoids is not None:
+            return self
         return self._with(Sinusoids(*(np.pad(part, ((0, n_more), (0, 0))) for part in self._learned_or_none)))
 
     def errors(self, n_features: int, moments: Moments) -> WaveformErrors:
@@ -328,14 +336,21 @@ class Fourier(Basis):
         return basis
 
 
+@lru_cache(maxsize=4)
+def _recalled(positions: bytes, max_frequency: float, damped: bool) -> Record:
+    """Return the record that was used before: what scans need of it is the same for all signals."""
+    return Record(np.frombuffer(positions), max_frequency, damped)
+
+
 def _unit(record: Record, terms: harmonics.Terms) -> tuple[Sinusoids, np.ndarray]:
     """Return sinusoids, sorted by frequency, of components of unit norm, and these."""
-    order = np.argsort(terms.cycles, axis=1, kind="stable")
-    terms = harmonics.Terms(*(np.take_along_axis(part, order, axis=1) for part in terms))
-    sinusoids = record.sinusoids(terms, np.ones(len(order)))
-    sizes = 1.0 / np.linalg.norm(sinusoids.at(record.positions), axis=1)
-    sinusoids = sinusoids._replace(amplitudes=sinusoids.amplitudes * sizes[:, None])
-    return sinusoids, sinusoids.at(record.positions)
+    if terms.cycles.shape[1] > 1:
+        order = np.argsort(terms.cycles, axis=1, kind="stable")
+        terms = harmonics.Terms(*(np.take_along_axis(part, order, axis=1) for part in terms))
+    sinusoids = record.sinusoids(terms, np.ones(len(terms.cycles)))
+    waveforms = sinusoids.at(record.positions)
+    sizes = 1.0 / np.linalg.norm(waveforms, axis=1)[:, None]
+    return sinusoids._replace(amplitudes=sinusoids.amplitudes * sizes), waveforms * sizes
 
 
 def _invalid(name: str, constraint: str, value: Any) -> ValueError:

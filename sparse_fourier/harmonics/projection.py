@@ -16,15 +16,17 @@ References
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
+from scipy.linalg import lapack
 
-from sparse_fourier.harmonics.record import TAU, Record, Terms
+from sparse_fourier.harmonics.record import Record, Terms
+from sparse_fourier.harmonics.waves import DEPENDENT, TAU
 
-DEPENDENT = 1e-9
 _SLOWEST = 1e-3
 _FASTEST_DECAY = 300.0
 _FLAT = 1e-14
@@ -35,6 +37,8 @@ _RELATIVE_PROMISE = 1e-15
 _SOUND = 1e3
 _ROUNDING_ERRORS = 8.0
 _EPSILON = float(np.finfo(float).eps)
+_TINY = float(np.finfo(float).tiny)
+_BLOCK = 32
 
 
 class State(NamedTuple):
@@ -71,21 +75,36 @@ def evaluate(terms: Terms, root: np.ndarray, times: np.ndarray) -> State:
     """Return what is known at a choice of terms."""
     waves = np.exp(terms.exponents[..., None] * times)
     waveforms = np.real(terms.coefficients[..., None] * waves).sum(axis=1)
-    basis, triangle = np.linalg.qr(waveforms.T)
+    basis, triangle = orthonormal(waveforms.T)
     inside = root @ basis
     outside = root - inside @ basis.T
     loss = float(np.vdot(outside, outside)) if _independent(waveforms, triangle) else np.inf
     return State(terms, waves, waveforms, basis, triangle, inside, outside, loss)
 
 
+def orthonormal(columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the QR decomposition of no more columns than rows: an orthonormal basis, and the triangle."""
+    k = columns.shape[1]
+    factored, scales, _, _ = lapack.dgeqrf(columns, lwork=_BLOCK * k)
+    return lapack.dorgqr(factored, scales, lwork=_BLOCK * k)[0], factored[:k] * _upper(k)
+
+
+@functools.lru_cache(maxsize=16)
+def _upper(k: int) -> np.ndarray:
+    """Return ones on and above the diagonal, not to be written to."""
+    return np.triu(np.ones((k, k)))
+
+
 def _independent(waveforms: np.ndarray, triangle: np.ndarray) -> bool:
     """Return whether every waveform stands out of the span of those before it."""
-    lengths = np.linalg.norm(waveforms, axis=1)
-    return bool((np.abs(np.diagonal(triangle)) > DEPENDENT * lengths.max()).all())
+    longest = np.einsum("ij,ij->i", waveforms, waveforms).max()
+    return bool(np.abs(triangle.diagonal()).min() > DEPENDENT * np.sqrt(longest))
 
 
 def tangents(coefficients: np.ndarray) -> np.ndarray:
     """Return directions in which coefficients turn without changing length, of shape (k, 2 m - 1, m)."""
+    if coefficients.shape[1] == 1:
+        return 1j * coefficients[:, None]
     flat = np.concatenate([np.real(coefficients), np.imag(coefficients)], axis=1)
     size = flat.shape[1]
     mirror = flat.copy()
@@ -188,25 +207,23 @@ def expand(state: State, problem: Problem, chart: Chart) -> Expansion:
     directions = tangents(state.terms.coefficients)
     derivatives = derivatives_of(state, directions, record.times, record.damped)
     q = derivatives.shape[1]
-    flat = derivatives.reshape(k * q, -1)
-    owner = np.repeat(np.arange(k), q)
+    flat, each = derivatives.reshape(k * q, -1), np.arange(k)
     back = np.linalg.inv(state.triangle)
     codes = state.inside @ back.T
     pull = codes.T @ state.outside
-    across = flat - (flat @ state.basis) @ state.basis.T
-    along = flat @ (state.basis @ back.T)
-    pulled = pull @ flat.T
-    gradient = -pulled[owner, np.arange(k * q)]
-    gauss = (codes.T @ codes)[owner[:, None], owner] * (across @ across.T)
-    cross = pulled[owner] * along[:, owner]
+    coordinates = flat @ state.basis
+    across = flat - coordinates @ state.basis.T
+    along = (coordinates @ back.T).reshape(k, q, k, 1)
+    pulled = (pull @ flat.T).reshape(k, 1, k, q)
+    gauss = (codes.T @ codes)[:, None, :, None] * (across @ across.T).reshape(k, q, k, q)
     lost = state.outside @ flat.T
-    hessian = gauss + cross + cross.T - (lost.T @ lost) * (back @ back.T)[owner[:, None], owner]
-    blocks = _curvatures(state, pull, directions, record.times, record.damped)
-    for j in range(k):
-        part = slice(j * q, (j + 1) * q)
-        hessian[part, part] -= blocks[j]
-    columns = chart.columns
-    scales = np.sqrt(np.maximum(np.diagonal(columns.T @ gauss @ columns), np.finfo(float).tiny))
+    hessian = gauss - (back @ back.T)[:, None, :, None] * (lost.T @ lost).reshape(k, q, k, q)
+    cross = (pulled * along).reshape(k * q, k * q)
+    hessian[each, :, each] -= _curvatures(state, pull, directions, record.times, record.damped)
+    hessian = hessian.reshape(k * q, k * q) + cross + cross.T
+    columns, gradient = chart.columns, -pulled[each, 0, each].ravel()
+    spread = columns.T @ gauss.reshape(k * q, k * q) @ columns
+    scales = np.sqrt(np.maximum(spread.diagonal(), _TINY))
     return Expansion(columns.T @ gradient, columns.T @ hessian @ columns, scales, directions)
 
 
@@ -217,45 +234,56 @@ def newton_step(
 
     Directions of negative curvature are gone down as if it were positive; flat ones are left alone.
     """
-    gradient, scales = np.where(held, 0.0, expansion.gradient), expansion.scales
-    hessian = np.where(held[:, None] | held, 0.0, expansion.hessian)
+    free, scales = ~held, expansion.scales
+    gradient, hessian = free * expansion.gradient, (free[:, None] & free) * expansion.hessian
     curvatures, axes = np.linalg.eigh(hessian / scales[:, None] / scales)
     slopes = axes.T @ (gradient / scales)
     bent = np.abs(curvatures)
-    inverse = np.where(bent > _FLAT, 1.0 / (np.maximum(bent, _FLAT) + damping), 0.0)
-    promise = 0.5 * float(slopes**2 @ inverse)
-    change = chart.columns @ (-(axes @ (slopes * inverse)) / scales)
-    return change * min(1.0, _FARTHEST / max(np.abs(change).max(), _FARTHEST)), promise
+    inverse = (bent > _FLAT) / (np.maximum(bent, _FLAT) + damping)
+    steps = slopes * inverse
+    change = chart.columns @ (axes @ steps / -scales)
+    farthest = float(np.abs(change).max())
+    change = change if farthest <= _FARTHEST else change * (_FARTHEST / farthest)
+    return change, 0.5 * float(slopes @ steps)
 
 
 def moved(terms: Terms, directions: np.ndarray, change: np.ndarray, record: Record) -> Terms:
     """Return terms after a change of their parameters, within their bounds."""
     k, m = terms.cycles.shape
     change = change.reshape(k, -1)
-    slowest = np.where(terms.cycles > 0, _SLOWEST, 0.0)
-    cycles = np.clip(
-        terms.cycles + change[:, :m], np.minimum(slowest, record.most_cycles), record.most_cycles
-    )
+    slowest = np.minimum((terms.cycles > 0) * _SLOWEST, record.most_cycles)
+    cycles = np.minimum(np.maximum(terms.cycles + change[:, :m], slowest), record.most_cycles)
     decays = terms.decays
     if record.damped:
-        decays = np.clip(decays + change[:, m : 2 * m], 0.0, _FASTEST_DECAY)
+        decays = np.minimum(np.maximum(decays + change[:, m : 2 * m], 0.0), _FASTEST_DECAY)
     turns = change[:, -directions.shape[1] :]
     coefficients = terms.coefficients + (turns[..., None] * directions).sum(axis=1)
-    return Terms(cycles, decays, coefficients / np.linalg.norm(coefficients, axis=1, keepdims=True))
+    sizes = np.sqrt((np.real(coefficients) ** 2 + np.imag(coefficients) ** 2).sum(axis=1, keepdims=True))
+    return Terms(cycles, decays, coefficients / sizes)
 
 
 def held_at_bounds(terms: Terms, gradient: np.ndarray, chart: Chart, record: Record) -> np.ndarray:
     """Return which free parameters are at a bound that they would cross."""
     k, m = terms.cycles.shape
+    if _inside_bounds(terms, record):
+        return np.zeros(len(gradient), dtype=bool)
     outward = np.zeros((k, chart.columns.shape[0] // k))
     outward[:, :m] = np.where(terms.cycles >= record.most_cycles, 1.0, 0.0)
     outward[:, :m] = np.where(terms.cycles <= _SLOWEST, -1.0, outward[:, :m])
     still = np.zeros_like(outward)
     still[:, :m] = terms.cycles == 0
+    if m == 1:
+        still[:, -1] = terms.cycles[:, 0] == 0
     if record.damped:
         outward[:, m : 2 * m] = np.where(terms.decays <= 0, -1.0, 0.0)
     sides = outward.ravel() @ chart.columns
     return (sides * gradient < 0) | (still.ravel() @ chart.columns > 0)
+
+
+def _inside_bounds(terms: Terms, record: Record) -> bool:
+    cycles = terms.cycles
+    inside = cycles.min() > _SLOWEST and cycles.max() < record.most_cycles
+    return bool(inside and not (record.damped and terms.decays.min() <= 0))
 
 
 class Refined(NamedTuple):

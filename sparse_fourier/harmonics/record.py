@@ -8,8 +8,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-TAU = 2.0 * np.pi
+from sparse_fourier.harmonics.waves import TAU, Waves
+
 _STEPS_PER_CYCLE = 8
+_FEW_ENTRIES = 1 << 17
 _DECAYS = (0.0, 1.0, 3.0, 10.0, 30.0)
 _ALIASED = 1e-6
 
@@ -85,7 +87,7 @@ class Record:
         """Cycles in the record of the highest frequency."""
         return self.max_frequency * self.length
 
-    @property
+    @cached_property
     def edges(self) -> list[float]:
         """Cycles at which sine and cosine are one waveform: none; on a regular grid, half a one a step."""
         turns = np.exp(TAU * 1j * self.most_cycles * (self.times - self.times.min()))
@@ -98,19 +100,16 @@ class Record:
         return len(_DECAYS) if self.damped else 1
 
     @cached_property
-    def grid(self) -> tuple[np.ndarray, np.ndarray]:
-        """Cycles and decays of all sinusoids that a scan tries, each of shape (n_tried,)."""
+    def waves(self) -> Waves:
+        """All sinusoids that a scan tries."""
         steps = int(np.ceil(self.most_cycles * _STEPS_PER_CYCLE)) + 1
         cycles = np.linspace(0.0, self.most_cycles, max(steps, 2))
-        decays = np.array(_DECAYS[: self.n_decays])
-        return np.tile(cycles, len(decays)), np.repeat(decays, len(cycles))
+        return Waves(self.times, cycles, np.array(_DECAYS[: self.n_decays]))
 
-    @cached_property
-    def dictionary(self) -> np.ndarray:
-        """Sine and cosine of every sinusoid on the grid, of shape (n_tried, 2, d)."""
-        cycles, decays = self.grid
-        waves = np.exp(np.multiply.outer(TAU * 1j * cycles - decays, self.times))
-        return np.stack([np.imag(waves), np.real(waves)], axis=1)
+    @property
+    def is_small(self) -> bool:
+        """Whether all these take so little memory that they may be kept."""
+        return self.most_cycles * _STEPS_PER_CYCLE * self.n_decays * self.times.size <= _FEW_ENTRIES
 
     def sinusoids(self, terms: Terms, sizes: np.ndarray) -> Sinusoids:
         """Return terms, each component times its size, in units of the positions."""

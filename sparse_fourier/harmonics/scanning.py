@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import lru_cache
 from itertools import combinations, islice
 from typing import NamedTuple
 
 import numpy as np
 
-from sparse_fourier.harmonics.projection import DEPENDENT, Chart, Problem, refine
+from sparse_fourier.harmonics.projection import Chart, Problem, refine
 from sparse_fourier.harmonics.record import Record, Terms
+from sparse_fourier.harmonics.waves import DEPENDENT, Waves, eigen_of_two, grams_of, turned, whitening_of_two
 
 _CANDIDATES_PER_COMPONENT = 3
 _MOST_COMBINATIONS = 200
@@ -44,14 +46,17 @@ def scan(record: Record, root: np.ndarray, known: np.ndarray) -> tuple[np.ndarra
     weights : array of shape (n_tried, 2, 2)
         Columns: coefficients of sine and cosine for each of the two.
     """
-    waves = record.dictionary - (record.dictionary @ known) @ known.T
-    gram = waves @ waves.swapaxes(1, 2)
-    sizes, axes = np.linalg.eigh(gram)
-    kept = sizes > DEPENDENT * record.times.size
-    whiten = axes * np.where(kept, 1.0 / np.sqrt(np.where(kept, sizes, 1.0)), 0.0)[:, None, :]
-    seen = whiten.swapaxes(1, 2) @ (waves @ root.T)
-    gains, turns = np.linalg.eigh(seen @ seen.swapaxes(1, 2))
+    waves, whiten = record.waves, record.waves.whitening
+    if known.shape[1]:
+        root = root - (root @ known) @ known.T
+        whiten = whitening_of_two(_beside(waves, known), DEPENDENT * record.times.size)
+    gains, turns = eigen_of_two(turned(waves.energies(root), whiten))
     return gains, whiten @ turns
+
+
+def _beside(waves: Waves, known: np.ndarray) -> np.ndarray:
+    """Return the Gram matrices of what known directions leave of each pair."""
+    return waves.grams - grams_of(waves.seen(known))
 
 
 def _peaks(record: Record, gains: np.ndarray) -> np.ndarray:
@@ -79,7 +84,7 @@ def _candidates(record: Record, span: np.ndarray, most: int) -> list[Candidate]:
 
 def _terms_of(record: Record, chosen: list[Candidate]) -> Terms:
     """Return components of one term each."""
-    cycles, decays = record.grid
+    cycles, decays = record.waves.grid
     places = [candidate.place for candidate in chosen]
     weights = np.array([candidate.weights for candidate in chosen])
     coefficients = (weights[:, 1] - 1j * weights[:, 0])[:, None]
@@ -106,7 +111,7 @@ def _best(problem: Problem, others: list[Candidate]) -> Candidate:
     record = problem.record
     known = np.zeros((record.times.size, 0))
     if others:
-        known = np.linalg.qr(np.stack([_wave(record, other) for other in others], axis=1))[0]
+        known = np.linalg.qr(_waves_of(record, others).T)[0]
     gains, weights = scan(record, problem.root, known)
     if gains[:, 1].max() <= problem.floor:
         return _farthest(record, known)
@@ -116,29 +121,60 @@ def _best(problem: Problem, others: list[Candidate]) -> Candidate:
 
 def _farthest(record: Record, known: np.ndarray) -> Candidate:
     """Return the sine or cosine that is farthest from known directions, where nothing is left to explain."""
-    left = record.dictionary - (record.dictionary @ known) @ known.T
-    place, side = np.unravel_index(np.argmax(np.linalg.norm(left, axis=2)), left.shape[:2])
+    left = _beside(record.waves, known)[[0, 2]]
+    side, place = np.unravel_index(np.argmax(left), left.shape)
     return Candidate(int(place), np.eye(2)[side], 0.0)
 
 
-def _wave(record: Record, candidate: Candidate) -> np.ndarray:
-    wave = candidate.weights @ record.dictionary[candidate.place]
-    return wave / np.linalg.norm(wave)
+def _waves_of(record: Record, chosen: list[Candidate]) -> np.ndarray:
+    """Return waveforms of unit norm, one a row."""
+    pairs = record.waves.at([candidate.place for candidate in chosen])
+    waves = np.einsum("ci,cid->cd", [candidate.weights for candidate in chosen], pairs)
+    return waves / np.linalg.norm(waves, axis=1, keepdims=True)
 
 
 def _combined(problem: Problem, candidates: list[Candidate], k: int) -> list[list[Candidate]]:
     """Return choices of k candidates, those that leave least of the root first."""
-    waves = np.stack([_wave(problem.record, candidate) for candidate in candidates])
-    choices = list(islice(combinations(range(len(candidates)), k), _MOST_COMBINATIONS))
-    bases = np.linalg.qr(waves[np.array(choices)].swapaxes(1, 2))[0]
-    explained = ((problem.root @ bases) ** 2).sum(axis=(1, 2))
+    choices = _first_choices(len(candidates), k)
+    shared = _n_shared(choices)
+    waves = _waves_of(problem.record, candidates)
+    known = np.linalg.qr(waves[:shared].T)[0]
+    left, root = waves - (waves @ known) @ known.T, problem.root - (problem.root @ known) @ known.T
+    bases = np.linalg.qr(left[choices[:, shared:]].swapaxes(1, 2))[0]
+    explained = ((root @ bases) ** 2).sum(axis=(1, 2))
     return [[candidates[i] for i in choices[j]] for j in np.argsort(-explained, kind="stable")]
 
 
-def starts(problem: Problem, span: np.ndarray) -> Iterator[Terms]:
-    """Yield components of one term to start from, likely ones first."""
+@lru_cache(maxsize=16)
+def _first_choices(n: int, k: int) -> np.ndarray:
+    """Return the first choices of k of n, of shape (n_choices, k), not to be written to."""
+    return np.array(list(islice(combinations(range(n), k), _MOST_COMBINATIONS)))
+
+
+def _n_shared(choices: np.ndarray) -> int:
+    """Return how many of their first members all choices share, if there are others."""
+    alike = (choices == choices[0]).all(axis=0)
+    return min(int(np.argmin(np.append(alike, False))), choices.shape[1] - 1)
+
+
+def starts(problem: Problem, span: np.ndarray, suffice: Callable[[Terms], bool]) -> Iterator[Terms]:
+    """Yield components of one term to start from, likely ones first.
+
+    Parameters
+    ----------
+    problem : Problem
+    span : array of shape (k, d)
+        Orthonormal rows: the strongest of the signals.
+    suffice : callable
+        Whether terms explain the signals as they are; where the best of them one by one do, others need not
+        be compared.
+    """
     k, record = len(span), problem.record
     candidates = _candidates(record, span, _CANDIDATES_PER_COMPONENT * k)
+    if len(candidates) >= k:
+        strongest = _terms_of(record, candidates[:k])
+        if suffice(strongest):
+            yield strongest
     combined = _combined(problem, candidates, k) if len(candidates) >= k else []
     yield from (_terms_of(record, chosen) for chosen in combined[:1])
     yield _terms_of(record, _exchanged(problem, k))
@@ -170,10 +206,10 @@ def _decomposed(problem: Problem, n_terms: int, max_iter: int) -> Terms:
             places[j] = _best_pair(problem, places[:j] + places[j + 1 :])
         if places == before:
             break
-    pairs = record.dictionary[places].reshape(2 * n_terms, -1)
+    pairs = record.waves.at(places).reshape(2 * n_terms, -1)
     sines, cosines = np.linalg.lstsq(pairs.T, problem.root[0], rcond=DEPENDENT)[0].reshape(n_terms, 2).T
     coefficients = cosines - 1j * sines
-    cycles, decays = record.grid
+    cycles, decays = record.waves.grid
     start = Terms(
         cycles[places][None], decays[places][None], (coefficients / np.linalg.norm(coefficients))[None]
     )
@@ -182,7 +218,7 @@ def _decomposed(problem: Problem, n_terms: int, max_iter: int) -> Terms:
 
 def _best_pair(problem: Problem, others: list[int]) -> int:
     """Return the place of the sine and cosine that explain most beside others."""
-    waves = problem.record.dictionary[others].reshape(-1, problem.record.times.size)
+    waves = problem.record.waves.at(others).reshape(-1, problem.record.times.size)
     left, sizes, _ = np.linalg.svd(waves.T, full_matrices=False)
     gains, _ = scan(problem.record, problem.root, left[:, sizes > DEPENDENT * sizes.max(initial=0.0)])
     return int(np.argmax(gains.sum(axis=1)))
