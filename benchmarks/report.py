@@ -4,7 +4,7 @@ import os
 import platform
 from importlib.metadata import PackageNotFoundError, version
 
-PACKAGES = ("numpy", "scipy", "scikit-learn", "jax", "python-picard")
+PACKAGES = ("numpy", "scipy", "scikit-learn", "jax", "python-picard", "torch")
 
 
 def table(header, rows):

@@ -25,6 +25,20 @@ def test_fit(benchmark, name):
     benchmark.extra_info["matched_error"] = worst_relative_error(components, model.components_)
 
 
+@pytest.mark.benchmark(group="memory of a process that fits n=50000, d=200, float32, in extra_info")
+@pytest.mark.parametrize("form", ["file", "array"])
+def test_memory(benchmark, form, tmp_path):
+    path, shape, grown = tmp_path / "X", (50_000, 200), []
+    X = np.memmap(path, dtype=np.float32, mode="w+", shape=shape)
+    X[:] = scale.sample(*shape, 8)[0]
+    X.flush()
+    data = f"\nX = np.memmap({str(path)!r}, dtype=np.float32, mode='r', shape={shape})\n"
+    data += "X = np.array(X)\n" if form == "array" else ""
+    benchmark.pedantic(lambda: grown.append(scale.growth_of(data)[0]), rounds=1)
+    benchmark.extra_info["MiB_of_signals"] = X.nbytes / 2**20
+    benchmark.extra_info["MiB_beside_them"] = grown[0]
+
+
 def test_samples_are_mixtures_with_noise():
     X, components = scale.sample(20_000, 30, 3)
     assert X.dtype == np.float32

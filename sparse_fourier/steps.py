@@ -60,7 +60,11 @@ def advance(
     import jax
     import jax.numpy as jnp
 
-    step = _side_by_side(loss, optimizer, packing, len(state.noise))
+    step, alone = _step(loss, optimizer, packing), len(state.noise) == 1
+    if alone:
+        state = _stacked(state, lambda part: part[0])
+    else:
+        step = jax.vmap(step, in_axes=(0, 0, 0, None, None, None, None))
 
     def take(i: Any, carry: tuple[TrainingState, Any]) -> tuple[TrainingState, Any]:
         state, values = carry
@@ -70,8 +74,9 @@ def advance(
         )
         return TrainingState(model, moments, noise, state.count + 1), values.at[i].set(losses)
 
-    values = jnp.zeros((len(steps.rows), len(state.noise)), dtype=data.weights.dtype)
-    return jax.lax.fori_loop(0, n_steps, take, (state, values))
+    values = jnp.zeros((len(steps.rows), *jnp.shape(state.noise)), dtype=data.weights.dtype)
+    state, values = jax.lax.fori_loop(0, n_steps, take, (state, values))
+    return (_stacked(state, lambda part: part[None]), values[:, None]) if alone else (state, values)
 
 
 @dataclass(frozen=True)
@@ -167,8 +172,19 @@ def _is_tall(shape: tuple[int, ...]) -> bool:
     return len(shape) == 2 and shape[0] > shape[1]
 
 
-def _side_by_side(loss: Loss, optimizer: Optimizer, packing: Packing, n_starts: int) -> Callable[..., Any]:
-    """Return one step of all starts at once; a single one is spared the cost of batching."""
+def _stacked(state: TrainingState, change: Callable[[Any], Any]) -> TrainingState:
+    """Return the state with a change of the axis along which models are stacked.
+
+    A single one is trained without that axis, outside of the loop: within, the arrays would be copied.
+    """
+    import jax
+
+    model, moments, noise = jax.tree_util.tree_map(change, (state.model, state.moments, state.noise))
+    return TrainingState(model, moments, noise, state.count)
+
+
+def _step(loss: Loss, optimizer: Optimizer, packing: Packing) -> Callable[..., Any]:
+    """Return one step of one start."""
     import jax
 
     def step(
@@ -182,14 +198,7 @@ def _side_by_side(loss: Loss, optimizer: Optimizer, packing: Packing, n_starts: 
         model = jax.tree_util.tree_map(lambda part, change: part - rate * change, model, directions)
         return model, moments, after, value
 
-    if n_starts > 1:
-        return jax.vmap(step, in_axes=(0, 0, 0, None, None, None, None))
-
-    def alone(model: Any, moments: Any, noise: Any, *rest: Any) -> Any:
-        first = jax.tree_util.tree_map(lambda part: part[0], (model, moments, noise))
-        return jax.tree_util.tree_map(lambda part: part[None], step(*first, *rest))
-
-    return alone
+    return step
 
 
 _program = runtime.Program(advance)

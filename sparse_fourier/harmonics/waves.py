@@ -177,3 +177,19 @@ def turned(grams: np.ndarray, by: np.ndarray) -> np.ndarray:
     first, second = one * a + both * c, both * a + other * c
     third, fourth = one * b + both * d, both * b + other * d
     return np.array([a * first + c * second, b * first + d * second, b * third + d * fourth])
+
+
+def explained_at_each(waves: Waves, rows: np.ndarray, finer: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return cycles in smaller steps, and the mean square of rows that sine and cosine explain at each.
+
+    Parameters
+    ----------
+    waves : Waves
+    rows : array of shape (n, d)
+    finer : int
+        How many of these steps one of the grid is.
+    """
+    cycles = np.linspace(0.0, waves.cycles[-1], finer * (len(waves.cycles) - 1) + 1)
+    fine = Waves(waves.times, cycles, np.zeros(1))
+    explained = turned(fine.energies(rows), fine.whitening)
+    return cycles, (explained[0] + explained[2]) / len(rows)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted
 
+from sparse_fourier.harmonics.waves import explained_at_each
 from sparse_fourier.plotting.base import Array, EstimatorDisplay, Style
 from sparse_fourier.plotting.style import BAND, COLORS, GREY, LEGEND, true_line
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.lines import Line2D
     from matplotlib.patches import Rectangle
 
+_FINER = 4
 _SPECTRUM: Style = {"color": GREY, "linewidth": 1.2, "label": "periodogram"}
 
 
@@ -198,9 +200,5 @@ def _periodogram(X: Array, record: Any) -> tuple[Array, Array]:
     """Return frequencies, and the rms over signals of the amplitude of the sinusoid that fits each best."""
     centred = X - np.nanmean(X, axis=0)
     centred = np.where(np.isfinite(centred), centred, 0.0)
-    grid, _ = record.grid
-    fine = np.linspace(0, grid.max(), 4 * len(np.unique(grid)))[1:-1]
-    angles = 2 * np.pi * np.multiply.outer(fine, record.times)
-    bases, _ = np.linalg.qr(np.stack([np.sin(angles), np.cos(angles)], axis=2))
-    power = (np.einsum("nd,fdk->fnk", centred, bases) ** 2).sum(axis=2).mean(axis=1)
-    return fine / record.length, np.sqrt(2.0 * power / X.shape[1])
+    fine, power = explained_at_each(record.waves, centred, _FINER)
+    return fine[1:-1] / record.length, np.sqrt(2.0 * power[1:-1] / X.shape[1])
