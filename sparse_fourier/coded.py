@@ -51,11 +51,14 @@ class Coded:
         return self.at(Point(unmixing[order], offset[order]))
 
     def array(self, rows: slice = slice(None)) -> np.ndarray:
-        """Return the codes of some signals."""
+        """Return the codes of some signals, in double precision."""
+        return self._in_own_precision(rows).astype(float, copy=False)
+
+    def _in_own_precision(self, rows: slice) -> np.ndarray:
         unmixing, offset = (part.astype(self.coordinates.dtype) for part in self.point)
         codes = unmixing @ self.coordinates[rows].T
         codes += offset[:, None]
-        return codes.T.astype(float, copy=False)
+        return codes.T
 
     @property
     def mean(self) -> np.ndarray:
@@ -105,7 +108,8 @@ class Coded:
         some = self.at(Point(self.point.unmixing[chosen], self.point.offset[chosen]))
         blocks = [slice(None)] if prior.needs_jax else self._blocks()
         return sum(
-            prior.mean_log_likelihood(some.array(rows), self.share[rows], variances) for rows in blocks
+            prior.mean_log_likelihood(some._in_own_precision(rows), self.share[rows], variances)
+            for rows in blocks
         )
 
     def _blocks(self) -> Iterator[slice]:

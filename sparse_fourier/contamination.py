@@ -105,8 +105,8 @@ def strays(data: Reduced, most: float) -> np.ndarray:
     found = np.zeros(len(data.squares), dtype=bool)
     if data.n < _FEWEST_SAMPLES or data.gaps or data.whole or most <= 0:
         return found
-    inside = np.einsum("ij,ij->i", data.whitened, data.whitened)
-    if inside.max() > _NEAR_PER_COMPONENT * data.rank + _NEAR:
+    if data.farthest > _NEAR_PER_COMPONENT * data.rank + _NEAR:
+        inside = np.einsum("ij,ij->i", data.whitened, data.whitened)
         found = found | beyond_gap(np.sqrt(inside), data.weights, most, _alone(data, inside))
     noise = data.residual / data.n
     if data.n_left and data.squares.max() > _RESIDUALS_OF_NOISE * max(noise, data.n_left * data.resolution):

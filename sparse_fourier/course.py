@@ -97,7 +97,7 @@ class Problem:
         size = self._padded(max(map(len, found)))
         own, weights = np.zeros((sets, size, k), self.whitened.dtype), np.zeros((sets, size))
         inflation = None if self.inflation is None else np.ones((sets, size))
-        share = self.weights[rows].sum()
+        share = self.share_of(rows)
         for j, chosen in enumerate(found):
             np.take(self.whitened, chosen, axis=0, out=own[j, : len(chosen)], mode="clip")
             weights[j, : len(chosen)] = np.take(self.weights, chosen) / share
@@ -105,6 +105,10 @@ class Problem:
                 inflation[j, : len(chosen)] = self.inflation[chosen]
         own = own.astype(float, copy=False) if self._compiles(size) else own
         return self.objective_of(own, weights, inflation)
+
+    def share_of(self, rows: np.ndarray) -> float:
+        """Return the share of all weights that some rows have."""
+        return float((self.weights if len(rows) == len(self.weights) else self.weights[rows]).sum())
 
     def objective_of(self, rows: Any, weights: Any, inflation: Any = None) -> Objective:
         """Return the objective of rows in the form that `Objective` asks for."""
@@ -185,6 +189,11 @@ class Problem:
             inflation=None if self.inflation is None else self.inflation[rows],
         )
         return problem, mean, whitening
+
+    def within(self, radius: float) -> Problem:
+        """Return the same where the largest distance of coordinates from zero is known."""
+        self.__dict__["radius"] = radius
+        return self
 
     @functools.cached_property
     def radius(self) -> float:
@@ -369,7 +378,7 @@ class Course(Stages):
             self._problem.objective(rows, matters),
             starts,
             width,
-            share=float(self._problem.weights[rows].sum()),
+            share=self._problem.share_of(rows),
             least_tol=COARSE_TOL if preliminary else 0.0,
             most=most,
         )

@@ -44,7 +44,7 @@ from sparse_fourier.summary import Summary, of_noise, of_prior
 from sparse_fourier.validation import (
     are_complete,
     complete_or_array,
-    known_in_blocks,
+    is_large,
     refuse_beyond_memory,
     refuse_silent_misreadings,
     refuse_unobserved_features,
@@ -424,7 +424,7 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         runtime.check()
         kept = weights > 0
         rows, weights = rows_with_weight(X, weights)
-        rows = complete_or_array(known_in_blocks(rows) if network is None else rows)
+        rows = complete_or_array(rows)
         refuse_unobserved_features(rows, draft)
         fitted = draft._fit(rows, weights, settings, network)
         fitted = replace(fitted, strays=np.flatnonzero(kept)[fitted.strays])
@@ -894,7 +894,7 @@ class AutoencoderDecomposer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
                 reset=reset,
                 ensure_min_samples=ensure_min_samples,
             )
-            if not in_file and isinstance(rows, np.ndarray):
+            if not in_file and isinstance(rows, np.ndarray) and not (reset and is_large(rows)):
                 return rows, are_complete(rows, self)
         signals = validate_extent(rows, self)
         return signals, signals.extent.complete

@@ -52,14 +52,14 @@ def search(problem: Problem, plan: Plan, course: Course, rng: np.random.RandomSt
         return course.stage(points, width, np.arange(n))
     seen = first_rows(problem)
     seen = n if seen * 2 > n else seen
-    order = np.random.RandomState(rng.randint(1 << 31)).permutation(n)  # starts do not depend on n
-    rows = np.sort(order[:seen])
+    places = np.random.RandomState(rng.randint(1 << 31)).random_sample(n)  # starts do not depend on n
+    rows = np.flatnonzero(places < seen / n)
     starts = _rotations(problem, plan.n_starts or problem.prior.n_starts, rows, rng)
     trained = _from_rotations(problem, plan, course, starts, rows)
     while seen < n and not course.over(trained):
         width = width_for_more(problem, trained.point, seen)
         seen = n if seen * _GROWTH * 2 > n else seen * _GROWTH
-        rows = np.arange(n) if seen == n else np.sort(order[:seen])
+        rows = np.flatnonzero(places < seen / n)
         trained = course.stage(stack(trained.point), width, rows)
     return trained if seen == n else trained._replace(converged=False)
 

@@ -22,6 +22,8 @@ import numpy as np
 from sparse_fourier.namespace import Array, array_namespace, evaluated_once, log
 
 _BLOCK_ENTRIES = 1 << 18
+_REACH = 6.5
+_FEW_ROWS, _ROWS_TO_TRY, _FEW = 1000, 64, 0.25
 
 
 class Terms(NamedTuple):
@@ -264,9 +266,30 @@ class CodeObjective(Objective):
 
     def expand(self, point: Point, width: Array) -> Expansion:
         """Return the expansion with faces blurred by `width`."""
-        parts = self._parts(array_namespace(point.unmixing))
+        xp = array_namespace(point.unmixing)
+        parts = (self._felt(point, width) if xp is np else self)._parts(xp)
         sums = functools.reduce(operator.add, [part._sums(point, width) for part in parts])
         return Expansion(self._volume(point) + sums[:, -1, -1].sum(), sums)
+
+    def _felt(self, point: Point, width: Array) -> CodeObjective:
+        """Return the objective of those rows that each code feels, where these are few of many.
+
+        Faces narrow in the course of one search, and more and more codes lie where the density is flat.
+        """
+        _, m, k = self.rows.shape
+        if len(self.rows) > 1 or m < _FEW_ROWS or self.inflation is not None:
+            return self
+        depth = _REACH * np.sqrt(self.variances(point) + width * width)
+        few = self.rows[0, :: m // _ROWS_TO_TRY]
+        if self.prior.matters(point.encode(few), depth).mean() > _FEW:
+            return self
+        places = [np.flatnonzero(own) for own in _are_felt(self.prior, point, self.rows[0], depth)]
+        size = max(map(len, places))
+        rows, weights = np.zeros((k, size, k), self.rows.dtype), np.zeros((k, size))
+        for j, own in enumerate(places):
+            np.take(self.rows[0], own, axis=0, out=rows[j, : len(own)], mode="clip")
+            weights[j, : len(own)] = self.weights[0, own]
+        return replace(self, rows=rows, weights=weights)
 
     def _parts(self, xp: Any) -> list[CodeObjective]:
         """Return the objectives of rows that stay in a cache; a compiler sees to that itself."""
@@ -460,6 +483,12 @@ class JointObjective(Objective):
     def local_model(self, point: Point, expansion: JointExpansion) -> JointModel:
         """Return the expansion itself."""
         return JointModel(expansion.gradient, expansion.hessians)
+
+
+def _are_felt(prior: Any, point: Point, rows: np.ndarray, depth: np.ndarray) -> np.ndarray:
+    """Return which codes are not deeper inside than `depth` where the density is flat, of shape (k, m)."""
+    codes = point.unmixing.astype(rows.dtype) @ rows.T + point.offset.astype(rows.dtype)[:, None]
+    return prior.matters(codes.T, depth.astype(rows.dtype)).T
 
 
 def move(point: Point, step: Array) -> Point:

@@ -142,7 +142,7 @@ def _are_enough(problem: Problem) -> bool:
 def _is_tight(problem: Problem) -> bool:
     """Return whether no signal is farther out than those in a box that all fill evenly, with their noise."""
     k, noise = problem.whitened.shape[1], np.diagonal(problem.noise)
-    farthest = np.einsum("ij,ij->i", problem.whitened, problem.whitened).max()
+    farthest = problem.radius**2
     reach = np.sqrt(_SQUARE_OF_A_CORNER * np.maximum(1 - noise, 0)) + _STANDARD_ERRORS * np.sqrt(noise)
     corner = float(reach @ reach)
     most_deviations = max(_FAR, _FARTHER + np.sqrt(2 * np.log(problem.n_samples)))

@@ -96,6 +96,11 @@ class Reduced:
         """Sum of the squared distances of the signals from the span."""
         return float(self.weights @ self.squares)
 
+    @cached_property
+    def farthest(self) -> float:
+        """Largest squared distance of the whitened coordinates from zero."""
+        return float(np.einsum("ij,ij->i", self.whitened, self.whitened).max())
+
     @property
     def noise_variance(self) -> float:
         """Variance of the noise per feature."""
@@ -161,9 +166,10 @@ class Reduced:
         share = self.weights / self.n
         floor = prior.resolution(self.n) ** 2
         average = share @ self.whitened if self.anchored else None
-        return Problem(
+        problem = Problem(
             prior, self.whitened, share, self.n, self.noise, floor, constant, average, gaps.inflation, unit
         )
+        return problem if self.whole else problem.within(float(np.sqrt(self.farthest)))
 
 
 class Solution(NamedTuple):

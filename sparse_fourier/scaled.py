@@ -280,8 +280,9 @@ class Scaled:
         middle -= 2 * (middle - np.ldexp(mean_of_products[r], 2 * exponent))  # the mean was rounded
         coordinates, squares = np.empty((n, r), np.float32), np.empty(n)
         variances, about = (deviations**2).astype(np.float32), mean_of_products[:r].astype(np.float32)
+        room = np.empty((own.rows_at_once, narrow.shape[1]), np.float32)
         for rows, block in own.centred(np.zeros_like(mean), np.float32):
-            products = block @ narrow
+            products = np.matmul(block, narrow, out=room[: len(block)])
             found = np.subtract(products[:, :r], about, out=coordinates[rows])
             size = np.ldexp(np.einsum("ij,ij->i", block, block), 2 * exponent)
             beside = np.ldexp(products[:, r], 2 * exponent + 1) + (found * found) @ variances

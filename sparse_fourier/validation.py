@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils import assert_all_finite, check_array
 
-from sparse_fourier.signals import ArraySignals, Rows, Signals, array_of, extent, signals_of
+from sparse_fourier.signals import Rows, Signals, array_of, extent, signals_of
 
 _LARGE = 1 << 22
 
@@ -62,9 +62,9 @@ def complete_or_array(X: Rows) -> Rows:
     return X if isinstance(X, np.ndarray) or extent(X).complete else array_of(X, "missing entries (NaN)")
 
 
-def known_in_blocks(X: Rows) -> Rows:
-    """Return an array that is large as signals that are read a block at a time, and looked at once."""
-    return ArraySignals(X) if isinstance(X, np.ndarray) and X.size >= _LARGE else X
+def is_large(X: Any) -> bool:
+    """Return whether X is an array of floats that takes a while to look at, so that once is enough."""
+    return isinstance(X, np.ndarray) and X.dtype in (np.float32, np.float64) and X.size >= _LARGE
 
 
 def refuse_unobserved_features(X: Rows, estimator: Any) -> None:

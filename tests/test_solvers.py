@@ -168,6 +168,24 @@ def test_many_components_without_curvature_call_for_damping(share):
     assert np.isnan(solvers._solve(model, 0.0)).all()
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("width", [0.3, 0.02, 0.0])
+def test_rows_that_no_code_feels_add_nothing(width, dtype):
+    """Value and sums are those of all rows, whether few of them are looked at or not."""
+    k, rng = 4, np.random.default_rng(0)
+    whitened = whitened_codes(k, seed=1, n=4000).astype(dtype)
+    weights = rng.uniform(size=(1, 4000))
+    weights /= weights.sum()
+    floor = np.full(k, 1e-5)
+    objective = CodeObjective(Uniform(), whitened[None], weights, 1e-4 * np.eye(k), floor, np.float64(0.0))
+    point = Point(0.95 * np.linalg.qr(rng.normal(size=(k, k)))[0] / 3.5, np.full(k, 0.5))
+    few, found = objective._felt(point, width), objective.expand(point, width)
+    assert (few is objective) == (width == 0.3)
+    expected = sum(part._sums(point, width) for part in objective._parts(np))
+    np.testing.assert_allclose(found.sums, expected, rtol=0, atol=1e-6 * np.abs(expected).max())
+    assert found.value == pytest.approx(objective._volume(point) + expected[:, -1, -1].sum(), abs=1e-10)
+
+
 def test_nothing_is_evaluated_nowhere():
     """A step to NaN is rejected by itself, and asks for more damping."""
     seen = []

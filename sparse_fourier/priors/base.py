@@ -281,7 +281,7 @@ class Prior(Configurable, ABC):
         Parameters
         ----------
         codes : array of shape (n, k)
-            Codes, one row for each signal.
+            Codes, one row for each signal, in single or double precision.
         share : array of shape (n,)
             Share of each row in the weights of all signals.
         variances : array broadcastable to (n, k)
@@ -292,7 +292,7 @@ class Prior(Configurable, ABC):
         float
             In nats.
         """
-        return float(share @ self.log_likelihoods(codes, variances))
+        return float(share @ self.log_likelihoods(codes.astype(float, copy=False), variances))
 
     def refitted(self, codes: np.ndarray, weights: np.ndarray, n_samples: float) -> Self:
         """Return the prior with what it has learned learned once more, from codes that have moved a little.
