@@ -41,12 +41,14 @@ def cornered(problem: Problem, course: Stages, trained: Trained) -> Trained:
     trained : Trained
         With the corner anywhere.
     """
+    if not may_have_corner(problem) or course.over(trained):
+        return trained
+    has_to = has_to_move(problem, trained.point)
     exact = trained.floor is not problem.floor  # codes on faces, which determine them already
-    if exact or not may_have_corner(problem) or course.over(trained):
+    if exact and not has_to:
         return trained
     start, distance = _moved(problem, trained.point)
     n, blur = len(problem.whitened), float(problem.blur(trained.point).max())
-    has_to = has_to_move(problem, trained.point)
     if not has_to and distance > REACH * resolution(problem, n, blur):
         return trained
     course, limit = course.on(replace(problem, rooted=True)), gammaincinv(len(start.offset), _CONFIDENCE)
