@@ -259,7 +259,7 @@ class _Course:
         while length > _SMALLEST_STEP and length * decrement > _ROUNDING:
             trial = self._after(solution, length * step)
             if trial.value <= solution.value - _SUFFICIENT * length * decrement:
-                if length == 1:
+                if length == 1 and not any(each.edges for each in trial.densities):
                     trial = self._farther(solution, trial, step, decrement)
                 eased = damping / 4 if length == 1 else 4 * damping
                 return trial, decrement, eased if eased > _NO_DAMPING else 0.0
@@ -270,7 +270,7 @@ class _Course:
         """Return the better of a whole step and a longer one, where a parabola has its minimum far beyond.
 
         Densities follow the codes, and flatten the objective: in some directions steps that know of fixed
-        densities go a twentieth of the way.
+        densities go a twentieth of the way. Only densities without edges are smooth enough for that.
         """
         bend = 2 * (trial.value - solution.value + decrement)
         length = min(decrement / max(bend, decrement / _LONGEST_STEP), _LONGEST_STEP)
