@@ -32,9 +32,6 @@ _SAMPLES_AT_AN_EDGE = 0.5
 _FIRST_DAMPING = 1e-3
 _NO_DAMPING = 1e-6
 _SMALLEST_STEP = 1e-6
-_MUCH_LONGER, _LONGEST_STEP = 2.5, 10.0
-_ROUNDING = 1e-13
-_LEAST_CURVATURE = 0.1  # relative to that of independent codes
 _SUFFICIENT = 1e-4
 _SAME_STRENGTH = 0.2
 
@@ -256,31 +253,14 @@ class _Course:
         """
         step, decrement, damping = newton_step(self.signals.weights, solution, damping)
         length = 1.0
-        while length > _SMALLEST_STEP and length * decrement > _ROUNDING:
-            trial = self._after(solution, length * step)
-            if trial.value <= solution.value - _SUFFICIENT * length * decrement:
-                if length == 1 and not any(each.edges for each in trial.densities):
-                    trial = self._farther(solution, trial, step, decrement)
+        while length > _SMALLEST_STEP:
+            point = _moved(solution.point, length * step)
+            trial = self.fitted(point, self._codes(point), solution.densities, frozen=True)
+            if trial.value <= solution.value - _SUFFICIENT * length * decrement + 1e-15:
                 eased = damping / 4 if length == 1 else 4 * damping
                 return trial, decrement, eased if eased > _NO_DAMPING else 0.0
             length /= 4 if length == 1 else 3
         return solution, 0.0, damping
-
-    def _farther(self, solution: Solution, trial: Solution, step: np.ndarray, decrement: float) -> Solution:
-        """Return the better of a whole step and a longer one, where a parabola has its minimum far beyond.
-
-        Densities follow the codes, and flatten the objective: in some directions steps that know of fixed
-        densities go a twentieth of the way. Only densities without edges are smooth enough for that.
-        """
-        bend = 2 * (trial.value - solution.value + decrement)
-        length = min(decrement / max(bend, decrement / _LONGEST_STEP), _LONGEST_STEP)
-        if length < _MUCH_LONGER:
-            return trial
-        return min(trial, self._after(solution, length * step), key=lambda each: each.value)
-
-    def _after(self, solution: Solution, step: np.ndarray) -> Solution:
-        point = _moved(solution.point, step)
-        return self.fitted(point, self._codes(point), solution.densities, frozen=True)
 
     def fitted(
         self, point: Point, codes: np.ndarray, densities: Sequence[Density], *, frozen: bool
@@ -306,18 +286,22 @@ def _moved(point: Point, step: np.ndarray) -> Point:
 def newton_step(weights: np.ndarray, solution: Solution, damping: float) -> tuple[np.ndarray, float, float]:
     """Return a step of shape (k, k + 1), the decrement, and the damping that it took.
 
-    A code without edges keeps its scale and location, which its density has already.
+    A code without edges keeps its scale and location, which its density has already, and its curvature is
+    the expected one; a code with edges has the curvature of its samples.
     """
     k, n = solution.codes.shape
     extended = np.concatenate([solution.codes, np.ones((1, n))])
     gradient, hessian = -np.eye(k, k + 1), np.zeros((k, k + 1, k, k + 1))
     free = np.ones((k, k + 1), dtype=bool)
+    second = extended**2 @ weights
     for i, each in enumerate(solution.densities):
         _, slopes, curvatures = each.derivatives(solution.codes[i])
         gradient[i] -= extended @ (weights * slopes)
+        if each.edges:
+            hessian[i, :, i] = extended * (-weights * curvatures) @ extended.T
+        else:
+            hessian[i, :, i] = np.diag(max(float(-weights @ curvatures), 0.0) * second)
         free[i, i], free[i, k] = each.edges == 2, each.edges > 0
-        bends = -weights * curvatures
-        hessian[i, :, i] = _curvature(extended, bends) if each.edges else _safe(extended, weights, bends, i)
     rows, columns = np.indices((k, k))
     hessian[rows, columns, columns, rows] += 1.0
     chosen = np.flatnonzero(free.ravel())
@@ -327,27 +311,6 @@ def newton_step(weights: np.ndarray, solution: Solution, damping: float) -> tupl
     step = np.zeros(free.size)
     step[chosen] = -solved
     return step.reshape(k, k + 1), float(slope @ solved), damping
-
-
-def _curvature(extended: np.ndarray, bends: np.ndarray) -> np.ndarray:
-    """Return the curvature of one code's density by its row of the step, of shape (k + 1, k + 1)."""
-    return (extended * bends) @ extended.T
-
-
-def _safe(extended: np.ndarray, weights: np.ndarray, bends: np.ndarray, i: int) -> np.ndarray:
-    """Return the same where the density has no edges, or one that is positive where that is not.
-
-    Then it is what it would be if codes were independent, and no less than that of the samples in any
-    entry: less would be too long a step, and back again in the next.
-    """
-    sampled = _curvature(extended, bends)
-    independent = max(float(bends.sum()), 0.0) * (extended**2 @ weights)
-    safe = np.diag(np.maximum(np.diagonal(sampled), independent))
-    others = np.delete(np.arange(len(extended) - 1), i)
-    own = np.ix_(others, others)
-    if len(others) and np.linalg.eigvalsh(sampled[own] - _LEAST_CURVATURE * safe[own])[0] > 0:
-        safe[own] = sampled[own]
-    return safe
 
 
 def _solve_damped(matrix: np.ndarray, vector: np.ndarray, damping: float) -> tuple[np.ndarray, float]:

@@ -2,9 +2,8 @@
 
 import numpy as np
 import pytest
-from sklearn.datasets import load_digits
 
-from sparse_fourier.learning import Solution, learn, newton_step
+from sparse_fourier.learning import learn
 from sparse_fourier.metrics import amari_distance
 from sparse_fourier.rotations import Signals
 
@@ -96,20 +95,3 @@ def test_turned_coordinates_give_the_same_codes():
     one, other = (part.point.encode(s.whitened) for s in (signals, turned) for part in [learned(s)])
     matched = np.abs(np.corrcoef(one.T, other.T)[:2, 2:]).max(axis=1)
     np.testing.assert_allclose(matched, 1.0, atol=1e-6)
-
-
-@pytest.mark.parametrize("k", [10, 20])
-def test_dependent_codes_are_learned_to_an_optimum(k):
-    """Steps that take codes for independent go to and fro; others end where a density gets more knots."""
-    pixels = load_digits().data
-    values, vectors = np.linalg.eigh(np.cov(pixels.T, bias=True))
-    coordinates = (pixels - pixels.mean(axis=0)) @ (vectors[:, -k:] / np.sqrt(values[-k:]))
-    n = len(pixels)
-    signals = Signals(coordinates, np.full(n, 1 / n), float(n))
-    outcome = learned(signals)
-    assert outcome.converged
-    assert len(outcome.curve) < 130
-    codes = (coordinates @ outcome.point.unmixing.T + outcome.point.offset).T
-    solution = Solution.of(outcome.point, outcome.densities, codes)
-    # In nats of all samples; it had been 21 for twenty codes, and took twice the rounds for ten.
-    assert n * newton_step(signals.weights, solution, 0.0)[1] < 0.05
