@@ -169,7 +169,15 @@ def are_exact(problem: Problem, point: Point) -> np.ndarray:
 
 def are_crowded(problem: Problem, codes: np.ndarray, blur: Any) -> np.ndarray:
     """Return which codes, of shape (n, k), have many rows near each face of the support, of shape (k,)."""
-    near = [np.abs(codes - face) < _CLOSE * blur for face in problem.prior.domain.faces]
+    return _hold_many(problem, _near_faces(problem, codes, blur))
+
+
+def _near_faces(problem: Problem, codes: np.ndarray, blur: Any) -> list[np.ndarray]:
+    """Return for each face of the support which codes are near it."""
+    return [np.abs(codes - face) < _CLOSE * blur for face in problem.prior.domain.faces]
+
+
+def _hold_many(problem: Problem, near: list[np.ndarray]) -> np.ndarray:
     return np.all([problem.weights @ rows * problem.n_samples > _CROWD for rows in near], axis=0)
 
 
@@ -177,11 +185,11 @@ def _row_onto_faces(problem: Problem, point: Point, j: int, blur: float) -> np.n
     """Return unmixing and offset of a code all of whose faces hold many codes exactly, or None."""
     faces = problem.prior.domain.faces
     codes = problem.whitened @ point.unmixing[j] + point.offset[j]
-    if not faces or not are_crowded(problem, codes, blur):
+    near = _near_faces(problem, codes, blur)
+    if not faces or not _hold_many(problem, near):
         return None
-    near = [np.flatnonzero(np.abs(codes - face) < _CLOSE * blur) for face in faces]
-    rows = np.concatenate(near)
-    missing = np.repeat(faces, [len(part) for part in near]) - codes[rows]
+    rows = np.concatenate([np.flatnonzero(part) for part in near])
+    missing = np.repeat(faces, [np.count_nonzero(part) for part in near]) - codes[rows]
     design = np.concatenate([problem.whitened[rows], np.ones((len(rows), 1))], axis=1)
     change = _robust_least_squares(design, missing)
     exact = np.abs(design @ change - missing) < _EXACT * blur

@@ -206,9 +206,7 @@ def _solve_iteratively(model: LocalModel, damping: Array) -> Array:
     import jax.numpy as jnp
     import jax.scipy.linalg
 
-    k, width = model.gradient.shape
-    own = np.eye(k, width)
-    damped = model.blocks + damping * np.eye(width) + own[:, :, None] * own[:, None, :]
+    damped = _preconditioner(model, damping)
     factors = jax.scipy.linalg.cho_factor(damped, lower=True)[0]
 
     def precondition(residual: Array) -> Array:
@@ -237,11 +235,15 @@ def _solve_iteratively(model: LocalModel, damping: Array) -> Array:
     return jnp.where(last.energy >= 0, last.step, jnp.nan)
 
 
+def _preconditioner(model: LocalModel, damping: Array) -> Array:
+    """Return the diagonal blocks with damping, the part of the volume among them, of shape (k, m, m)."""
+    own = np.eye(*model.gradient.shape)
+    return model.blocks + damping * np.eye(own.shape[1]) + own[:, :, None] * own[:, None, :]
+
+
 def _solve_in_few_directions(model: LocalModel, damping: float) -> np.ndarray:
     """Return what `_solve_iteratively` does, in NumPy, or directly where that takes too many directions."""
-    k, width = model.gradient.shape
-    own = np.eye(k, width)
-    damped = model.blocks + damping * np.eye(width) + own[:, :, None] * own[:, None, :]
+    damped = _preconditioner(model, damping)
     if not _all_are_positive(damped):
         return np.full_like(model.gradient, np.nan)
     inverses = np.linalg.inv(damped)

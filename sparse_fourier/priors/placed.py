@@ -91,22 +91,7 @@ class Placed(Uniform):
         return super().log_marginals(codes - self.place, variances)
 
     def mean_log_likelihood(self, codes: np.ndarray, share: np.ndarray, variances: np.ndarray) -> float:
-        """Return the weighted sum of `log_likelihoods`.
-
-        Parameters
-        ----------
-        codes : array of shape (n, k)
-            Codes, one row for each signal.
-        share : array of shape (n,)
-            Share of each row in the weights of all signals.
-        variances : array broadcastable to (n, k)
-            Variance of the noise of each code, positive.
-
-        Returns
-        -------
-        float
-            In nats.
-        """
+        """Return the weighted sum of `log_likelihoods`."""
         return super().mean_log_likelihood(codes - self.place, share, variances)
 
     def jet(self, codes: Array, variances: Array) -> Jet:
