@@ -41,9 +41,12 @@ class Coded:
 
     def at(self, point: Point) -> Coded:
         """Return other codes of the same signals."""
-        coded = Coded(self.coordinates, self.share, point)
-        coded.__dict__["_moments"] = self._moments
-        return coded
+        return Coded(self.coordinates, self.share, point).knowing(*self._moments)
+
+    def knowing(self, mean: np.ndarray, covariance: np.ndarray) -> Coded:
+        """Return the same where mean and covariance of the coordinates are known."""
+        self.__dict__["_moments"] = mean, covariance
+        return self
 
     def mapped(self, factors: np.ndarray, shifts: np.ndarray, order: np.ndarray) -> Coded:
         """Return factors * codes + shifts in another order."""

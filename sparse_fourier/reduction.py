@@ -22,6 +22,7 @@ from sparse_fourier.spreading import Sample, Spread, Whole
 
 _ROUNDING_ERRORS = 128.0
 _MOST_INFLATED = 25.0
+_OF_ONE_ORDER = 256.0
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,8 @@ class Reduced:
     `whitened`, of shape (n, rank), and `axes`, of shape (rank, d), give signals less `origin`. The first has
     zero mean and unit covariance; where codes sum to one it ends with a one, whose axis is the mean.
     `log_volume` is that of the axes, and `unit_noise`, of shape (rank, rank), the covariance of the
-    coordinates' noise where that of the signals has variance one.
+    coordinates' noise where that of the signals has variance one. Where `white` that mean and covariance are
+    known to about the precision of the signals.
     """
 
     exponent: int
@@ -70,6 +72,7 @@ class Reduced:
     unit_noise: np.ndarray
     gaps: Gaps | None = None
     whole: Whole | None = None
+    white: bool = False
 
     @property
     def n(self) -> float:
@@ -146,6 +149,7 @@ class Reduced:
             rank=self.rank + 1,
             surplus=1,
             whitened=np.append(self.whitened, np.ones((len(self.whitened), 1)), axis=1),
+            white=False,
             axes=np.append(self.axes, self.span.mean[None], axis=0),
             origin=np.zeros_like(self.span.mean),
             unit_noise=np.pad(self.unit_noise, (0, 1)),
@@ -153,7 +157,8 @@ class Reduced:
 
     def coded(self, point: Point) -> Coded:
         """Return codes as a function of coordinates."""
-        return Coded(self.whitened, self.weights / self.n, point)
+        coded = Coded(self.whitened, self.weights / self.n, point)
+        return coded.knowing(np.zeros(self.rank), np.eye(self.rank)) if self.white else coded
 
     def problem(self, prior: Prior) -> Problem:
         """Return what is left to be trained under a prior."""
@@ -264,7 +269,17 @@ def _reduced_to(
         float(np.log(deviations).sum()),
         np.diag(np.append(1.0 / deviations**2, np.zeros(surplus))),
         whole=whole,
+        white=not surplus and _gives_white(span, rank),
     )
+
+
+def _gives_white(span: start.Span, rank: int) -> bool:
+    """Return whether coordinates along the strongest axes are white but for a few times the rounding of data.
+
+    Eigenvalues of moments err in proportion to the largest, those of weak axes relatively more.
+    """
+    total, centred = span.mean_square * len(span.mean), span.mean is span.average
+    return rank > 0 and centred and bool(total <= _OF_ONE_ORDER * span.deviations[rank - 1] ** 2)
 
 
 def _reduce_sharded(
@@ -303,6 +318,7 @@ def onto_components(data: Reduced, X: Rows, components: np.ndarray) -> Reduced:
     back = np.linalg.inv(triangle * deviations)
     return replace(
         data,
+        white=False,
         whitened=codes / deviations,
         axes=own,
         squares=squares,

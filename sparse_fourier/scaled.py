@@ -14,10 +14,11 @@ from sparse_fourier.signals import Rows, signals_of
 FEW_ENTRIES = 1 << 20
 _BLOCK_ENTRIES = 1 << 14
 _FEWEST_ROWS, _FEWEST_WIDE_ROWS, _WIDE = 256, 32, 4096
-_LARGE_BLOCK_ENTRIES, _LARGE = 1 << 17, 1 << 22
+_LARGE_BLOCK_ENTRIES, _LARGE = 1 << 19, 1 << 22
 _FAR, _FAR_IN_SINGLE = 4.0, 64.0
 _MODERATE = 30
 _KERNEL = 8  # columns that products of matrices take at once
+_SMALL_PRODUCT, _FEWEST_AT_ONCE = 1_000_000, 8
 _LEAST_LEFT = 1.5e-4
 _ROWS_OF_A_SUM = 128
 
@@ -282,7 +283,7 @@ class Scaled:
         variances, about = (deviations**2).astype(np.float32), mean_of_products[:r].astype(np.float32)
         room = np.empty((own.rows_at_once, narrow.shape[1]), np.float32)
         for rows, block in own.centred(np.zeros_like(mean), np.float32):
-            products = np.matmul(block, narrow, out=room[: len(block)])
+            products = times_narrow(block, narrow, room[: len(block)])
             found = np.subtract(products[:, :r], about, out=coordinates[rows])
             size = np.ldexp(np.einsum("ij,ij->i", block, block), 2 * exponent)
             beside = np.ldexp(products[:, r], 2 * exponent + 1) + (found * found) @ variances
@@ -323,6 +324,32 @@ def sum_of_rows(block: np.ndarray, weights: np.ndarray) -> np.ndarray:
         return narrow @ block
     parts = narrow[:whole].reshape(count, 1, -1) @ block[:whole].reshape(count, _ROWS_OF_A_SUM, d)
     return parts.sum(axis=(0, 1), dtype=float) + narrow[whole:] @ block[whole:]
+
+
+def times_narrow(block: np.ndarray, narrow: np.ndarray, out: np.ndarray) -> np.ndarray:
+    """Return the product of rows with few columns, so many rows at a time that BLAS copies none of them.
+
+    Parameters
+    ----------
+    block : array of shape (n, d)
+        Contiguous.
+    narrow : array of shape (d, m)
+    out : array of shape (n, m)
+        Contiguous.
+
+    Notes
+    -----
+    OpenBLAS packs large matrices before it multiplies them, for which it reads and writes all rows once more;
+    it does without where a product takes a million multiplications or fewer.
+    """
+    (n, d), m = block.shape, narrow.shape[1]
+    size = _SMALL_PRODUCT // narrow.size
+    count = n // size if size >= _FEWEST_AT_ONCE else 0
+    whole = count * size
+    if count:
+        np.matmul(block[:whole].reshape(count, size, d), narrow, out=out[:whole].reshape(count, size, m))
+    np.matmul(block[whole:], narrow, out=out[whole:])
+    return out
 
 
 def _is_far(shift: np.ndarray, variances: np.ndarray, most: float = _FAR) -> bool:

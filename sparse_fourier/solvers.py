@@ -17,7 +17,7 @@ _NEGLIGIBLE_IF_FOLLOWED = 1.0
 _NO_WIDTH = 1e-6
 _WIDE_ENOUGH = 0.1  # for faces to narrow after any step
 _HARDLY_DAMPED, _LITTLE = 0.1, 1e-3
-_UNSEEN = 1e-11
+_UNSEEN, _UNSEEN_IN_VALUE = 1e-11, 1e-9
 _FIRST_DAMPING, _WIDE = 1.0, 0.3
 _EASED = 0.05
 _LEAST_SHARE = 1e-4  # of twice the promised decrease; a step that keeps less of it may go back and forth
@@ -64,10 +64,11 @@ class _Move(NamedTuple):
 
 
 class _Proposal(NamedTuple):
-    """Where a step leads, and twice the decrease that it promises."""
+    """Where a step leads, twice the decrease that it promises, and what its damping holds back of that."""
 
     point: Point
     decrement: Array
+    held_back: Array
 
 
 class _Search(NamedTuple):
@@ -94,7 +95,8 @@ class Newton:
 
     Once faces are sharp the steps end with the first that promises less than `tol`, or so much less than the
     one before that at the same rate the next would. If that is no more than rounding, nothing is evaluated
-    after it.
+    after it; nor if the step is so small that what it promises is what it does, and that the next one, since
+    undamped steps square the error, would promise less than `tol`.
 
     References
     ----------
@@ -127,14 +129,17 @@ class Newton:
             (state.settled & narrow) | ahead, lambda: _narrowed(state, objective), lambda: state.width
         )
         along = narrow | (ahead & objective.prior.piles_up_at_faces)
-        point, decrement = evaluate_either(
+        proposal = evaluate_either(
             along, lambda: _following(state, objective, width), lambda: _proposal(state, objective)
         )
+        point, decrement, _ = proposal
         negligible = decrement < self.tol
         negligible |= state.settled & (decrement * decrement < self.tol * state.decrement)
-        last = state.settled & negligible & (state.width == 0) & (decrement < _UNSEEN)
+        foreseen, left = self._foreseen(state, proposal)
+        last = state.settled & (state.width == 0) & (foreseen | (negligible & (decrement < _UNSEEN)))
         nowhere = ~narrow & xp.isnan(point.unmixing).any()
-        new = evaluate_either(last | nowhere, lambda: old, lambda: objective.expand(point, width))
+        promised = old._replace(value=old.value - choose(last, 0.5 * decrement, 0.0 * decrement))
+        new = evaluate_either(last | nowhere, lambda: promised, lambda: objective.expand(point, width))
         least = old.value - _LEAST_SHARE * decrement
         limit = choose(ahead, objective.blurred(old, state.width, width), least)
         accepted = narrow | last | (~nowhere & (new.value <= limit + _ROUNDING * xp.abs(old.value)))
@@ -143,10 +148,21 @@ class Newton:
         damping = choose(ahead & ~accepted, damping * 0.0 + _LITTLE_DAMPING, damping)
         after = choose(accepted, _Move(point, new, width), _Move(state.point, old, state.width))
         settled = accepted & ~narrow & ~ahead
-        converged = state.converged | (settled & (after.width == 0) & negligible)
+        converged = state.converged | (settled & (after.width == 0) & (last | negligible))
+        decrement = choose(last & foreseen, left, decrement)
         stuck = state.stuck | (damping > _HOPELESS_DAMPING)
         point, expansion, width = after
         return NewtonState(point, expansion, width, damping, decrement, settled, converged, stuck)
+
+    def _foreseen(self, state: NewtonState, proposal: _Proposal) -> tuple[Array, Array]:
+        """Return whether a step after a settled one needs no evaluation, and what the next would promise."""
+        decrement = proposal.decrement
+        rate, seen = (
+            decrement / state.decrement,
+            array_namespace(decrement).maximum(self.tol, _UNSEEN_IN_VALUE),
+        )
+        left = decrement * rate * rate + proposal.held_back
+        return (left < self.tol) & (decrement * rate < seen), left
 
 
 def _may_run_ahead(state: NewtonState) -> Array:
@@ -166,19 +182,21 @@ def _proposal(state: NewtonState, objective: Objective) -> _Proposal:
     step = _solve(model, state.damping)
     promised = -(step * model.gradient).sum()
     known = ~array_namespace(promised).isnan(promised)
-    return _Proposal(move(state.point, step), choose(known, promised, state.decrement))
+    held_back = state.damping * (step * step).sum()
+    return _Proposal(move(state.point, step), choose(known, promised, state.decrement), held_back)
 
 
 def _following(state: NewtonState, objective: Objective, width: Array) -> _Proposal:
     """Return the point as faces narrow: after a step along with them if codes pile up there."""
     if not objective.prior.piles_up_at_faces:
-        return _Proposal(state.point, state.decrement)
+        return _Proposal(state.point, state.decrement, 0.0 * state.decrement)
     model = objective.local_model(state.point, state.expansion)
     drift = objective.drift(state.point, state.expansion, state.width, width)
     step = _solve(model._replace(gradient=model.gradient + drift), state.damping)
     xp = array_namespace(step)
     usable = xp.isfinite(step).all() & xp.isfinite(state.expansion.value)
-    return _Proposal(choose(usable, move(state.point, step), state.point), state.decrement)
+    ahead = choose(usable, move(state.point, step), state.point)
+    return _Proposal(ahead, state.decrement, 0.0 * state.decrement)
 
 
 def _solve(model: Any, damping: Array) -> Array:

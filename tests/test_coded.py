@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sparse_fourier import initialization, scaled
+from sparse_fourier import initialization, reduction, scaled
 from sparse_fourier.coded import Coded
 from sparse_fourier.objective import Point
 from sparse_fourier.priors import Exponential, Laplace, Uniform
@@ -100,3 +100,47 @@ def test_little_noise_takes_more_than_single_precision():
     span = initialization.span_of_scaled(data, 1e-7, centred=True, n_components=R)
     left = span.total_variance - float((span.deviations[:R] ** 2).sum())
     assert data.drowned(span.mean, span.axes[:R], span.deviations[:R], left) is None
+
+
+@pytest.mark.parametrize(
+    "shape", [(1, 7, 8), (700, 100, 16), (1250, 100, 16), (90, 1000, 40), (5, 30_000, 40)]
+)
+def test_products_with_few_columns_are_products(shape):
+    n, d, m = shape
+    rng = np.random.default_rng(0)
+    block, narrow = rng.normal(size=(n, d)), rng.normal(size=(d, m))
+    out = np.full((n, m), np.nan)
+    assert scaled.times_narrow(block, narrow, out) is out
+    np.testing.assert_allclose(out, np.einsum("ij,jk->ik", block, narrow), atol=1e-11)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("weak", [1.0, 1e-3])
+def test_moments_that_are_known_are_those_of_the_coordinates(dtype, weak):
+    """Along axes of about one size; those of weak ones are measured, for rounding turns the axes."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(N, R)) * [1.0, 1.0, weak] @ rng.normal(size=(R, 8)) + 0.1 * weak * rng.normal(
+        size=(N, 8)
+    )
+    weights = rng.uniform(1, 2, size=N)
+    data = reduction.reduce_signals(X.astype(dtype), weights, Uniform(), R, centred=True)
+    codes, share = data.coded(Point(np.eye(R), np.zeros(R))), weights / weights.sum()
+    mean = share @ data.whitened.astype(float)
+    deviations = np.sqrt(share @ (data.whitened - mean) ** 2)
+    assert data.white == (weak == 1.0)
+    np.testing.assert_allclose(codes.mean, mean, atol=30 * np.finfo(dtype).eps)
+    np.testing.assert_allclose(codes.deviations, deviations, rtol=30 * np.finfo(dtype).eps)
+
+
+@pytest.mark.parametrize("change", ["components", "shares", "anchored"])
+def test_coordinates_that_are_not_white_are_measured(change):
+    rng = np.random.default_rng(0)
+    X, weights = rng.normal(size=(400, 2)) @ rng.normal(size=(2, 8)) + 1.0, np.ones(400)
+    data = reduction.reduce_signals(X, weights, Uniform(), 2, centred=change != "anchored")
+    if change == "components":
+        data = reduction.onto_components(data, X, rng.normal(size=(2, 8)))
+    data = data.with_shares() if change == "shares" else data
+    point = Point(rng.normal(size=(data.rank, data.rank)), rng.normal(size=data.rank))
+    codes, array = data.coded(point), point.encode(data.whitened)
+    np.testing.assert_allclose(codes.mean, array.mean(axis=0), atol=1e-12)
+    np.testing.assert_allclose(codes.deviations, array.std(axis=0), rtol=1e-12)

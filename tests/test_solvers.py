@@ -356,3 +356,22 @@ def test_first_step_only_looks(descend):
     np.testing.assert_array_equal(first.width, WIDTH)
     assert np.isfinite(first.value).all()
     assert not first.finished.any()
+
+
+@pytest.mark.parametrize("k", [1, 3])
+@pytest.mark.parametrize("noise", [1e-4, 0.01])
+def test_a_last_step_that_is_foreseen_is_not_evaluated(k, noise):
+    """It ends where one more evaluation would have, with the value that is there."""
+    whitened = whitened_codes(k, seed=k, n=2000)
+    objective = objective_of(whitened, noise)
+    run = tree_map(lambda part: part[0], Newton.init(objective, rotations(k, 1), np.array([WIDTH])))
+    with np.errstate(all="ignore"):
+        while not run.finished:
+            before, run = run, Newton(TOL).step(run, objective)
+    assert run.converged
+    assert run.expansion.sums is before.expansion.sums
+    assert run.decrement < TOL
+    there = objective.expand(run.point, np.float64(0.0))
+    assert run.value == pytest.approx(float(there.value), abs=1e-10)
+    assert np.abs(LocalModel.collect(there.sums, objective._spread(run.point)).gradient).max() < 1e-5
+    assert run.value < before.value

@@ -84,14 +84,17 @@ class Uniform(IndependentPrior):
         float
             In nats.
         """
-        deviations = np.sqrt(np.broadcast_to(variances, codes.shape[1]))
-        beside = np.abs(codes.T - 0.5)
+        n, k = codes.shape
+        deviations = np.sqrt(np.broadcast_to(variances, k))
+        beside = codes.T - codes.dtype.type(0.5)
+        beside = np.abs(beside, out=beside)
         inside = (0.5 - _SEEN * deviations).astype(beside.dtype)
-        seen = ~(beside <= inside[:, None])
-        places = np.flatnonzero(seen)
-        sharpness = np.repeat(1.0 / deviations, np.count_nonzero(seen, axis=1))
-        distance = np.maximum(0.5 - np.take(beside, places).astype(float), -_FARTHEST) * sharpness
-        return float(np.take(share, places % len(codes)) @ _log_between(distance, sharpness))
+        places, starts = np.flatnonzero(~(beside <= inside[:, None])), n * np.arange(k)
+        counts = np.diff(np.searchsorted(places, starts), append=len(places))
+        distance = np.maximum(0.5 - np.take(beside, places).astype(float), -_FARTHEST)
+        sharpness = np.repeat(1.0 / deviations, counts)
+        rows = places - np.repeat(starts, counts)
+        return float(np.take(share, rows) @ _log_between(distance * sharpness, sharpness))
 
     def jet(self, codes: Array, variances: Array) -> Jet:
         """Return `log_marginals` and derivatives in closed form.
