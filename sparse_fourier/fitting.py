@@ -306,7 +306,7 @@ def _settled(
     data, most = settled.data, settled.weights.sum() - (1 - settings.contamination) * weights.sum()
     if most <= 0 or not is_box(settings.prior) or data.rank == 0 or data.gaps or data.whole:
         return settled
-    if settings.rivals and not may_fill_box(data):
+    if settings.rivals and not may_fill_box(data, settings.contamination):
         return settled
     whole = None if settings.basis.has_own_fit else lambda: train(data)
     within = within_box(settled, most, data.problem(settings.prior), reduce, waveforms.boxes_in, whole)

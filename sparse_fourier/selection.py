@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
+from scipy.special import gammaincinv
 
 from sparse_fourier import densities as density
 from sparse_fourier.course import Plan, Problem, whitening_of
@@ -37,7 +38,7 @@ _ROUNDS = 200
 _STARTS = 2
 _STANDARD_ERRORS = 5.0
 _KURTOSIS_OF_A_BOX = 1.8
-_KURTOSIS_OF_NOISE = 0.2
+_SLACK = 0.2
 _OUTERMOST = 0.02
 _LEFT_TO_NOISE = 2
 
@@ -159,11 +160,12 @@ def is_judged(data: Reduced) -> bool:
     return _SAMPLES_TO_JUDGE * data.rank <= data.n <= _MOST_SAMPLES
 
 
-def may_fill_box(data: Reduced) -> bool:
-    """Return whether signals may have independent uniform codes, by moments.
+def may_fill_box(data: Reduced, contamination: float = 0.0) -> bool:
+    """Return whether signals may have independent uniform codes but for a share of strays, by moments.
 
-    The mean fourth power of the norm of whitened signals [1]_ does not depend on the basis, and third powers
-    of coordinates have mean zero in any, without the outermost signals too, some of which may stray.
+    The mean fourth power of the norm of whitened signals [1]_ does not depend on the basis, nor does the
+    share of them that is far out, which a box leaves little room for; third powers of coordinates have mean
+    zero in any, without the outermost signals too, some of which may stray.
 
     References
     ----------
@@ -174,11 +176,23 @@ def may_fill_box(data: Reduced) -> bool:
     if data.rank != data.n_components or data.anchored:
         return False
     share, powers = data.weights / data.n, np.einsum("ij,ij->i", data.whitened, data.whitened) ** 2
-    mean = share @ powers
+    mean, kurtosis = share @ powers, _kurtosis_of_a_box(float(np.trace(data.noise)) / k)
     error = np.sqrt(share @ (powers - mean) ** 2 / data.n)
-    expected = k * (k - 1 + _KURTOSIS_OF_A_BOX)
-    may_be_flat = abs(mean - expected) < _KURTOSIS_OF_NOISE * k + _STANDARD_ERRORS * error
-    return bool(may_be_flat) and _may_be_even(data.whitened, share, powers, data.n)
+    may_be_flat = abs(mean - k * (k - 1 + kurtosis)) < _SLACK * k + _STANDARD_ERRORS * error
+    far = share @ (powers > _outermost(k, kurtosis) ** 2)
+    may_be_near = far < contamination + _OUTERMOST + _STANDARD_ERRORS * np.sqrt(_OUTERMOST / data.n)
+    return bool(may_be_flat and may_be_near) and _may_be_even(data.whitened, share, powers, data.n)
+
+
+def _kurtosis_of_a_box(noise: float) -> float:
+    """Return the fourth moment of a uniform code of variance one, of which noise has a share."""
+    return 3 - (3 - _KURTOSIS_OF_A_BOX) * (1 - noise) ** 2
+
+
+def _outermost(k: int, kurtosis: float) -> float:
+    """Return the squared norm that few whitened signals exceed: its distribution is nearly a gamma one."""
+    variance = kurtosis - 1
+    return float(gammaincinv(k / variance, 1 - _OUTERMOST) * variance)
 
 
 def _may_be_even(whitened: np.ndarray, share: np.ndarray, powers: np.ndarray, n_samples: float) -> bool:

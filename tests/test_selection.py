@@ -129,6 +129,22 @@ def test_codes_that_lean_fill_no_box():
         assert not selection.may_fill_box(reduced(leaning, k))
 
 
+@pytest.mark.parametrize("k", [1, 2, 6])
+@pytest.mark.parametrize("noise", [0.0, 0.3, 2.0])
+def test_a_box_is_never_ruled_out_and_tails_are(k, noise):
+    """Neither by noise nor by strays; with 3000 signals no other codes with tails pass for a box."""
+    rng = np.random.default_rng(k)
+    S = rng.standard_normal((k, 30))
+    for n in (100, 3000):
+        added = noise * rng.standard_normal((n, 30))
+        box = rng.uniform(size=(n, k)) / np.sqrt(1 / 12)
+        astray = box * np.where(np.arange(n) < n // 100, 2.0, 1.0)[:, None]
+        for codes in (box, astray):
+            assert selection.may_fill_box(reduced(codes @ S + added, k), 0.01)
+        tails = rng.laplace(size=(n, k)) / np.sqrt(2)
+        assert n < 3000 or not selection.may_fill_box(reduced(tails @ S + added, k), 0.01)
+
+
 def test_a_given_prior_is_not_compared():
     assert AutoencoderDecomposer(2, prior="uniform").fit(signals("laplace")[0]).prior_scores_ == {}
 
