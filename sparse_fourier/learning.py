@@ -2,11 +2,13 @@
 
 Given the densities, a damped Newton step improves the basis; given the basis, each density is fitted
 anew. What is known of the one says nothing of the other where codes are independent, so that few rounds
-are enough.
+are enough. Where codes depend on each other densities follow the basis, and steps learn from the last
+ones how that flattens the objective.
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -15,6 +17,7 @@ import numpy as np
 from sparse_fourier import checkpoints
 from sparse_fourier import densities as density
 from sparse_fourier.densities import Density
+from sparse_fourier.memory import Memory, Solve
 from sparse_fourier.namespace import solve_positive
 from sparse_fourier.objective import Point, move
 from sparse_fourier.rotations import Signals, first_rotation, turned_pairs
@@ -24,6 +27,7 @@ _ROUNDS = 60
 _ROUNDS_IN_PASSING = 15
 _ROUNDS_TO_SMOOTH = 4
 _ROUNDS_TO_SMOOTH_AGAIN = 1
+_REMEMBERED = 10  # steps; none in passing
 _TOLERANCE, _NATS = 1e-9, 1e-4  # whichever is more: in nats per sample, and of all samples
 _ROUGH_TOLERANCE, _ROUGH_NATS = 1e-7, 0.5
 _PASSING_TOLERANCE = 1e-5
@@ -31,7 +35,8 @@ _NARROWING = 4.0
 _SAMPLES_AT_AN_EDGE = 0.5
 _FIRST_DAMPING = 1e-3
 _NO_DAMPING = 1e-6
-_SMALLEST_STEP = 1e-6
+_SMALLEST_STEP, _LARGEST_STEP = 1e-6, 0.5
+_ROUNDING = 1e-13
 _SUFFICIENT = 1e-4
 _SAME_STRENGTH = 0.2
 
@@ -138,7 +143,7 @@ def _smooth_from(course: _Course, unmixing: np.ndarray) -> Solution:
     fitted = [density.fit_smooth(h, signals.weights, signals.n_samples) for h in codes]
     start = Solution.of(Point(unmixing, np.zeros(len(unmixing))), fitted, codes)
     tolerance = max(_ROUGH_TOLERANCE, _ROUGH_NATS / signals.n_samples)
-    return course.alternate(start, _ROUNDS, tolerance, _ROUNDS_TO_SMOOTH)
+    return course.alternate(start, _ROUNDS, tolerance, _ROUNDS_TO_SMOOTH, Memory(_REMEMBERED))
 
 
 def _sharpen(course: _Course, solution: Solution) -> Solution:
@@ -155,6 +160,7 @@ def _sharpen(course: _Course, solution: Solution) -> Solution:
             _ROUNDS if last else _ROUNDS_IN_PASSING,
             max(_TOLERANCE, _NATS / n) if last else _PASSING_TOLERANCE,
             _ROUNDS_TO_SMOOTH_AGAIN,
+            Memory(_REMEMBERED if last else 0),
         )
         chosen = [
             density.keep(h, weights, n, each, each.blur)
@@ -190,7 +196,9 @@ class _Course:
         """Whether there must be no further round."""
         return self.stopped or len(self.curve) >= self._max_iter
 
-    def alternate(self, solution: Solution, rounds: int, tolerance: float, n_learning: int) -> Solution:
+    def alternate(
+        self, solution: Solution, rounds: int, tolerance: float, n_learning: int, memory: Memory
+    ) -> Solution:
         """Take rounds until they change nothing.
 
         How smooth densities are is learned in the first few, until it changes little.
@@ -199,18 +207,20 @@ class _Course:
         damping, learning, count, self.settled = 0.0, True, 0, False
         if place.saved is not None:
             solution, damping, learning, count = self._resumed(place.saved)
+            memory.restore(place.saved["memory"])
         while count < rounds and not (self.over or self.settled):
             before = solution.value
-            solution, decrement, damping = self._improved(solution, damping)
+            solution, decrement, damping = self._improved(solution, memory, damping)
             count += 1
             if learning:
+                memory.forget()
                 last = solution.densities
                 solution = self.fitted(solution.point, solution.codes, last, frozen=False)
                 learning = count < n_learning and not _about_as_smooth(last, solution.densities)
             self._note(solution, max(abs(before - solution.value), decrement))
             self.settled = not learning and self.change < tolerance
             if place.is_kept:
-                place.keep(self._state(solution, damping, learning, count))
+                place.keep(self._state(solution, damping, learning, count) | {"memory": memory.state})
         return solution
 
     def _state(self, solution: Solution, damping: float, learning: bool, count: int) -> dict[str, Any]:
@@ -240,8 +250,8 @@ class _Course:
         self.curve.append(solution.value)
         self.stopped = bool(self._tell(len(self.curve), solution.value))
 
-    def _improved(self, solution: Solution, damping: float) -> tuple[Solution, float, float]:
-        """Return the solution after a damped Newton step that lowers the objective, or as it was.
+    def _improved(self, solution: Solution, memory: Memory, damping: float) -> tuple[Solution, float, float]:
+        """Return the solution after a damped step that lowers the objective, or as it was.
 
         Returns
         -------
@@ -251,16 +261,31 @@ class _Course:
         damping : float
             For the next step.
         """
-        step, decrement, damping = newton_step(self.signals.weights, solution, damping)
-        length = 1.0
-        while length > _SMALLEST_STEP:
-            point = _moved(solution.point, length * step)
-            trial = self.fitted(point, self._codes(point), solution.densities, frozen=True)
-            if trial.value <= solution.value - _SUFFICIENT * length * decrement + 1e-15:
+        model = local_model(self.signals.weights, solution)
+        memory.arrived(model.gradient)
+        solve, damping = model.solver(damping)
+        for step in memory.directions(model.gradient, solve):
+            step *= _LARGEST_STEP / max(np.linalg.norm(step), _LARGEST_STEP)
+            decrement = -float(model.gradient @ step)
+            trial, length = self._lower(solution, model, step, decrement)
+            if length:
+                memory.left(model.gradient, length * step)
                 eased = damping / 4 if length == 1 else 4 * damping
                 return trial, decrement, eased if eased > _NO_DAMPING else 0.0
-            length /= 4 if length == 1 else 3
         return solution, 0.0, damping
+
+    def _lower(
+        self, solution: Solution, model: LocalModel, step: np.ndarray, decrement: float
+    ) -> tuple[Solution, float]:
+        """Return the first lower solution along a step and the share of it; zero where there is none."""
+        length = 1.0
+        while length > _SMALLEST_STEP and length * decrement > _ROUNDING:
+            point = _moved(solution.point, model.whole(length * step))
+            trial = self.fitted(point, self._codes(point), solution.densities, frozen=True)
+            if trial.value <= solution.value - _SUFFICIENT * length * decrement:
+                return trial, length
+            length /= 4 if length == 1 else 3
+        return solution, 0.0
 
     def fitted(
         self, point: Point, codes: np.ndarray, densities: Sequence[Density], *, frozen: bool
@@ -283,8 +308,42 @@ def _moved(point: Point, step: np.ndarray) -> Point:
     return moved._replace(offset=moved.offset + step[:, :k] @ point.offset)
 
 
-def newton_step(weights: np.ndarray, solution: Solution, damping: float) -> tuple[np.ndarray, float, float]:
-    """Return a step of shape (k, k + 1), the decrement, and the damping that it took.
+class LocalModel(NamedTuple):
+    """The objective around a solution, with its densities as they are: of a step with m free entries.
+
+    Attributes
+    ----------
+    gradient : array of shape (m,)
+    curvature : array of shape (m, m)
+    free : bool array of shape (k, k + 1)
+    """
+
+    gradient: np.ndarray
+    curvature: np.ndarray
+    free: np.ndarray
+
+    def whole(self, step: np.ndarray) -> np.ndarray:
+        """Return a step of the free entries as one of all."""
+        found = np.zeros(self.free.shape)
+        found[self.free] = step
+        return found
+
+    def solver(self, damping: float) -> tuple[Solve, float]:
+        """Return what solves with as much damping as makes the curvature positive, and the damping."""
+        scale = np.maximum(np.abs(np.diagonal(self.curvature)), 1.0)
+        while True:
+            solve = functools.partial(_solved, self.curvature + np.diag(damping * scale))
+            if np.isfinite(solve(self.gradient)).all():
+                return solve, damping
+            damping = max(4 * damping, _FIRST_DAMPING)
+
+
+def _solved(curvature: np.ndarray, gradient: np.ndarray) -> np.ndarray:
+    return solve_positive(curvature, gradient) if gradient.size else gradient
+
+
+def local_model(weights: np.ndarray, solution: Solution) -> LocalModel:
+    """Return the model around a solution.
 
     A code without edges keeps its scale and location, which its density has already, and its curvature is
     the expected one; a code with edges has the curvature of its samples.
@@ -304,22 +363,6 @@ def newton_step(weights: np.ndarray, solution: Solution, damping: float) -> tupl
         free[i, i], free[i, k] = each.edges == 2, each.edges > 0
     rows, columns = np.indices((k, k))
     hessian[rows, columns, columns, rows] += 1.0
-    chosen = np.flatnonzero(free.ravel())
-    matrix = hessian.reshape(free.size, free.size)[np.ix_(chosen, chosen)]
-    slope = gradient.ravel()[chosen]
-    solved, damping = _solve_damped(matrix, slope, damping)
-    step = np.zeros(free.size)
-    step[chosen] = -solved
-    return step.reshape(k, k + 1), float(slope @ solved), damping
-
-
-def _solve_damped(matrix: np.ndarray, vector: np.ndarray, damping: float) -> tuple[np.ndarray, float]:
-    """Solve with as much damping as makes the matrix positive definite."""
-    scale = np.maximum(np.abs(np.diagonal(matrix)), 1.0)
-    if not vector.size:
-        return vector, damping
-    while True:
-        solved = solve_positive(matrix + np.diag(damping * scale), vector)
-        if np.isfinite(solved).all():
-            return solved, damping
-        damping = max(4 * damping, _FIRST_DAMPING)
+    chosen = np.flatnonzero(free)
+    curvature = hessian.reshape(free.size, free.size)[np.ix_(chosen, chosen)]
+    return LocalModel(gradient[free], curvature, free)

@@ -517,3 +517,17 @@ def test_threads_do_not_disturb_each_other():
     one_by_one = [learned(codes).evidence for codes in samples]
     with ThreadPoolExecutor(4) as pool:
         assert list(pool.map(lambda codes: learned(codes).evidence, samples)) == one_by_one
+        assert list(pool.map(lambda codes: learned(codes).evidence, samples)) == one_by_one
+
+
+def test_a_density_is_as_smooth_as_before_where_a_sample_comes_beyond_its_last_knot():
+    codes = np.random.default_rng(0).laplace(size=1500)
+    weights = uniform_weights(1500)
+    before = refit(codes, weights, 1500.0, fit_smooth(codes, weights, 1500.0), frozen=False)
+    assert np.ptp(before.stiffness) > 0.1
+    codes[np.argmax(codes)] = before.centre + before.scale * before.template.ends[1] + 0.3
+    after = refit(codes, weights, 1500.0, before, frozen=True)
+    first = before.template.first - after.template.first
+    assert after.template.last > before.template.last
+    np.testing.assert_array_equal(after.stiffness[first : first + len(before.stiffness)], before.stiffness)
+    assert (np.delete(after.stiffness, np.arange(first, first + len(before.stiffness))) == 1).all()

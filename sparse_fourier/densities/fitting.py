@@ -273,10 +273,19 @@ def _beginning(objective: _Objective, start: Density | None) -> np.ndarray:
 
 
 def _stiffness_after(start: Density | None, template: Template, learn: bool) -> np.ndarray:
-    """Return even stiffness, unless the template is that of the density before."""
-    if start is None or start.template != template:
-        return np.ones(splines_of(template).n_cells)
-    return _stiffness(splines_of(template), start.coefficients) if learn else start.stiffness
+    """Return that of the density before, even where there are cells that it had not.
+
+    Without that, a density would change in shape when a sample comes where there was none, and a search for
+    better codes end there.
+    """
+    stiffness, n_cells = np.ones(splines_of(template).n_cells), splines_of(template).n_cells
+    if start is None or type(start.template) is not type(template):
+        return stiffness
+    own = _stiffness(splines_of(start.template), start.coefficients) if learn else start.stiffness
+    place = np.arange(n_cells) + template.first - start.template.first
+    common = (place >= 0) & (place < len(own))
+    stiffness[common] = own[place[common]]
+    return stiffness
 
 
 def fit_in_frame(
