@@ -176,7 +176,8 @@ def fit(X: Rows, weights: np.ndarray, settings: Settings, rng: np.random.RandomS
         array_of(X, f"the basis {type(settings.basis).__name__}")
     fixed = isinstance(settings.n_components, int)
     candidates = [settings.prior, *settings.rivals]
-    prior, scores, trained = choose(data, candidates, lambda: train(data), fixed=fixed)
+    rounds = 0 if settings.callback or settings.init is not None else settings.max_iter
+    prior, scores, trained = choose(data, candidates, lambda: train(data), fixed=fixed, max_iter=rounds)
 
     def under(prior: Prior, trained: Trained | None = None) -> Fitted:
         return _fit_under(prior, data, X, weights, settings, rng, trained, waveforms)

@@ -11,15 +11,14 @@ from scipy.special import gammaincinv
 
 from sparse_fourier import densities as density
 from sparse_fourier.course import Plan, Problem, whitening_of
-from sparse_fourier.densities import Density
 from sparse_fourier.dependence import are_dependent, dependence, is_even, visits_corners
 from sparse_fourier.initialization import estimate_rank
-from sparse_fourier.learning import Signals, learn
+from sparse_fourier.learning import Outcome, Signals, learn
 from sparse_fourier.objective import Point
 from sparse_fourier.priors import Learned
 from sparse_fourier.priors.base import Prior
 from sparse_fourier.reduction import Reduced
-from sparse_fourier.staging import optimise
+from sparse_fourier.staging import as_trained, optimise
 from sparse_fourier.training import Trained
 
 _SAMPLES_TO_JUDGE = 25
@@ -117,7 +116,7 @@ def price(prior: Prior, k: int, n_samples: float) -> float:
 
 
 def choose(
-    data: Reduced, candidates: Sequence[Prior], train: Callable[[], Trained], *, fixed: bool
+    data: Reduced, candidates: Sequence[Prior], train: Callable[[], Trained], *, fixed: bool, max_iter: int
 ) -> Choice:
     """Return the prior that the codes ask for; the first where samples are too few, or weights beyond counts.
 
@@ -135,6 +134,8 @@ def choose(
         Trains the first of them on all signals.
     fixed : bool
         Whether the number of components is given, so that proportions have to have as many.
+    max_iter : int
+        Most iterations of what may count as training of densities if these are chosen.
     """
     if len(candidates) == 1 or not is_judged(data):
         return Choice(candidates[0], {}, None)
@@ -152,7 +153,8 @@ def choose(
         rival = fits[best] if comparison.dependent else None
         best = next((i for i in boxes if fills_box(fits[i], rival)), best)
     scores = {str(candidates[i]): found.score for i, found in fits.items()}
-    return Choice(candidates[best], scores, None if best else whole)
+    known = comparison.learned_on(data, max_iter) if candidates[best].learns else None
+    return Choice(candidates[best], scores, known if best else whole)
 
 
 def is_judged(data: Reduced) -> bool:
@@ -228,13 +230,21 @@ class _Comparison:
     def __init__(self, data: Reduced, asked: int | None) -> None:
         self._data, self._asked = data, asked
         self._problem = some_rows(data.problem(Learned()))
-        self._learned, densities = learn_densities(self._problem)
-        self._bounded = all(each.edges == 2 for each in densities)
+        self._learned, self._outcome = learn_densities(self._problem)
+        self._bounded = all(each.edges == 2 for each in self._outcome.densities)
         self.dependent = are_dependent(self._learned.codes, self._problem.weights, self._problem.n_samples)
 
     def fits(self, candidates: Sequence[Prior]) -> dict[int, Fit]:
         """Return the candidates that make sense, by their place among all."""
         return {i: self._fit(prior) for i, prior in enumerate(candidates) if self._makes_sense(prior)}
+
+    def learned_on(self, data: Reduced, max_iter: int) -> Trained | None:
+        """Return the densities as trained, if that was on all of these signals, in few enough rounds."""
+        problem, outcome = self._problem, self._outcome
+        seen = data is self._data and data.whole is None and problem.n_samples == data.n
+        if not seen or problem.average is not None or len(outcome.curve) > max_iter or not outcome.converged:
+            return None
+        return as_trained(problem, outcome._replace(point=self._learned.point))
 
     def _makes_sense(self, prior: Prior) -> bool:
         """Return whether a prior may be chosen: proportions where their number is right and codes depend.
@@ -269,14 +279,14 @@ class _Comparison:
         return max(alone, together, key=lambda found: found.score)
 
 
-def learn_densities(problem: Problem) -> tuple[Fit, tuple[Density, ...]]:
-    """Return the fit of independent codes with densities that are learned, and these."""
+def learn_densities(problem: Problem) -> tuple[Fit, Outcome]:
+    """Return the fit of independent codes with densities that are learned, and how they were."""
     mean, whitening = whitening_of(problem.whitened, problem.weights)
     signals = Signals((problem.whitened - mean) @ whitening, problem.weights, problem.n_samples)
     outcome = learn(signals, None, np.random.RandomState(0), max_iter=_ROUNDS, tell=lambda *_: False)
     unmixing = outcome.point.unmixing @ whitening
     point = Point(unmixing, outcome.point.offset - unmixing @ mean)
-    return Fit(Learned().learned(outcome.densities), problem, point), outcome.densities
+    return Fit(Learned().learned(outcome.densities), problem, point), outcome
 
 
 def trained(problem: Problem, start: Fit | None = None) -> Fit:

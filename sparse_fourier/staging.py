@@ -9,7 +9,7 @@ import numpy as np
 from sparse_fourier.corners import cornered, has_to_move, may_have_corner
 from sparse_fourier.course import Course, Plan, Problem, stack
 from sparse_fourier.faces import search, sharpened
-from sparse_fourier.learning import learn
+from sparse_fourier.learning import Outcome, learn
 from sparse_fourier.objective import Point
 from sparse_fourier.rotations import Signals
 from sparse_fourier.simplices import unmix
@@ -84,7 +84,11 @@ def _learn(problem: Problem, plan: Plan, rng: np.random.RandomState) -> Trained:
         return course.tell(Progress(iteration, loss + problem.constant, 0.0))
 
     start = None if plan.init is None else Point(np.linalg.inv(plan.init).T, np.zeros(len(plan.init)))
-    learned = learn(signals, start, rng, max_iter=plan.max_iter, tell=tell)
+    return as_trained(problem, learn(signals, start, rng, max_iter=plan.max_iter, tell=tell))
+
+
+def as_trained(problem: Problem, learned: Outcome) -> Trained:
+    """Return densities that were learned from whitened coordinates, with their basis."""
     return Trained(
         learned.point,
         learned.curve + (problem.constant + problem.unit),

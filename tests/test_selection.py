@@ -3,13 +3,14 @@
 import numpy as np
 import pytest
 
-from sparse_fourier import AutoencoderDecomposer, selection
+from sparse_fourier import AutoencoderDecomposer, selection, staging
 from sparse_fourier.datasets import (
     make_independent_mixtures,
     make_nonnegative_mixtures,
     make_proportions,
     make_sinusoid_mixtures,
 )
+from sparse_fourier.learning import learn
 from sparse_fourier.metrics import worst_relative_error
 from sparse_fourier.priors import Exponential, Gaussian, Laplace, Learned, Simplex, Uniform
 from sparse_fourier.reduction import reduce_signals
@@ -116,6 +117,22 @@ def test_codes_that_fill_a_box_need_no_comparison():
     assert set(model.prior_scores_) == {"uniform"}
     by_hand = AutoencoderDecomposer(prior="uniform", random_state=0).fit(X)
     np.testing.assert_array_equal(model.components_, by_hand.components_)
+
+
+def test_densities_learned_for_the_comparison_are_not_learned_again(monkeypatch):
+    X, calls = signals("skewed")[0], []
+    by_hand = AutoencoderDecomposer(2, prior="learned", random_state=0).fit(X)
+    monkeypatch.setattr(staging, "learn", lambda *args, **kwargs: calls.append(1) or learn(*args, **kwargs))
+    model = chosen(X, 2)
+    assert not calls
+    assert (str(model.prior_), model.n_iter_) == ("learned", by_hand.n_iter_)
+    np.testing.assert_allclose(model.components_, by_hand.components_, rtol=1e-6)
+    assert model.loss_ == pytest.approx(by_hand.loss_, rel=1e-9)
+    told = []
+    again = chosen(X, 2, callback=told.append)
+    assert calls
+    assert told
+    np.testing.assert_allclose(again.components_, model.components_, rtol=1e-6)
 
 
 def test_codes_that_lean_fill_no_box():
