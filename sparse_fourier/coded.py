@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 
@@ -14,6 +15,43 @@ from sparse_fourier.scaled import sum_of_rows
 
 _BLOCK_ENTRIES = 1 << 16
 _FAR = 4.0
+
+
+class Near(NamedTuple):
+    """The signals, for each code, in which it is near a face of a support inside of which densities are flat.
+
+    Attributes
+    ----------
+    coordinates : sequence of k arrays of shape (m, r)
+    share : sequence of k arrays of shape (m,)
+        Weights, those of all signals of sum one.
+    point : Point
+        For whose codes these were found.
+    """
+
+    coordinates: Sequence[np.ndarray]
+    share: Sequence[np.ndarray]
+    point: Point
+
+    def taken(self, chosen: np.ndarray) -> Near:
+        """Return those of some codes, in another order."""
+        coordinates, share = [self.coordinates[j] for j in chosen], [self.share[j] for j in chosen]
+        return self._replace(coordinates=coordinates, share=share)
+
+    def mean_log_likelihood(self, prior: Prior, point: Point, variances: np.ndarray) -> float:
+        """Return the mean log-density of the codes, which a point next to their own gives."""
+        return sum(
+            prior.taken([j]).mean_log_likelihood(_encoded(rows, point, [j]), share, variances[[j]])
+            for j, (rows, share) in enumerate(zip(self.coordinates, self.share, strict=True))
+        )
+
+
+def _encoded(coordinates: np.ndarray, point: Point, chosen: slice | list[int] = slice(None)) -> np.ndarray:
+    """Return some codes of signals, in the precision of their coordinates."""
+    unmixing, offset = (part[chosen].astype(coordinates.dtype) for part in point)
+    codes = unmixing @ coordinates.T
+    codes += offset[:, None]
+    return codes.T
 
 
 @dataclass(frozen=True)
@@ -27,11 +65,17 @@ class Coded:
         Weights of sum one.
     point : Point
         Gives the codes of coordinates.
+    near : Near or None
+        The signals in which these codes are near a face, where that is known.
+    moments : pair of arrays or None
+        Mean and covariance of the coordinates, where these are known.
     """
 
     coordinates: np.ndarray
     share: np.ndarray
     point: Point
+    near: Near | None = None
+    moments: tuple[np.ndarray, np.ndarray] | None = None
 
     @classmethod
     def of(cls, codes: np.ndarray, share: np.ndarray) -> Coded:
@@ -39,29 +83,15 @@ class Coded:
         k = codes.shape[1]
         return cls(codes, share, Point(np.eye(k), np.zeros(k)))
 
-    def at(self, point: Point) -> Coded:
-        """Return other codes of the same signals."""
-        return Coded(self.coordinates, self.share, point).knowing(*self._moments)
-
-    def knowing(self, mean: np.ndarray, covariance: np.ndarray) -> Coded:
-        """Return the same where mean and covariance of the coordinates are known."""
-        self.__dict__["_moments"] = mean, covariance
-        return self
-
     def mapped(self, factors: np.ndarray, shifts: np.ndarray, order: np.ndarray) -> Coded:
         """Return factors * codes + shifts in another order."""
         unmixing, offset = factors[:, None] * self.point.unmixing, factors * self.point.offset + shifts
-        return self.at(Point(unmixing[order], offset[order]))
+        point, near = Point(unmixing[order], offset[order]), self.near and self.near.taken(order)
+        return replace(self, point=point, near=near, moments=self._moments)
 
     def array(self, rows: slice = slice(None)) -> np.ndarray:
         """Return the codes of some signals, in double precision."""
-        return self._in_own_precision(rows).astype(float, copy=False)
-
-    def _in_own_precision(self, rows: slice) -> np.ndarray:
-        unmixing, offset = (part.astype(self.coordinates.dtype) for part in self.point)
-        codes = unmixing @ self.coordinates[rows].T
-        codes += offset[:, None]
-        return codes.T
+        return _encoded(self.coordinates[rows], self.point).astype(float, copy=False)
 
     @property
     def mean(self) -> np.ndarray:
@@ -77,6 +107,8 @@ class Coded:
     @cached_property
     def _moments(self) -> tuple[np.ndarray, np.ndarray]:
         """Mean and covariance of the coordinates."""
+        if self.moments is not None:
+            return self.moments
         mean = np.zeros(self.coordinates.shape[1])
         for rows in self._blocks():
             mean += sum_of_rows(self.coordinates[rows], self.share[rows])
@@ -108,10 +140,12 @@ class Coded:
         variances : array of shape (r,)
             Of their noise.
         """
-        some = self.at(Point(self.point.unmixing[chosen], self.point.offset[chosen]))
+        point = Point(self.point.unmixing[chosen], self.point.offset[chosen])
+        if self.near:
+            return self.near.taken(chosen).mean_log_likelihood(prior, point, variances)
         blocks = [slice(None)] if prior.needs_jax else self._blocks()
         return sum(
-            prior.mean_log_likelihood(some._in_own_precision(rows), self.share[rows], variances)
+            prior.mean_log_likelihood(_encoded(self.coordinates[rows], point), self.share[rows], variances)
             for rows in blocks
         )
 

@@ -12,6 +12,7 @@ from typing import Any, Self
 import numpy as np
 
 from sparse_fourier import runtime
+from sparse_fourier.coded import Near
 from sparse_fourier.objective import (
     CodeObjective,
     ConfinedObjective,
@@ -157,11 +158,15 @@ class Problem:
         for first in range(0, n, size):
             places = slice(first, min(first + size, n))
             block = places if n == len(self.whitened) else rows[places]
-            codes = unmixing @ self.whitened[block].T
+            codes = unmixing @ self._coordinates(block).T
             codes += offset[:, None]
             depth = (reach * self.blur_of(point, block) + margin).astype(codes.dtype)
             found[:, places] = self.prior.matters(codes.T, depth).T
         return found.T
+
+    def _coordinates(self, rows: np.ndarray | slice) -> np.ndarray:
+        """Return the coordinates of some signals."""
+        return self.whitened[rows] if isinstance(rows, slice) else np.take(self.whitened, rows, axis=0)
 
     def among(self, rows: np.ndarray) -> tuple[Problem, np.ndarray, np.ndarray]:
         """Return the problem of some of the signals, whitened anew, and how: mean and a symmetric matrix.
@@ -340,11 +345,9 @@ class Course(Stages):
         matters = _matters(problem, starts, width, rows)
         trained = self._train(starts, width, rows, matters, most)
         for _ in range(_LOOKS):
-            if (
-                self.over(trained)
-                or matters.all()
-                or _stays_near(problem, starts, width, trained.point, rows)
-            ):
+            if self.over(trained):
+                return trained._replace(near=None)
+            if matters.all() or _stays_near(problem, starts, width, trained.point, rows):
                 return trained
             missed = problem.matter(trained.point, rows, _REACH_IN_THE_END) & ~matters
             n_missed = np.count_nonzero(missed)
@@ -374,14 +377,18 @@ class Course(Stages):
         self, starts: Point, width: float, rows: np.ndarray, matters: np.ndarray, most: int | None
     ) -> Trained:
         preliminary = len(rows) < len(self._problem.whitened)
-        return self._trained(
-            self._problem.objective(rows, matters),
+        objective = self._problem.objective(rows, matters)
+        trained = self._trained(
+            objective,
             starts,
             width,
             share=self._problem.share_of(rows),
             least_tol=COARSE_TOL if preliminary else 0.0,
             most=most,
         )
+        apart = not preliminary and len(objective.rows) > 1 and objective.inflation is None
+        near = Near(objective.rows, objective.weights, trained.point) if apart else None
+        return trained._replace(near=near)
 
 
 def first_rows(problem: Problem) -> int:

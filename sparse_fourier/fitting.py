@@ -465,7 +465,8 @@ def _in_span(data: Reduced, settings: Settings, trained: Trained) -> Solution:
     point = _widened(trained, prior, free_axes, data.n)
     components = np.linalg.solve(point.unmixing.T, data.axes)
     noise = np.sqrt(point.noise_variances(data.noise))
-    return Solution(prior, components, data.origin, point.offset, data.coded(point), noise)
+    codes = data.coded(point, trained.near_its_point)
+    return Solution(prior, components, data.origin, point.offset, codes, noise)
 
 
 def _finish(data: Reduced, settings: Settings, trained: Trained, solution: Solution) -> Fitted:

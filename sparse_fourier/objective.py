@@ -21,9 +21,9 @@ import numpy as np
 
 from sparse_fourier.namespace import Array, array_namespace, evaluated_once, log
 
-_BLOCK_ENTRIES = 1 << 18
+_BLOCK_ENTRIES = 1 << 17
 _REACH = 6.5
-_FEW_ROWS, _ROWS_TO_TRY, _FEW = 1000, 64, 0.25
+_FEW_ROWS, _ROWS_TO_TRY, _FEW = 1000, 64, 0.5
 
 
 class Terms(NamedTuple):
@@ -276,19 +276,18 @@ class CodeObjective(Objective):
 
         Faces narrow in the course of one search, and more and more codes lie where the density is flat.
         """
-        _, m, k = self.rows.shape
-        if len(self.rows) > 1 or m < _FEW_ROWS or self.inflation is not None:
+        sets, m, k = self.rows.shape
+        if m < _FEW_ROWS or self.inflation is not None:
             return self
         depth = _REACH * np.sqrt(self.variances(point) + width * width)
-        few = self.rows[0, :: m // _ROWS_TO_TRY]
-        if self.prior.matters(point.encode(few), depth).mean() > _FEW:
+        if _are_felt(self.prior, point, self.rows[:, :: m // _ROWS_TO_TRY], depth).mean() > _FEW:
             return self
-        places = [np.flatnonzero(own) for own in _are_felt(self.prior, point, self.rows[0], depth)]
+        places = [np.flatnonzero(own) for own in _are_felt(self.prior, point, self.rows, depth)]
         size = max(map(len, places))
         rows, weights = np.zeros((k, size, k), self.rows.dtype), np.zeros((k, size))
         for j, own in enumerate(places):
-            np.take(self.rows[0], own, axis=0, out=rows[j, : len(own)], mode="clip")
-            weights[j, : len(own)] = self.weights[0, own]
+            np.take(self.rows[j % sets], own, axis=0, out=rows[j, : len(own)], mode="clip")
+            weights[j, : len(own)] = self.weights[j % sets, own]
         return replace(self, rows=rows, weights=weights)
 
     def _parts(self, xp: Any) -> list[CodeObjective]:
@@ -487,7 +486,9 @@ class JointObjective(Objective):
 
 def _are_felt(prior: Any, point: Point, rows: np.ndarray, depth: np.ndarray) -> np.ndarray:
     """Return which codes are not deeper inside than `depth` where the density is flat, of shape (k, m)."""
-    codes = point.unmixing.astype(rows.dtype) @ rows.T + point.offset.astype(rows.dtype)[:, None]
+    unmixing, across = point.unmixing.astype(rows.dtype), rows.swapaxes(1, 2)
+    codes = unmixing @ across[0] if len(rows) == 1 else (unmixing[:, None] @ across)[:, 0]
+    codes += point.offset.astype(rows.dtype)[:, None]
     return prior.matters(codes.T, depth.astype(rows.dtype)).T
 
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from sparse_fourier import initialization as start
-from sparse_fourier.coded import Coded
+from sparse_fourier.coded import Coded, Near
 from sparse_fourier.course import Problem
 from sparse_fourier.incomplete import LowRank, Observed, low_rank, within
 from sparse_fourier.lapack import eigenvalues
@@ -155,10 +155,10 @@ class Reduced:
             unit_noise=np.pad(self.unit_noise, (0, 1)),
         )
 
-    def coded(self, point: Point) -> Coded:
-        """Return codes as a function of coordinates."""
-        coded = Coded(self.whitened, self.weights / self.n, point)
-        return coded.knowing(np.zeros(self.rank), np.eye(self.rank)) if self.white else coded
+    def coded(self, point: Point, near: Near | None = None) -> Coded:
+        """Return codes as a function of coordinates, and where they are near a face if that is known."""
+        moments = (np.zeros(self.rank), np.eye(self.rank)) if self.white else None
+        return Coded(self.whitened, self.weights / self.n, point, near, moments)
 
     def problem(self, prior: Prior) -> Problem:
         """Return what is left to be trained under a prior."""

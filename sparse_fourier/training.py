@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from sparse_fourier import checkpoints, runtime
+from sparse_fourier.coded import Near
 from sparse_fourier.namespace import tree_map
 from sparse_fourier.objective import Objective, Point
 from sparse_fourier.priors import Prior
@@ -67,6 +68,8 @@ class Trained(NamedTuple):
         Smallest variance of a code's noise that was believed in.
     rooted : bool
         Whether a corner of the support was held where the signal is zero.
+    near : Near or None
+        The signals that training looked at in the end for each code, where all others add nothing.
     """
 
     point: Point
@@ -78,6 +81,12 @@ class Trained(NamedTuple):
     prior: Prior | None = None
     floor: Any = 0.0
     rooted: bool = False
+    near: Near | None = None
+
+    @property
+    def near_its_point(self) -> Near | None:
+        """What is near a face at the point, if that has not been moved since."""
+        return self.near if self.near and self.near.point is self.point else None
 
 
 def advance(state: NewtonState, objective: Objective, tol: Any, n_steps: Any) -> tuple[Any, Any]:

@@ -170,14 +170,19 @@ def test_many_components_without_curvature_call_for_damping(share):
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("width", [0.3, 0.02, 0.0])
-def test_rows_that_no_code_feels_add_nothing(width, dtype):
-    """Value and sums are those of all rows, whether few of them are looked at or not."""
+@pytest.mark.parametrize("apart", [False, True])
+def test_rows_that_no_code_feels_add_nothing(width, dtype, apart):
+    """Value and sums are those of all rows, whether few are looked at or not; each code may have its own."""
     k, rng = 4, np.random.default_rng(0)
     whitened = whitened_codes(k, seed=1, n=4000).astype(dtype)
     weights = rng.uniform(size=(1, 4000))
     weights /= weights.sum()
     floor = np.full(k, 1e-5)
-    objective = CodeObjective(Uniform(), whitened[None], weights, 1e-4 * np.eye(k), floor, np.float64(0.0))
+    rows = whitened[None]
+    if apart:
+        orders = np.array([rng.permutation(4000) for _ in range(k)])
+        rows, weights = whitened[orders], weights[0, orders]
+    objective = CodeObjective(Uniform(), rows, weights, 1e-4 * np.eye(k), floor, np.float64(0.0))
     point = Point(0.95 * np.linalg.qr(rng.normal(size=(k, k)))[0] / 3.5, np.full(k, 0.5))
     few, found = objective._felt(point, width), objective.expand(point, width)
     assert (few is objective) == (width == 0.3)

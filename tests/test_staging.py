@@ -185,6 +185,28 @@ def test_some_rows_stand_for_all():
         np.testing.assert_array_equal(objective.rows[j][used], problem.whitened[rows[matters[:, j]]])
 
 
+@pytest.mark.parametrize("noise", [1e-3, 0.05])
+def test_codes_near_faces_have_the_likelihood_of_all(noise):
+    """As long as the point is the one that they are known for."""
+    problem = problem_of(3, 9000, noise=noise)
+    trained = optimum(problem)
+    near, point = trained.near_its_point, trained.point
+    assert max(map(np.count_nonzero, near.share)) < 0.75 * len(problem.whitened)
+    expected = -value_of(problem, *point) - np.linalg.slogdet(point.unmixing)[1]
+    variances = problem.blur(point) ** 2
+    assert near.mean_log_likelihood(Uniform(), point, variances) == pytest.approx(expected, abs=1e-8)
+    order = np.array([2, 0, 1])
+    turned = near.taken(order).mean_log_likelihood(
+        Uniform(), Point(-point.unmixing[order], 1 - point.offset[order]), variances[order]
+    )
+    assert turned == pytest.approx(expected, abs=1e-8)
+    assert trained._replace(point=Point(*point)).near_its_point is None
+
+
+def test_nothing_is_known_of_faces_where_training_was_cut_short():
+    assert optimum(problem_of(3, 9000, noise=0.01), max_iter=30).near_its_point is None
+
+
 def test_true_from_a_callback_ends_all_stages():
     calls = []
 
