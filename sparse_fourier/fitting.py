@@ -46,7 +46,7 @@ from sparse_fourier.tails import StudentT
 from sparse_fourier.training import Progress, Trained
 
 _NATS_OF_A_DOUBT = 3.0
-_SAMPLES_TO_JUDGE, _MOST_TO_JUDGE = 25, 200_000
+_SAMPLES_TO_JUDGE, _MOST_TO_JUDGE = 25, 100_000
 _CONFIDENCE = 0.95
 _SEARCH = Plan(None, 1e-6, 150, None, None)
 

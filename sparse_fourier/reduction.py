@@ -95,6 +95,11 @@ class Reduced:
         return bool(self.surplus) or self.span.mean is not self.span.average
 
     @cached_property
+    def share(self) -> np.ndarray:
+        """Weights of sum one."""
+        return self.weights / self.n
+
+    @cached_property
     def residual(self) -> float:
         """Sum of the squared distances of the signals from the span."""
         return float(self.weights @ self.squares)
@@ -158,7 +163,7 @@ class Reduced:
     def coded(self, point: Point, near: Near | None = None) -> Coded:
         """Return codes as a function of coordinates, and where they are near a face if that is known."""
         moments = (np.zeros(self.rank), np.eye(self.rank)) if self.white else None
-        return Coded(self.whitened, self.weights / self.n, point, near, moments)
+        return Coded(self.whitened, self.share, point, near, moments)
 
     def problem(self, prior: Prior) -> Problem:
         """Return what is left to be trained under a prior."""
@@ -168,11 +173,19 @@ class Reduced:
         residual = reconstruction_term(np.array(self.residual / self.n), noise, left)
         unit = gaps.n_entries * self.exponent * np.log(2.0)
         constant = float(residual) + self.log_volume + gaps.volume
-        share = self.weights / self.n
         floor = prior.resolution(self.n) ** 2
-        average = share @ self.whitened if self.anchored else None
+        average = self.share @ self.whitened if self.anchored else None
         problem = Problem(
-            prior, self.whitened, share, self.n, self.noise, floor, constant, average, gaps.inflation, unit
+            prior,
+            self.whitened,
+            self.share,
+            self.n,
+            self.noise,
+            floor,
+            constant,
+            average,
+            gaps.inflation,
+            unit,
         )
         return problem if self.whole else problem.within(float(np.sqrt(self.farthest)))
 
@@ -309,7 +322,7 @@ def onto_components(data: Reduced, X: Rows, components: np.ndarray) -> Reduced:
         Independent.
     """
     axes, triangle = np.linalg.qr(components.T)
-    share = data.weights / data.n
+    share = data.share
     span = replace(data.span, mean=data.span.mean * (not data.surplus), axes=axes.T)
     coordinates, squares, _ = start.project(X, data.weights, span, len(components), -data.exponent)
     codes = np.linalg.solve(triangle, coordinates.T).T

@@ -285,10 +285,11 @@ class Scaled:
         for rows, block in own.centred(np.zeros_like(mean), np.float32):
             products = times_narrow(block, narrow, room[: len(block)])
             found = np.subtract(products[:, :r], about, out=coordinates[rows])
-            size = np.ldexp(np.einsum("ij,ij->i", block, block), 2 * exponent)
+            size = np.ldexp(np.vecdot(block, block), 2 * exponent)
             beside = np.ldexp(products[:, r], 2 * exponent + 1) + (found * found) @ variances
             squares[rows] = size - beside
-        return coordinates, np.maximum(squares + middle, 0.0)
+        squares += middle
+        return coordinates, np.maximum(squares, 0.0, out=squares)
 
     def operators(self, mean: np.ndarray) -> tuple[_Product, _Product]:
         """Return products with the data less a mean and weighted, and with their transpose."""

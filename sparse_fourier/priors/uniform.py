@@ -112,7 +112,7 @@ class Uniform(IndependentPrior):
             beyond = _face(distance - sharpness, value)
             terms = tuple(near - far for near, far in zip(terms, beyond, strict=True))
         jet = jet_of_heat(value, *terms)
-        upwards, squared = xp.where(codes < 0.5, sharpness, -sharpness), sharpness * sharpness
+        upwards, squared = xp.copysign(sharpness, 0.5 - codes), sharpness * sharpness
         return Jet(
             value,
             upwards * jet.by_code,
