@@ -71,6 +71,8 @@ class Journal:
     ------
     ValueError
         If there is a file that is no checkpoint, or that of another fit.
+    OSError
+        If there can be no file: the path is that of a folder, or of no folder that exists.
     """
 
     def __init__(self, path: str | os.PathLike[str] | None, identity: Identity) -> None:
@@ -78,7 +80,7 @@ class Journal:
         self.states: dict[int, Any] = {}
         self._begun, self._changed = 0, False
         self._written, self._pause = -np.inf, _LEAST_SECONDS
-        if self._path is not None and self._path.exists():
+        if self._path is not None and _may_be_file(self._path) and self._path.exists():
             self._load(self._path)
 
     @contextlib.contextmanager
@@ -144,6 +146,17 @@ class Journal:
                 "another path."
             )
         self.states = dict(found["states"])
+
+
+def _may_be_file(path: Path) -> bool:
+    """Return True, or say why not."""
+    if path.is_dir():
+        raise IsADirectoryError(f"checkpoint={str(path)!r} is a folder; give the path of a file in it.")
+    if not path.parent.is_dir():
+        raise FileNotFoundError(
+            f"checkpoint={str(path)!r} is in a folder that does not exist; create {str(path.parent)!r} first."
+        )
+    return True
 
 
 _active: ContextVar[Journal | None] = ContextVar("sparse_fourier_journal", default=None)

@@ -166,11 +166,19 @@ def test_a_corrupt_checkpoint_is_refused_and_kept(damage, tmp_path):
     assert path.read_bytes() == spoilt
 
 
-def test_a_path_that_cannot_be_written_is_an_error_before_training(tmp_path):
+@pytest.mark.parametrize(
+    ("path", "error", "words"),
+    [
+        ("nowhere/kept", FileNotFoundError, r"in a folder that does not exist; create '.*nowhere' first"),
+        (".", IsADirectoryError, r"is a folder; give the path of a file in it"),
+    ],
+)
+def test_a_path_that_cannot_be_written_is_an_error_before_training(path, error, words, tmp_path):
     calls = []
-    with pytest.raises(FileNotFoundError):
-        model("Newton", tmp_path / "nowhere" / "kept", callback=calls.append).fit(signals())
+    with pytest.raises(error, match=words):
+        model("Newton", tmp_path / path, callback=calls.append).fit(signals())
     assert not calls
+    assert not list(tmp_path.iterdir())
 
 
 def test_functions_and_what_they_hold_tell_parameters_apart():
