@@ -133,10 +133,13 @@ def _remarks(fitted: Fitted, settings: Settings) -> Iterator[tuple[str, type[War
         yield from _remarks_on_network(fitted)
     if not (trained.converged or trained.stopped):
         last = "iteration gained" if isinstance(fitted, FittedNetwork) else "step promised"
+        known = np.isfinite(trained.decrement)
+        gained = (
+            f"the last {last} {trained.decrement:.2g} nats" if known else "what is left to gain is not known"
+        )
         yield (
             f"Training stopped after {len(trained.curve)} iterations at loss {fitted.curve[-1]:.6g}; "
-            f"the last {last} {trained.decrement:.2g} nats where tol={settings.tol:g} was "
-            "asked. Increase max_iter.",
+            f"{gained} where tol={settings.tol:g} was asked. Increase max_iter.",
             ConvergenceWarning,
         )
 

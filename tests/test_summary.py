@@ -74,6 +74,11 @@ def test_warnings_of_the_fit_are_kept():
     assert "stopped after" in model.summary().facts["training"]
 
 
+def test_a_fit_that_has_taken_no_step_yet_does_not_say_what_the_next_would_gain():
+    with pytest.warns(UserWarning, match="what is left to gain is not known where tol=1e-12 was asked"):
+        AutoencoderDecomposer(2, max_iter=1, random_state=0).fit(X)
+
+
 def test_a_refit_forgets_the_warnings_of_the_last():
     model = AutoencoderDecomposer(2, prior="laplace", max_iter=1, random_state=0)
     with pytest.warns(UserWarning, match="Training stopped after"):
