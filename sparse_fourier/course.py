@@ -387,6 +387,7 @@ class Course(Stages):
             most=most,
         )
         apart = not preliminary and len(objective.rows) > 1 and objective.inflation is None
+        apart = apart and not self._problem.prior.domain.surplus  # whose codes have a density together
         near = Near(objective.rows, objective.weights, trained.point) if apart else None
         return trained._replace(near=near)
 

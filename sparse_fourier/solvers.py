@@ -18,6 +18,7 @@ _NO_WIDTH = 1e-6
 _WIDE_ENOUGH = 0.1  # for faces to narrow after any step
 _HARDLY_DAMPED, _LITTLE = 0.1, 1e-3
 _UNSEEN, _UNSEEN_IN_VALUE = 1e-11, 1e-9
+_SQUARES_THE_ERROR = 2e-3  # rate of steps that do, and not as those do whose rate only improves
 _FIRST_DAMPING, _WIDE = 1.0, 0.3
 _EASED = 0.05
 _LEAST_SHARE = 1e-4  # of twice the promised decrease; a step that keeps less of it may go back and forth
@@ -156,13 +157,11 @@ class Newton:
 
     def _foreseen(self, state: NewtonState, proposal: _Proposal) -> tuple[Array, Array]:
         """Return whether a step after a settled one needs no evaluation, and what the next would promise."""
-        decrement = proposal.decrement
-        rate, seen = (
-            decrement / state.decrement,
-            array_namespace(decrement).maximum(self.tol, _UNSEEN_IN_VALUE),
-        )
-        left = decrement * rate * rate + proposal.held_back
-        return (left < self.tol) & (decrement * rate < seen), left
+        rate, tol = proposal.decrement / state.decrement, self.tol
+        linear = proposal.decrement * rate
+        left = linear * rate + proposal.held_back
+        unseen = array_namespace(rate).maximum(tol, _UNSEEN_IN_VALUE)
+        return (left < tol) & (linear < choose(rate < _SQUARES_THE_ERROR, unseen, tol)), left
 
 
 def _may_run_ahead(state: NewtonState) -> Array:

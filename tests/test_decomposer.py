@@ -667,3 +667,15 @@ def test_twenty_components_converge_within_few_steps(seed):
     assert model.converged_
     assert model.n_iter_ < 400
     assert worst_relative_error(components, model.components_) < 0.004
+
+
+@pytest.mark.parametrize(
+    ("prior", "n", "intercept"), [("uniform", 9000, True), ("uniform", 9000, False), ("simplex", 300, True)]
+)
+def test_the_last_loss_is_that_of_all_signals_wherever_training_looked(prior, n, intercept):
+    """Training ends with the signals near faces alone; a density of all codes together has terms beside."""
+    rng = np.random.default_rng(0)
+    codes = rng.dirichlet(np.ones(5), n) if prior == "simplex" else rng.random((n, 5))
+    X = codes @ rng.normal(size=(5, 12)) + 0.02 * rng.normal(size=(n, 12))
+    model = AutoencoderDecomposer(5, prior=prior, fit_intercept=intercept, random_state=0).fit(X)
+    assert model.loss_ == pytest.approx(-model.score(X), abs=1e-6)
