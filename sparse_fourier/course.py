@@ -386,8 +386,8 @@ class Course(Stages):
             least_tol=COARSE_TOL if preliminary else 0.0,
             most=most,
         )
-        apart = not preliminary and len(objective.rows) > 1 and objective.inflation is None
-        apart = apart and not self._problem.prior.domain.surplus  # whose codes have a density together
+        independent = not self._problem.prior.domain.surplus
+        apart = independent and not preliminary and len(objective.rows) > 1 and objective.inflation is None
         near = Near(objective.rows, objective.weights, trained.point) if apart else None
         return trained._replace(near=near)
 

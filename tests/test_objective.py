@@ -20,7 +20,7 @@ from sparse_fourier.objective import (
     move,
     reconstruction_term,
 )
-from sparse_fourier.priors import Exponential, Laplace, Prior, Uniform
+from sparse_fourier.priors import Exponential, Laplace, Prior, Simplex, Uniform
 
 FLOOR = 2e-4
 NOISE = 0.04
@@ -315,6 +315,21 @@ def test_drift_is_in_proportion_to_the_blur_of_which_the_floor_is_a_part():
     expansion, blurs = objective.expand(point, 0.3), np.sqrt(floor + np.square([0.3, 0.2, 0.1]))
     near, far = (objective.drift(point, expansion, 0.3, narrower) for narrower in (0.2, 0.1))
     np.testing.assert_allclose(far * (blurs[1] - blurs[0]), near * (blurs[2] - blurs[0]), rtol=1e-9)
+
+
+@pytest.mark.parametrize("k", [1, 2, 5])
+def test_model_of_proportions_is_that_of_all_codes_for_steps_of_sum_zero(k):
+    """By the projection as a whole matrix; other steps cost half their square."""
+    rng = np.random.default_rng(k)
+    rows = np.append(rng.standard_normal((40, k - 1)), np.ones((40, 1)), axis=1)
+    fields = Simplex(), rows[None], np.full((1, 40), 1 / 40), np.eye(k) * 0.1, np.full(k, 1e-3), 0.0
+    point = Point(np.eye(k) + 0.2 * rng.standard_normal((k, k)), np.zeros(k))
+    objectives = [kind(*fields) for kind in (CodeObjective, SimplexObjective)]
+    whole, model = [each.local_model(point, each.expand(point, 0.1)) for each in objectives]
+    allowed = Simplex().free_steps(k)
+    expected = allowed @ whole.hessian() @ allowed + np.eye(len(allowed)) - allowed
+    np.testing.assert_allclose(model.hessian(), expected, atol=1e-9 * np.abs(expected).max())
+    np.testing.assert_allclose(model.gradient.ravel(), allowed @ whole.gradient.ravel(), atol=1e-9)
 
 
 def test_move_composes_like_maps_of_codes():
