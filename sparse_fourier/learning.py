@@ -13,12 +13,12 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+from scipy.linalg import lapack
 
 from sparse_fourier import checkpoints
 from sparse_fourier import densities as density
 from sparse_fourier.densities import Density
 from sparse_fourier.memory import Memory, Solve
-from sparse_fourier.namespace import solve_positive
 from sparse_fourier.objective import Point, move
 from sparse_fourier.rotations import Signals, first_rotation, turned_pairs
 
@@ -330,16 +330,18 @@ class LocalModel(NamedTuple):
 
     def solver(self, damping: float) -> tuple[Solve, float]:
         """Return what solves with as much damping as makes the curvature positive, and the damping."""
+        if not self.gradient.size:
+            return np.copy, damping
         scale = np.maximum(np.abs(np.diagonal(self.curvature)), 1.0)
         while True:
-            solve = functools.partial(_solved, self.curvature + np.diag(damping * scale))
-            if np.isfinite(solve(self.gradient)).all():
-                return solve, damping
+            factor, failed = lapack.dpotrf(self.curvature + np.diag(damping * scale), lower=1)
+            if not failed:
+                return functools.partial(_solved, factor), damping
             damping = max(4 * damping, _FIRST_DAMPING)
 
 
-def _solved(curvature: np.ndarray, gradient: np.ndarray) -> np.ndarray:
-    return solve_positive(curvature, gradient) if gradient.size else gradient
+def _solved(factor: np.ndarray, gradient: np.ndarray) -> np.ndarray:
+    return lapack.dpotrs(factor, gradient, lower=1)[0]
 
 
 def local_model(weights: np.ndarray, solution: Solution) -> LocalModel:
