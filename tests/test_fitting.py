@@ -7,8 +7,7 @@ import pytest
 from scipy.spatial import ConvexHull
 from scipy.special import ndtr
 
-from sparse_fourier import AutoencoderDecomposer
-from sparse_fourier.datasets import make_proportions, make_sinusoid_mixtures
+from sparse_fourier.datasets import make_sinusoid_mixtures
 from sparse_fourier.fitting import Settings, fit
 from sparse_fourier.priors import Uniform
 
@@ -166,13 +165,6 @@ def test_loss_is_the_mean_of_the_likelihoods_formula(noisy):
         total -= np.log(ndtr(nearer / spread) - ndtr((nearer - 1) / spread)).sum()
     assert outcome.curve[-1] == pytest.approx(total / len(noisy), rel=1e-9)
     assert outcome.curve[-1] == pytest.approx(outcome.model.terms(noisy).total.mean(), rel=1e-12)
-
-
-@pytest.mark.parametrize("n", [300, 3000])
-def test_loss_of_proportions_is_the_mean_of_their_likelihoods(n):
-    X = make_proportions(n, 3, snr_db=30, random_state=0)[0]
-    model = AutoencoderDecomposer(3, prior="simplex", random_state=0).fit(X)
-    assert model.loss_ == pytest.approx(-model.score(X), rel=1e-9)
 
 
 def test_widening_the_box_costs_next_to_nothing(noisy):
