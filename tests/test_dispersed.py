@@ -29,6 +29,7 @@ def agreeing(found, n):
     assert all(moved > 0 for _, moved in found), found  # training did something
 
 
+@pytest.mark.slow
 def test_batches_are_those_of_one_array():
     found = output(
         run(

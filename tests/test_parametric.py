@@ -146,6 +146,7 @@ def steps(h):
         yield j, step
 
 
+@pytest.mark.slow
 def test_errors_reach_the_cramer_rao_bound():
     ratios = []
     for seed in range(60):

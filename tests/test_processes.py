@@ -102,7 +102,11 @@ def interrupted(process, *, delay):
 
 
 @posix
-@pytest.mark.parametrize(("n", "way"), [(3000, ""), (20_000, COMPILE)], ids=["in NumPy", "compiled"])
+@pytest.mark.parametrize(
+    ("n", "way"),
+    [(3000, ""), pytest.param(20_000, COMPILE, marks=pytest.mark.slow)],
+    ids=["in NumPy", "compiled"],
+)
 @pytest.mark.parametrize("delay", [pytest.param(0.0, marks=pytest.mark.slow), 0.3])
 def test_interrupt_during_training(delay, n, way):
     code = way + INTERRUPTED
@@ -616,6 +620,7 @@ def at_once(*actions):
 """
 
 
+@pytest.mark.slow
 def test_first_compiled_fits_may_begin_in_several_threads_at_once():
     assert output(COMPILE + AT_ONCE + "at_once(*[fit] * 4)") == "[]"
 
@@ -639,7 +644,7 @@ at_once(import_jax, serve, serve)
 @pytest.mark.parametrize(
     "delay", [0.02, *(pytest.param(delay, marks=pytest.mark.slow) for delay in (0.1, 0.4))]
 )
-@pytest.mark.parametrize("pause", [0, 4])
+@pytest.mark.parametrize("pause", [0, pytest.param(4, marks=pytest.mark.slow)])
 def test_fit_after_an_interrupt_of_the_first_one(delay, pause):
     code = f"""
 print("ready", flush=True)
