@@ -80,8 +80,10 @@ class Journal:
         self.states: dict[int, Any] = {}
         self._begun, self._changed = 0, False
         self._written, self._pause = -np.inf, _LEAST_SECONDS
-        if self._path is not None and _may_be_file(self._path) and self._path.exists():
-            self._load(self._path)
+        if self._path is not None:
+            _refuse_folders(self._path)
+            if self._path.exists():
+                self._load(self._path)
 
     @contextlib.contextmanager
     def open(self, rng: np.random.RandomState) -> Iterator[np.random.RandomState]:
@@ -148,15 +150,14 @@ class Journal:
         self.states = dict(found["states"])
 
 
-def _may_be_file(path: Path) -> bool:
-    """Return True, or say why not."""
+def _refuse_folders(path: Path) -> None:
+    """Refuse a path where there can be no file."""
     if path.is_dir():
         raise IsADirectoryError(f"checkpoint={str(path)!r} is a folder; give the path of a file in it.")
     if not path.parent.is_dir():
         raise FileNotFoundError(
             f"checkpoint={str(path)!r} is in a folder that does not exist; create {str(path.parent)!r} first."
         )
-    return True
 
 
 _active: ContextVar[Journal | None] = ContextVar("sparse_fourier_journal", default=None)

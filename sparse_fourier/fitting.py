@@ -607,7 +607,7 @@ def _fit_constant(data: Reduced, settings: Settings) -> Fitted:
     floor = np.full(alone, settings.prior.resolution(data.n) ** 2)
     prior = settings.prior.mapped(np.ones(alone), np.zeros(alone))
     model = _model(data, prior, data.axes[:alone], data.origin, floor)
-    loss = _final_loss(model, Coded.of(np.ones((n, alone)), data.weights / data.n), data)
+    loss = _final_loss(model, Coded.of(np.ones((n, alone)), data.share), data)
     point = Point(np.eye(alone), np.zeros(alone))
     trained = Trained(point, np.array([loss]), True, 0.0, False)
     basis = settings.basis.padded(data.n_components)

@@ -416,19 +416,13 @@ class SimplexObjective(CodeObjective):
         hessian = model.hessian().reshape(k, k + 1, k, k + 1)
         hessian = _balanced(_balanced(hessian, 0), 2) * (moving[:, None, None] * moving)
         gradient = _balanced(model.gradient, 0) * moving
-        return JointModel(gradient, hessian.reshape(gradient.size, gradient.size) + _held_sums(k))
+        held = _unit(gradient.size, gradient.size) - self.prior.free_steps(k)
+        return JointModel(gradient, hessian.reshape(held.shape) + held)
 
 
 def _balanced(steps: Array, axis: int) -> Array:
     """Return the part of steps along which the sum of the codes does not change."""
     return steps - steps.mean(axis=axis, keepdims=True)
-
-
-@functools.lru_cache(maxsize=16)
-def _held_sums(k: int) -> np.ndarray:
-    """Return the projection on the other steps, of shape (k * (k + 1), k * (k + 1)), not to be written to."""
-    moving = np.diag(np.append(np.ones(k), 0.0))
-    return np.eye(k * (k + 1)) - np.kron(np.eye(k) - 1.0 / k, moving)
 
 
 class JointObjective(Objective):

@@ -341,7 +341,7 @@ def _problem(
     n, k = len(X), len(start.components)
     size = runtime.bucket(n) if all(penalty.averages for penalty in penalties) else n
     signals, weights = np.zeros((size, X.shape[1])), np.zeros(size)
-    signals[:n], weights[:n] = np.ldexp(X, -data.exponent, dtype=float), data.weights / data.n
+    signals[:n], weights[:n] = np.ldexp(X, -data.exponent, dtype=float), data.share
     edges = prior.domain.edges(start.components)
     noise = max(data.noise_variance, data.resolution)
     errors = np.sqrt(noise) / np.append(_spreads(data, start), 1.0)
@@ -383,7 +383,7 @@ def _widened(decoder: Decoder, codes: np.ndarray, data: Reduced, prior: Prior) -
         width * components,
         intercept + (1.0 - width) * np.broadcast_to(centre, len(components)) @ components,
         np.zeros(len(components)),
-        Coded.of(centre + (codes - centre) / width, data.weights / data.n),
+        Coded.of(centre + (codes - centre) / width, data.share),
         noise / width,
     )
 

@@ -177,7 +177,7 @@ def may_fill_box(data: Reduced, contamination: float = 0.0) -> bool:
     k = data.whitened.shape[1]
     if data.rank != data.n_components or data.anchored:
         return False
-    share, powers = data.weights / data.n, np.einsum("ij,ij->i", data.whitened, data.whitened) ** 2
+    share, powers = data.share, np.einsum("ij,ij->i", data.whitened, data.whitened) ** 2
     mean, kurtosis = share @ powers, _kurtosis_of_a_box(float(np.trace(data.noise)) / k)
     error = np.sqrt(share @ (powers - mean) ** 2 / data.n)
     may_be_flat = abs(mean - k * (k - 1 + kurtosis)) < _SLACK * k + _STANDARD_ERRORS * error
