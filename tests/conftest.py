@@ -27,7 +27,7 @@ def always_compiled(monkeypatch):
     monkeypatch.setattr("sparse_fourier.training._MOST_CODES", -1)
 
 
-@pytest.fixture(params=["in NumPy", "compiled"])
+@pytest.fixture(params=["in NumPy", pytest.param("compiled", marks=pytest.mark.slow)])
 def both_ways(request):
     """Train problems of the size of a test in NumPy, and once more in a compiled program."""
     if request.param == "compiled":

@@ -371,6 +371,7 @@ def test_signals_without_variance_have_nothing_to_train():
         np.testing.assert_array_equal(model.transform(np.ones((3, 4))), 0.0)
 
 
+@pytest.mark.slow
 @unfinished
 def test_a_saved_network_holds_numpy_alone_and_serves_without_jax(tmp_path):
     model = fitted(prior="uniform", **MLP, solver="adam", max_iter=2)

@@ -236,6 +236,7 @@ def assert_killed_fits_end_alike(way, tmp_path, counts):
             np.testing.assert_array_equal(one[name], other[name], err_msg=name)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="no such signal")
 def test_a_fit_that_is_killed_goes_on_to_the_same_end(tmp_path):
     assert_killed_fits_end_alike("Newton", tmp_path, [2])

@@ -96,7 +96,11 @@ def test_frequencies_have_the_cramer_rao_bound():
 
 @pytest.mark.parametrize(
     ("prior", "draw", "noise", "draws", "reps"),
-    [("laplace", laplace, 0.3, 2, 25), ("uniform", uniform, 0.3, 2, 25), ("uniform", uniform, 0.0, 50, 25)],
+    [
+        pytest.param("laplace", laplace, 0.3, 2, 25, marks=pytest.mark.slow),
+        pytest.param("uniform", uniform, 0.3, 2, 25, marks=pytest.mark.slow),
+        ("uniform", uniform, 0.0, 50, 25),
+    ],
 )
 def test_bands_cover_the_truth(prior, draw, noise, draws, reps):
     inside = []
@@ -455,6 +459,7 @@ def test_nothing_assumed_has_the_errors_of_principal_axes():
     assert none.verdicts == ("not identified",) * 2
 
 
+@pytest.mark.slow
 def test_atoms_of_a_dictionary_have_the_spread_of_fits_to_other_samples():
     """Against fits to fresh signals, from the same start."""
     rng = np.random.default_rng(0)

@@ -331,6 +331,7 @@ def test_slow_fits_are_not_repeated(monkeypatch):
     assert result.warm == result.first
 
 
+@pytest.mark.slow
 def test_as_a_process(folder):
     arguments = [sys.executable, "-W", "error", "-m", "sparse_fourier", save("signals.npy")]
     done = subprocess.run(arguments, capture_output=True, text=True, timeout=300, check=False)

@@ -65,6 +65,7 @@ def test_missing_entries_a_stored_model_and_parts_of_the_data_are_served():
     np.testing.assert_allclose(again.transform(X[:7]), model.transform(X)[:7], rtol=1e-11)
 
 
+@pytest.mark.slow
 def test_penalised_components_have_no_intercept_either():
     rng = np.random.RandomState(4)
     components, noise = rng.normal(size=(3, 20)), 0.05 * rng.normal(size=(500, 20))

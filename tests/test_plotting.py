@@ -338,6 +338,7 @@ def test_a_figure_is_made_and_saved_without_warning(display, tmp_path):
     assert (tmp_path / "figure.png").stat().st_size > 1000
 
 
+@pytest.mark.slow
 def test_matplotlib_is_imported_late_and_left_alone():
     code = (
         "import sys, sparse_fourier.plotting as p; assert 'matplotlib' not in sys.modules\n"

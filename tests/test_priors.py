@@ -3,6 +3,7 @@
 A new prior is one more line of `PRIORS`.
 """
 
+import functools
 import itertools
 import pickle
 from contextlib import nullcontext
@@ -775,6 +776,11 @@ USERS = {
 }
 
 
+every_user = pytest.mark.parametrize(
+    "name", [*USERS][:1] + [pytest.param(name, marks=pytest.mark.slow) for name in [*USERS][1:]]
+)
+
+
 def signals_of(draw, n=500, k=2, d=6, noise=0.02):
     rng = np.random.default_rng(0)
     components = rng.normal(size=(k, d))
@@ -783,27 +789,30 @@ def signals_of(draw, n=500, k=2, d=6, noise=0.02):
 
 @pytest.fixture(scope="module")
 def users():
-    """Fits under every user's prior, with signals and components."""
-    collected = {}
-    for name, (prior, draw, _) in USERS.items():
+    """Return a function that fits under a user's prior, once, and gives the fit, signals and components."""
+
+    @functools.cache
+    def fitted(name):
+        prior, draw, _ = USERS[name]
         X, components = signals_of(draw)
-        collected[name] = AutoencoderDecomposer(2, prior=prior, random_state=0).fit(X), X, components
-    return collected
+        return AutoencoderDecomposer(2, prior=prior, random_state=0).fit(X), X, components
+
+    return fitted
 
 
-@pytest.mark.parametrize("name", USERS)
+@every_user
 def test_users_prior_finds_the_basis(users, name):
-    model, X, components = users[name]
+    model, X, components = users(name)
     assert amari_distance(components, model.components_) < 0.15
     assert model.converged_
     assert model.loss_ == pytest.approx(-model.score(X), rel=1e-9)
     assert str(model.prior_) == name
 
 
-@pytest.mark.parametrize("name", USERS)
+@every_user
 def test_score_of_a_users_prior_is_the_formula(users, name):
     """In NumPy, for signals whose codes are well inside."""
-    model, X, _ = users[name]
+    model, X, _ = users(name)
     W, noise = model.components_, model.noise_variance_
     codes = (X - model.intercept_) @ np.linalg.pinv(W)
     low, high = {"real": (-np.inf, np.inf), "unit": (0.2, 0.8), "nonnegative": (0.3, np.inf)}[
@@ -830,7 +839,7 @@ def test_score_of_a_users_prior_is_the_formula(users, name):
     np.testing.assert_allclose(model.score_samples(X), expected, rtol=1e-9, atol=1e-9)
 
 
-@pytest.mark.parametrize("name", USERS)
+@every_user
 def test_samples_of_a_users_prior_have_its_marginals(name):
     prior, _, cdf = USERS[name]
     codes = prior.draw(1000, 2, np.random.RandomState(0))
@@ -854,7 +863,7 @@ def test_samples_of_a_users_prior_have_its_marginals(name):
     ],
 )
 def test_covariance_of_a_users_prior_is_that_of_samples(users, name):
-    model, X, _ = users[name]
+    model, X, _ = users(name)
     covariance = model.get_covariance()
     sampled = model.sample(2000, random_state=0)
     np.testing.assert_allclose(np.cov(sampled.T), covariance, atol=0.15 * np.abs(covariance).max())
@@ -862,30 +871,31 @@ def test_covariance_of_a_users_prior_is_that_of_samples(users, name):
 
 
 def test_another_strength_of_the_same_prior_is_not_compiled_anew(users, compiled):
-    _, X, _ = users["logistic"]
+    _, X, _ = users("logistic")
     AutoencoderDecomposer(2, prior=Logistic(2.0), random_state=0).fit(X).score(X)
     compiled.clear()
     other = AutoencoderDecomposer(2, prior=Logistic(5.0), random_state=0).fit(X)
     assert np.isfinite(other.score(X))
     assert not compiled
-    model = users["logistic"][0]
+    model = users("logistic")[0]
     # Components carry the scale: a density five times narrower, components five times larger.
     np.testing.assert_allclose(np.abs(other.components_), 5 * np.abs(model.components_), rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_search_over_a_users_parameter_and_over_priors(users):
-    _, X, _ = users["clusters"]
+    _, X, _ = users("clusters")
     split = KFold(3, shuffle=True, random_state=0)
     strengths = GridSearchCV(
         AutoencoderDecomposer(2, prior=Clusters(), random_state=0), {"prior__distance": [0.3, 1.5]}, cv=split
     ).fit(X)
     assert strengths.best_params_ == {"prior__distance": 1.5}
-    _, X, _ = users["hill"]
+    _, X, _ = users("hill")
     priors = GridSearchCV(
         AutoencoderDecomposer(2, random_state=0), {"prior": ["uniform", Hill()]}, cv=split
     ).fit(X)
     assert priors.best_params_ == {"prior": Hill()}
-    _, X, _ = users["logistic"]
+    _, X, _ = users("logistic")
     sharp = {"prior__sharpness": [1.0, 3.0]}
     both = GridSearchCV(AutoencoderDecomposer(2, prior=Logistic(), random_state=0), sharp, cv=split).fit(X)
     # Components carry the scale, so that sharpness changes nothing.
@@ -894,7 +904,7 @@ def test_search_over_a_users_parameter_and_over_priors(users):
 
 
 def test_users_prior_is_cloned_and_pickled_with_its_model(users):
-    model, X, _ = users["logistic"]
+    model, X, _ = users("logistic")
     copy = clone(AutoencoderDecomposer(2, prior=Logistic(2.5)))
     assert copy.prior == Logistic(2.5)
     assert copy.get_params()["prior__sharpness"] == 2.5
@@ -922,7 +932,7 @@ class Sech(IndependentPrior):
 
 def test_independent_prior_without_a_jet_of_its_own(users):
     """The same density as an independent prior: fit and score are those of the other form."""
-    other, X, _ = users["logistic"]
+    other, X, _ = users("logistic")
     model = AutoencoderDecomposer(2, prior=Sech(), random_state=0).fit(X)
     np.testing.assert_allclose(np.abs(model.components_), np.abs(other.components_), rtol=1e-5)
     assert model.score(X) == pytest.approx(other.score(X), rel=1e-9)
@@ -1009,7 +1019,7 @@ def test_faulty_prior_is_refused_by_the_estimator_before_it_trains():
         AutoencoderDecomposer(2, prior=heavy).fit(np.random.default_rng(0).normal(size=(50, 4)))
 
 
-@pytest.mark.parametrize("name", USERS)
+@every_user
 def test_good_prior_passes(name):
     check_prior(USERS[name][0])
 

@@ -147,8 +147,9 @@ print(json.dumps([answer, digest(old) == before]), flush=True)
 """
 
 
+@pytest.mark.slow
 @posix
-@pytest.mark.parametrize("delay", [0.05, pytest.param(0.4, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("delay", [0.05, 0.4])
 def test_interrupt_during_compilation(delay):
     process = start(COMPILE + COMPILING)
     interrupted(process, delay=delay)
@@ -168,14 +169,9 @@ for n in range(50, 200):
 """
 
 
+@pytest.mark.slow
 @posix
-@pytest.mark.parametrize(
-    "delay",
-    [
-        0.3,
-        *(pytest.param(delay, marks=pytest.mark.slow) for delay in (0.02, 0.1, 0.2, 0.5, 0.7, 0.9, 1.2, 2.0)),
-    ],
-)
+@pytest.mark.parametrize("delay", [0.02, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9, 1.2, 2.0])
 def test_interrupt_of_a_first_fit_ends_the_process(delay):
     """Also while JAX is being imported: the interrupt is neither lost, nor is the end a crash."""
     process = start(COMPILE + COLD)
@@ -216,6 +212,7 @@ def test_two_interrupts_are_answered_one_after_the_other():
     assert out == "True True"
 
 
+@pytest.mark.slow
 @posix
 def test_exception_from_an_alarm_inside_a_fit_loses_nothing():
     code = """
@@ -412,6 +409,7 @@ print(sorted({"jax", "jaxlib", "optax", "matplotlib"} & set(sys.modules)))
     assert output(code) == "[]"
 
 
+@pytest.mark.slow
 def test_fits_of_many_components_import_jax():
     code = """
 rng = np.random.RandomState(0)
@@ -448,10 +446,8 @@ def healthy():
     return output(HEALTHY.format(changes={}))
 
 
-QUICK = {
+HOSTILE = {
     "double precision": {"JAX_ENABLE_X64": "1"},
-}
-SLOW = {
     "strict promotion of types": {"JAX_NUMPY_DTYPE_PROMOTION": "strict"},
     "rank promotion raises": {"JAX_NUMPY_RANK_PROMOTION": "raise"},
     "rank promotion warns": {"JAX_NUMPY_RANK_PROMOTION": "warn"},
@@ -467,14 +463,13 @@ SLOW = {
 }
 
 
-@pytest.mark.parametrize(
-    "setting",
-    [*QUICK, *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW)],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("setting", HOSTILE)
 def test_hostile_settings_change_no_bit(setting, healthy):
-    assert output(HEALTHY.format(changes={}), **(QUICK | SLOW)[setting]) == healthy
+    assert output(HEALTHY.format(changes={}), **HOSTILE[setting]) == healthy
 
 
+@pytest.mark.slow
 def test_settings_changed_in_the_process_change_no_bit(healthy):
     changes = {
         "jax_enable_x64": True,
@@ -490,6 +485,7 @@ def test_settings_changed_in_the_process_change_no_bit(healthy):
     assert output(HEALTHY.format(changes=changes)) == healthy
 
 
+@pytest.mark.slow
 def test_platform_that_is_absent():
     code = """
 try:
@@ -582,7 +578,9 @@ for model, signals in ((fit(WIDE), WIDE), (fit(X, prior="exponential"), X)):
 MANY, _, _ = make_sinusoid_mixtures(32_000, 8, noise=0.3, random_state=0)
 
 
-@pytest.mark.parametrize("signals", [X, MANY], ids=["in NumPy", "compiled"])
+@pytest.mark.parametrize(
+    "signals", [X, pytest.param(MANY, marks=pytest.mark.slow)], ids=["in NumPy", "compiled"]
+)
 @pytest.mark.parametrize("backend", ["loky", "threading"])
 def test_parallel_search_equals_the_serial_one(backend, signals):
     import joblib
@@ -625,6 +623,7 @@ def test_first_compiled_fits_may_begin_in_several_threads_at_once():
     assert output(COMPILE + AT_ONCE + "at_once(*[fit] * 4)") == "[]"
 
 
+@pytest.mark.slow
 def test_a_model_serves_and_small_fits_run_while_another_thread_imports_jax():
     code = """
 model, began = fit(), threading.Event()
@@ -640,11 +639,10 @@ at_once(import_jax, serve, serve)
     assert output(AT_ONCE + code) == "[]"
 
 
+@pytest.mark.slow
 @posix
-@pytest.mark.parametrize(
-    "delay", [0.02, *(pytest.param(delay, marks=pytest.mark.slow) for delay in (0.1, 0.4))]
-)
-@pytest.mark.parametrize("pause", [0, pytest.param(4, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("delay", [0.02, 0.1, 0.4])
+@pytest.mark.parametrize("pause", [0, 4])
 def test_fit_after_an_interrupt_of_the_first_one(delay, pause):
     code = f"""
 print("ready", flush=True)

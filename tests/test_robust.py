@@ -57,7 +57,10 @@ def test_the_seed_is_learned_in_spite_of_gross_outliers(noise, share, size):
     assert gaussian > 4 * clean
 
 
-@pytest.mark.parametrize("prior", ["laplace", "exponential", "gaussian"])
+@pytest.mark.parametrize(
+    "prior",
+    ["gaussian", *(pytest.param(prior, marks=pytest.mark.slow) for prior in PRIORS[1:3])],
+)
 def test_signals_without_noise_are_as_under_gaussian_noise(prior):
     """Whatever their order, however large some are, and where entries are spoilt: the others say all."""
     for seed in range(3):
@@ -117,7 +120,9 @@ def test_gaussian_noise_is_found_to_be_so():
     assert plain.noise_ is None
 
 
-@pytest.mark.parametrize("prior", PRIORS)
+@pytest.mark.parametrize(
+    "prior", ["uniform", *(pytest.param(prior, marks=pytest.mark.slow) for prior in PRIORS[1:])]
+)
 def test_every_prior_finds_what_it_finds_without_outliers(prior):
     X = mixtures(prior)
     spoilt = corrupted(X, 0.03, 5)

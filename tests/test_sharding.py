@@ -92,6 +92,7 @@ def agree(found, tolerance=1e-6):
     assert max(numbers.values()) < tolerance, numbers
 
 
+@pytest.mark.slow
 def test_four_devices_find_what_one_does():
     found = output(
         run(
@@ -162,6 +163,7 @@ print(json.dumps([interference(seed) for seed in range(3)]))
     assert max(losses) < 0.05, found
 
 
+@pytest.mark.slow
 def test_what_needs_all_signals_in_one_place_is_refused_by_name():
     found = output(
         run(

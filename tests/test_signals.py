@@ -230,6 +230,7 @@ def growth(data, work):
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
 
+@pytest.mark.slow
 @linux_only
 def test_a_file_is_never_loaded_whole(tmp_path):
     rng = np.random.default_rng(0)
@@ -244,6 +245,7 @@ def test_a_file_is_never_loaded_whole(tmp_path):
     assert growth(data, work) < 0.5 * size < 100
 
 
+@pytest.mark.slow
 @linux_only
 def test_a_sparse_matrix_is_never_dense():
     data = """

@@ -76,6 +76,7 @@ def test_entries_that_were_not_observed_say_nothing(sparse):
     assert atom_hit_rate(atoms, dictionary.atoms) >= 0.95
 
 
+@pytest.mark.slow
 def test_many_features_of_unequal_frequency():
     """More signals than sweeps are made for: features that correlate, most of them rare."""
     X, codes, features = make_feature_mixtures(
