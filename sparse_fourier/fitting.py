@@ -423,6 +423,7 @@ def _fit_own_components(
         stopped=stopped or trained.stopped,
     )
     settings = replace(settings, basis=learned.basis)
+    data = data.onto_sum_one(trained.point) if data.surplus else data
     return _finish(data, settings, trained, _in_span(data, settings, trained))
 
 

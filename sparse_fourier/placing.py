@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
+from scipy.linalg import eigh
 
 from sparse_fourier.corners import may_have_corner
 from sparse_fourier.course import Plan, Problem
@@ -155,9 +156,15 @@ def _sum_of_curves(curves: list[np.ndarray]) -> np.ndarray:
 
 
 def _of_sum_one(problem: Problem) -> Trained:
-    """Return the sizes with which codes have a sum of one, by least squares."""
+    """Return the sizes with which components end on the plane that is closest to the signals.
+
+    Closest in the metric of the noise, by total least squares: it runs through the mean of the signals,
+    across the direction that varies least.
+    """
     k = problem.whitened.shape[1]
-    root = np.sqrt(problem.weights)
-    sizes = np.linalg.lstsq(problem.whitened * root[:, None], root, rcond=None)[0]
-    point = Point(np.diag(sizes), np.zeros(k))
+    mean = problem.weights @ problem.whitened
+    around = (problem.whitened - mean) * np.sqrt(problem.weights)[:, None]
+    noise = problem.noise / np.trace(problem.noise)
+    normal = eigh(around.T @ around, noise, subset_by_index=[0, 0])[1][:, 0]
+    point = Point(np.diag(normal / (normal @ mean)), np.zeros(k))
     return Trained(point, np.zeros(0), True, 0.0, False, floor=np.full(k, np.max(problem.floor)))

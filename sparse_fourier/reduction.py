@@ -160,6 +160,20 @@ class Reduced:
             unit_noise=np.pad(self.unit_noise, (0, 1)),
         )
 
+    def onto_sum_one(self, point: Point) -> Reduced:
+        """Return the same where the sum of the codes at a point is one; what it is beside that is noise."""
+        slope = point.unmixing.sum(axis=0)
+        step = self.unit_noise @ slope
+        variance = slope @ step
+        excess = self.whitened @ slope + (point.offset.sum() - 1.0)
+        own = 1.0 if self.gaps is None or self.gaps.inflation is None else self.gaps.inflation
+        return replace(
+            self,
+            whitened=self.whitened - np.outer(excess, step / variance),
+            squares=self.squares + excess**2 / (variance * own),
+            unit_noise=self.unit_noise - np.outer(step, step / variance),
+        )
+
     def coded(self, point: Point, near: Near | None = None) -> Coded:
         """Return codes as a function of coordinates, and where they are near a face if that is known."""
         moments = (np.zeros(self.rank), np.eye(self.rank)) if self.white else None

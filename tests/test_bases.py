@@ -158,6 +158,25 @@ def test_proportions_of_sinusoids():
     assert worst_relative_error(truth, model.components_, matched=False) < 1e-11
 
 
+@pytest.mark.parametrize("missing", [0.0, 0.05])
+def test_proportions_end_on_the_plane_of_the_signals(missing):
+    """What signals are off that plane is noise, in the loss and in its variance."""
+    t, noise, n = np.arange(40.0), 0.2, 500
+    truth = np.sin(np.outer([0.3, 0.5, 0.9], t))
+    rng = np.random.default_rng(3)
+    X = rng.dirichlet(np.ones(3), size=n) @ truth + noise * rng.normal(size=(n, 40))
+    X[rng.uniform(size=X.shape) < missing] = np.nan
+    model = AutoencoderDecomposer(3, prior="simplex", basis="fourier", random_state=0).fit(X)
+    assert model.loss_ == pytest.approx(-model.score(X), rel=1e-9)
+    # Of 500 times 38 entries of noise one standard error is 1 in 100.
+    assert model.noise_variance_ == pytest.approx(noise**2, rel=0.03)
+    assert worst_relative_error(truth, model.components_, matched=False) < 0.03
+    # Mean codes are proportions, without the shrinking of least squares towards zero.
+    if not missing:
+        codes = (X - model.intercept_) @ np.linalg.pinv(model.components_)
+        assert codes.sum(axis=1).mean() == pytest.approx(1.0, rel=1e-12)
+
+
 def test_tones_of_random_phase_have_amplitude_and_phase():
     rng = np.random.default_rng(4)
     sizes, turns = rng.uniform(1, 2, 300), rng.uniform(-np.pi, np.pi, 300)
