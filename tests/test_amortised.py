@@ -85,6 +85,7 @@ def test_hidden_layers_explain_more(sparse, affine):
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(model)).transform(X[:5]), model.transform(X[:5]))
 
 
+@pytest.mark.slow
 def test_a_file_is_trained_on_as_an_array(sparse, tmp_path, monkeypatch, few_steps):
     monkeypatch.setattr("sparse_fourier.dictionaries._MOST_CODES_TO_SWEEP", 0)
     monkeypatch.setattr("sparse_fourier.stochastic._USES_TO_GROW", 20)

@@ -310,6 +310,7 @@ def test_joint_densities_have_the_errors_of_their_marginals(missing):
     assert joint.verdicts == each.verdicts
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::sparse_fourier.exceptions.IdentifiabilityWarning")
 def test_gaussian_codes_are_not_identified_by_a_joint_density():
     for seed in range(2):

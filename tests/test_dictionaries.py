@@ -115,6 +115,7 @@ def test_networks_are_refused():
         AutoencoderDecomposer(20, prior="exponential", activation="relu").fit(X)
 
 
+@pytest.mark.slow
 def test_partial_fit_keeps_order_and_signs():
     X, _, atoms = sparse_signals(4, noise=0.01)
     model = AutoencoderDecomposer(20, prior="laplace", random_state=0).partial_fit(X[:500])

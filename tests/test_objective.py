@@ -423,7 +423,7 @@ def both_objectives(prior, k, problem=None):
     ("prior", "k"),
     [
         (Sparse(), 2),
-        (Uniform(), 3),
+        pytest.param(Uniform(), 3, marks=pytest.mark.slow),
         pytest.param(Laplace(), 2, marks=pytest.mark.slow),
     ],
     ids=str,
@@ -443,6 +443,7 @@ def test_joint_objective_of_independent_codes_is_that_of_each(prior, k):
         )
 
 
+@pytest.mark.slow
 def test_what_errors_are_made_of_are_differences_of_the_likelihood():
     """Scores of rows, curvatures along codes, and gradients elsewhere; padding has weight zero."""
     k, point = 2, PROBLEMS[2].point
@@ -524,7 +525,9 @@ def test_steps_of_proportions_are_those_of_the_free_model_in_their_plane():
     np.testing.assert_allclose(moved.unmixing.sum(axis=0), point.unmixing.sum(axis=0), atol=1e-12)
 
 
-@pytest.mark.parametrize(("prior", "k"), [(Laplace(), 3), (Uniform(), 2)], ids=str)
+@pytest.mark.parametrize(
+    ("prior", "k"), [(Laplace(), 3), pytest.param(Uniform(), 2, marks=pytest.mark.slow)], ids=str
+)
 def test_rows_shared_by_all_codes_are_one_set_of_rows_for_each(prior, k, expand):
     problem = PROBLEMS[k]
     shared, _ = both_objectives(prior, k)

@@ -150,7 +150,11 @@ def test_l2_makes_boxes_smaller():
     assert sizes[0] > sizes[1] > sizes[2]
 
 
-@pytest.mark.parametrize("penalty", [Contractive(0.1), Denoising(0.1, masking=0.0, noise=0.5)], ids=str)
+@pytest.mark.parametrize(
+    "penalty",
+    [Contractive(0.1), pytest.param(Denoising(0.1, masking=0.0, noise=0.5), marks=pytest.mark.slow)],
+    ids=str,
+)
 def test_codes_that_change_little_have_orthogonal_components(waves, penalty):
     """Both charge the squared norm of the pseudo-inverse, alone or between encoder and decoder."""
     X = make_sinusoid_mixtures(250, noise=0.1, interval=(0, np.pi / 2), codes="laplace", random_state=5)[0]
@@ -182,6 +186,7 @@ class Small(SamplePenalty):
         return self.strength * (codes**2).sum(axis=1)
 
 
+@pytest.mark.slow
 def test_penalty_of_ones_own_does_what_it_says(waves):
     X, _ = waves
     X = X * np.linspace(1.0, 2.0, X.shape[1])
@@ -298,6 +303,7 @@ def test_waveforms_with_an_own_fit_leave_no_place_for_penalties(waves):
         decomposer(penalty=L1(), basis="fourier").fit(X)
 
 
+@pytest.mark.slow
 def test_densities_are_learned_once_more_for_smooth_components():
     X, _, components = make_sinusoid_mixtures(150, noise=0.3, random_state=5)
     plain, none, smooth = (

@@ -853,15 +853,8 @@ def test_samples_of_a_users_prior_have_its_marginals(name):
     assert codes.var() == pytest.approx(variance, rel=0.2)
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "logistic",
-        "hill",
-        "gamma",
-        "clusters",
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", USERS)
 def test_covariance_of_a_users_prior_is_that_of_samples(users, name):
     model, X, _ = users(name)
     covariance = model.get_covariance()

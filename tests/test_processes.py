@@ -287,6 +287,7 @@ print(json.dumps([digest(model), *answers, digest(fit())]))
     assert after == expected
 
 
+@pytest.mark.slow
 @posix
 def test_fork_after_a_small_fit_leaves_the_child_able_to_fit():
     """It starts no JAX: the child fits as well as its parent, small problems and large ones."""
@@ -308,6 +309,7 @@ print(json.dumps([digest(model), *answers, in_child(large)[0], large()]))
     assert large_in_child == large_here
 
 
+@pytest.mark.slow
 @posix
 def test_pool_of_forked_workers_fits_small_problems():
     code = """
@@ -385,6 +387,7 @@ assert digest(model, signals) == before
     assert "fit needs jax >= 0.8" in output(code)
 
 
+@pytest.mark.slow
 def test_serving_does_not_import_jax(shipped):
     code = f"""
 with open({str(shipped)!r}, "rb") as file:

@@ -80,6 +80,7 @@ def test_proportions_are_recognised(k, snr_db):
 
 
 @pytest.mark.filterwarnings("ignore::sparse_fourier.exceptions.IdentifiabilityWarning")
+@pytest.mark.slow
 @pytest.mark.parametrize(("density", "least", "most"), [("gaussian", 0, 1), ("l", 9, 12)])
 def test_angles_cost_what_accidents_gain(density, least, most):
     """Gaussian codes of few samples are told from weakly skewed ones, of two Gaussians that overlap."""

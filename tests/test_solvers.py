@@ -107,7 +107,7 @@ def step_in_numpy(state, objective):
     return tree_map(lambda *parts: np.stack(parts), *runs)
 
 
-@pytest.fixture(scope="module", params=["in NumPy", "compiled"])
+@pytest.fixture(scope="module", params=["in NumPy", pytest.param("compiled", marks=pytest.mark.slow)])
 def descend(request):
     """Return a function that runs all starts to their end, and keeps every state on the way."""
     shared = compiled_step() if request.param == "compiled" else step_in_numpy

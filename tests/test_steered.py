@@ -70,6 +70,7 @@ def test_penalties_are_refused_with_least_squares_codes():
         fitted("exponential", mixtures("exponential"), "adam", basis="nonnegative")
 
 
+@pytest.mark.slow
 def test_streams_go_on_with_the_same_solver():
     X = mixtures("uniform", n=400)
     model = AutoencoderDecomposer(3, prior="uniform", solver="adam", max_iter=2, random_state=0)

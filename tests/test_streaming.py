@@ -69,7 +69,17 @@ def test_single_rows_converge_to_the_fit_of_all_rows():
     assert np.abs(cosines(model.components_, whole.components_)).min() > 0.95
 
 
-@pytest.mark.parametrize("prior", ["uniform", "laplace", "exponential", "simplex", "learned", "gaussian"])
+@pytest.mark.parametrize(
+    "prior",
+    [
+        "uniform",
+        "laplace",
+        "exponential",
+        "simplex",
+        pytest.param("learned", marks=pytest.mark.slow),
+        "gaussian",
+    ],
+)
 def test_every_prior_converges_to_its_fit(prior):
     rows = mixtures(prior)
     whole = AutoencoderDecomposer(3, prior=prior, random_state=0).fit(rows)
@@ -258,6 +268,7 @@ def test_any_sequence_of_batch_sizes_compiles_nothing(monkeypatch):
     assert worst_relative_error(COMPONENTS, model.components_) < 0.01
 
 
+@pytest.mark.slow
 def test_faces_survive_when_rows_are_thinned_out(monkeypatch):
     monkeypatch.setattr(streaming, "_MOST_ROWS", 600)
     monkeypatch.setattr(streaming, "_FEWEST_ROWS", 1)

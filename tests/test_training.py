@@ -94,7 +94,7 @@ def sorted_codes(point):
 
 
 @pytest.mark.parametrize("noise", [0.0, 0.02])
-@pytest.mark.parametrize("k", [1, 2, 3, 5])
+@pytest.mark.parametrize("k", [1, 3, *(pytest.param(k, marks=pytest.mark.slow) for k in (2, 5))])
 def test_numpy_and_the_compiled_program_take_the_same_steps(k, noise, monkeypatch):
     """All the way of one start, up to rounding."""
     objective = objective_of(whitened_codes(k, k=k), noise=noise)
@@ -108,7 +108,7 @@ def test_numpy_and_the_compiled_program_take_the_same_steps(k, noise, monkeypatc
 
 
 @pytest.mark.parametrize("noise", [0.0, 0.02])
-@pytest.mark.parametrize("k", [1, 2, 3, 5])
+@pytest.mark.parametrize("k", [1, 3, *(pytest.param(k, marks=pytest.mark.slow) for k in (2, 5))])
 def test_numpy_and_the_compiled_program_reach_the_same_optimum_from_several_starts(k, noise, monkeypatch):
     """All starts end there, each with its own order and signs of codes: rounding picks one of them."""
     objective = objective_of(whitened_codes(k, k=k), noise=noise)

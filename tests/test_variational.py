@@ -117,6 +117,7 @@ def test_weight_decay_shrinks_as_its_closed_form_says(X):
     np.testing.assert_allclose(found, shrunk, rtol=1e-3)
 
 
+@pytest.mark.slow
 def test_penalised_network_stays_below_the_evidence(X):
     evidence, _, _ = ppca(X)
     model = decomposer(hidden_layer_sizes=(8,), penalty=Contractive(0.1), max_iter=200, tol=1e-6).fit(X)
