@@ -124,6 +124,7 @@ def test_smooth_components_are_found_better_with_smoothness(waves):
     assert after < 0.8 * before
 
 
+@pytest.mark.slow
 def test_sparse_components_are_found_better_with_l1():
     rng = np.random.default_rng(3)
     components = np.zeros((2, 30))
@@ -135,6 +136,7 @@ def test_sparse_components_are_found_better_with_l1():
     assert np.median(np.abs(fitted.components_[:, 22:])) < 1e-3
 
 
+@pytest.mark.slow
 def test_what_has_unit_norm_is_not_changed_by_l2(waves):
     X, _ = waves
     without, fitted = decomposer().fit(X), decomposer(penalty=L2(10.0)).fit(X)

@@ -93,8 +93,11 @@ def sorted_codes(point):
     return Point((signs * point.unmixing)[order], offset[order])
 
 
+some_sizes = pytest.mark.parametrize("k", [1, 3, *(pytest.param(k, marks=pytest.mark.slow) for k in (2, 5))])
+
+
 @pytest.mark.parametrize("noise", [0.0, 0.02])
-@pytest.mark.parametrize("k", [1, 3, *(pytest.param(k, marks=pytest.mark.slow) for k in (2, 5))])
+@some_sizes
 def test_numpy_and_the_compiled_program_take_the_same_steps(k, noise, monkeypatch):
     """All the way of one start, up to rounding."""
     objective = objective_of(whitened_codes(k, k=k), noise=noise)
@@ -108,7 +111,7 @@ def test_numpy_and_the_compiled_program_take_the_same_steps(k, noise, monkeypatc
 
 
 @pytest.mark.parametrize("noise", [0.0, 0.02])
-@pytest.mark.parametrize("k", [1, 3, *(pytest.param(k, marks=pytest.mark.slow) for k in (2, 5))])
+@some_sizes
 def test_numpy_and_the_compiled_program_reach_the_same_optimum_from_several_starts(k, noise, monkeypatch):
     """All starts end there, each with its own order and signs of codes: rounding picks one of them."""
     objective = objective_of(whitened_codes(k, k=k), noise=noise)
@@ -123,7 +126,7 @@ def test_numpy_and_the_compiled_program_reach_the_same_optimum_from_several_star
 
 
 @pytest.mark.parametrize("max_iter", [1, 3, 10])
-@pytest.mark.parametrize("k", [1, 2, 3, 5])
+@some_sizes
 def test_numpy_and_the_compiled_program_are_cut_short_at_the_same_point(k, max_iter, monkeypatch):
     """Where the starts still differ, the same one of them is the best."""
     objective = objective_of(whitened_codes(k, k=k))
