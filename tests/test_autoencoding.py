@@ -419,6 +419,7 @@ def test_partial_fit_goes_on_with_a_network(changes):
         model.set_params(hidden_layer_sizes=(7,)).partial_fit(X)
 
 
+@pytest.mark.slow
 @unfinished
 @pytest.mark.filterwarnings("ignore::sparse_fourier.exceptions.IdentifiabilityWarning")
 def test_a_stream_of_a_network_ends_where_its_fit_does():

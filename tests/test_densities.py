@@ -83,7 +83,13 @@ def integrals(density, codes, function):
     )
 
 
-@every_truth
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.slow) if name in ("laplace", "student", "arcsine") else name
+        for name in TRUTHS
+    ],
+)
 def test_integral_moments_and_quantiles_by_adaptive_quadrature(name):
     codes = drawn(name)
     density = learned(codes)

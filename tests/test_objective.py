@@ -165,7 +165,7 @@ def compiled_value_and_model():
     return evaluate
 
 
-@pytest.fixture(scope="module", params=["in NumPy", "compiled"])
+@pytest.fixture(scope="module", params=["in NumPy", pytest.param("compiled", marks=pytest.mark.slow)])
 def expand(request):
     """Return a function that gives value and local model of the objective at a point, as NumPy."""
     return compiled_value_and_model() if request.param == "compiled" else value_and_model

@@ -143,6 +143,7 @@ def test_what_has_unit_norm_is_not_changed_by_l2(waves):
     np.testing.assert_allclose(fitted.components_, without.components_, atol=0.02)
 
 
+@pytest.mark.slow
 def test_l2_makes_boxes_smaller():
     X = SIGNALS["uniform"]
     sizes = [
@@ -152,11 +153,8 @@ def test_l2_makes_boxes_smaller():
     assert sizes[0] > sizes[1] > sizes[2]
 
 
-@pytest.mark.parametrize(
-    "penalty",
-    [Contractive(0.1), pytest.param(Denoising(0.1, masking=0.0, noise=0.5), marks=pytest.mark.slow)],
-    ids=str,
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("penalty", [Contractive(0.1), Denoising(0.1, masking=0.0, noise=0.5)], ids=str)
 def test_codes_that_change_little_have_orthogonal_components(waves, penalty):
     """Both charge the squared norm of the pseudo-inverse, alone or between encoder and decoder."""
     X = make_sinusoid_mixtures(250, noise=0.1, interval=(0, np.pi / 2), codes="laplace", random_state=5)[0]
@@ -223,6 +221,7 @@ def test_weights_are_repetitions():
     assert weighted.loss_ == pytest.approx(repeated.loss_, rel=1e-9)
 
 
+@pytest.mark.slow
 def test_weights_need_a_penalty_that_heeds_them(waves):
     X, _ = waves
     weights = np.linspace(1, 2, len(X))

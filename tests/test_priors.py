@@ -923,6 +923,7 @@ class Sech(IndependentPrior):
         return logistic.ppf(probabilities)
 
 
+@pytest.mark.slow
 def test_independent_prior_without_a_jet_of_its_own(users):
     """The same density as an independent prior: fit and score are those of the other form."""
     other, X, _ = users("logistic")

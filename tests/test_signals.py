@@ -49,7 +49,7 @@ def test_a_sparse_matrix_is_fitted_as_its_dense_form_is(kind):
     alike(model.fit(X), other.fit(Y), X, Y)
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("dtype", [np.float32, pytest.param(np.float64, marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
     "parameters",
     [

@@ -66,6 +66,7 @@ def test_score_is_that_of_pca_up_to_the_divisor_of_variances(X):
     np.testing.assert_allclose(decomposer().fit(X).get_covariance(), pca.get_covariance(), atol=1e-9)
 
 
+@pytest.mark.slow
 def test_training_from_anywhere_ends_there(X):
     evidence, noise, _ = ppca(X)
     rng = np.random.default_rng(1)
