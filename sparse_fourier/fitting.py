@@ -479,12 +479,14 @@ def _finish(data: Reduced, settings: Settings, trained: Trained, solution: Solut
     )
     if settings.reference is not None:
         factors, shifts = _turned_like(settings.reference, prior, components, factors, shifts)
+    intercept = origin
     if data.anchored:
         shifts = -factors * offset
+    else:
+        intercept = origin - (offset + shifts / factors) @ components
     prior = placed(prior, factors, shifts)
     if basis.leaves_span:
         prior, factors, shifts = from_zero(prior, factors, shifts)
-    intercept = origin - (0.0 if data.anchored else (offset + shifts / factors) @ components)
     if settings.reference is None:
         order = order_by_variance(deviations**2 * (components**2).sum(axis=1))
     else:

@@ -20,6 +20,7 @@ from sparse_fourier.training import Progress, Trained
 
 _SEARCH = Plan(1, 1e-6, 150, None, None)
 _MOST_DEPENDENT = 1e6
+_ON_ZERO = 1e-12
 
 
 def place(problem: Problem, plan: Plan, rng: np.random.RandomState) -> Trained:
@@ -160,11 +161,22 @@ def _of_sum_one(problem: Problem) -> Trained:
 
     Closest in the metric of the noise, by total least squares: it runs through the mean of the signals,
     across the direction that varies least.
+
+    Raises
+    ------
+    ValueError
+        If it runs through zero, which no plane of proportions of independent components does.
     """
     k = problem.whitened.shape[1]
     mean = problem.weights @ problem.whitened
     around = (problem.whitened - mean) * np.sqrt(problem.weights)[:, None]
     noise = problem.noise / np.trace(problem.noise)
     normal = eigh(around.T @ around, noise, subset_by_index=[0, 0])[1][:, 0]
-    point = Point(np.diag(normal / (normal @ mean)), np.zeros(k))
+    height = normal @ mean
+    if abs(height) <= _ON_ZERO * np.linalg.norm(normal):
+        raise ValueError(
+            "Proportions of these components lie on a plane that does not hold zero, but that of the signals "
+            "does. Pass signals that are not centred, or use another prior."
+        )
+    point = Point(np.diag(normal / height), np.zeros(k))
     return Trained(point, np.zeros(0), True, 0.0, False, floor=np.full(k, np.max(problem.floor)))

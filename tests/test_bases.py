@@ -177,6 +177,18 @@ def test_proportions_end_on_the_plane_of_the_signals(missing):
         assert codes.sum(axis=1).mean() == pytest.approx(1.0, rel=1e-12)
 
 
+def test_proportions_of_signals_around_zero_are_refused():
+    t = np.arange(40.0)
+    tones = np.sin(np.outer([0.3, 0.5], t))
+    proportions = np.random.default_rng(3).dirichlet(np.ones(2), size=200)
+    for X in (
+        np.tile(np.concatenate([tones, -tones]), (10, 1)),
+        (proportions - proportions.mean(axis=0)) @ tones,
+    ):
+        with pytest.raises(ValueError, match="not centred, or use another prior"):
+            AutoencoderDecomposer(2, prior="simplex", basis="fourier", random_state=0).fit(X)
+
+
 def test_tones_of_random_phase_have_amplitude_and_phase():
     rng = np.random.default_rng(4)
     sizes, turns = rng.uniform(1, 2, 300), rng.uniform(-np.pi, np.pi, 300)
